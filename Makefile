@@ -1,0 +1,95 @@
+# The verbs of this project. Each sets up what it needs; re-running is fast.
+#
+#   make test ARGS='-k close -x'          arguments for pytest
+#   make PYTHON=/path/to/python3 test     the Python for a new virtual environment
+#   make VENV=/tmp/venv test              another virtual environment
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+
+python := $(VENV)/bin/python
+typed := $(wildcard ktor_client tests benchmarks examples)
+sources := pyproject.toml $(shell find $(typed) -name '*.py')
+
+# -X dev: asyncio's debug mode, and a warning (so an error) for everything left open.
+pytest := $(python) -X dev -m pytest
+# A run of the whole suite leaves its coverage in .coverage, where `make check` finds it.
+define covered
+rm -f .coverage .coverage.*
+$(python) -X dev -m coverage run -m pytest
+$(python) -m coverage combine --quiet
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format docs bench bench-quick browser fuzz wheel clean force
+
+help: ## list the verbs
+	@echo 'usage: make VERB'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.all ## install, then chat through every engine over an echo server on this machine
+	@$(VENV)/bin/ktor-client demo
+
+test: $(VENV)/.dev ## set up for development, then run the suite
+ifeq ($(strip $(ARGS)),)
+	@$(covered)
+else
+	@$(pytest) $(ARGS)
+endif
+
+test-all: $(VENV)/.dev ## the suite and its long matrices
+	@$(pytest) -m '' $(ARGS)
+
+.coverage: $(VENV)/.dev $(sources)
+	@$(covered)
+
+check: $(VENV)/.dev ## format, lint, types, floors, then the coverage of the last whole run
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy $(typed)
+	$(VENV)/bin/pyright --pythonpath $(python)
+	$(VENV)/bin/lint-imports
+	@$(MAKE) --no-print-directory .coverage
+	$(python) -m coverage report
+
+format: $(VENV)/.dev ## put the code into the project's format
+	$(VENV)/bin/ruff check --fix --exit-zero .
+	$(VENV)/bin/ruff format .
+
+docs: $(VENV)/.docs ## build the documentation site into site/
+	$(VENV)/bin/mkdocs build --strict
+
+bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
+	@$(python) -m benchmarks
+
+bench-quick: $(VENV)/.bench ## the short benchmark, which fails when a goal is missed
+	@$(python) -m benchmarks --quick
+
+browser: $(VENV)/.dev $(VENV)/.browser
+	@$(pytest) tests/browser $(ARGS)
+
+fuzz: $(VENV)/.dev
+	@$(python) -m tests.fuzz $(ARGS)
+
+wheel: $(VENV)/.dev ## build the wheel into dist/
+	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist
+
+clean: ## remove what the verbs made, the virtual environment too
+	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist htmlcov site
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+	test ! -e $(VENV)/pyvenv.cfg || rm -rf $(VENV)
+
+# ---------------------------------------------------------------- the virtual environment
+
+# Only a stamp says that a layer is complete; a virtual environment whose Python is gone is made anew.
+$(VENV)/.created: $(shell $(python) -c '' 2>/dev/null || echo force)
+	@PYTHON='$(PYTHON)' sh tools/venv.sh $(VENV)
+	@touch $@
+
+# One layer for each extra of pyproject.toml: all, dev, docs, bench, browser.
+$(VENV)/.%: $(VENV)/.created pyproject.toml
+	@echo "Installing ktor-client[$*] into $(VENV)"
+	@$(python) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
