@@ -2,23 +2,42 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
 from .lanes import LANES, Lane, LaneAbsentError, Server, running
 
 
+@cache
+def absence(lane: Lane) -> str | None:
+    """Make the lane ready, building what it needs; the line that says why that cannot be."""
+    try:
+        lane.command()
+    except LaneAbsentError as absent:
+        return f"interop lane {lane} did not run: {absent}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a lane that cannot run, or fail where lanes are required.
+
+    In this hook and not in the fixture, because pytest then reports all skipped tests of a lane
+    in one line.
+    """
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "server" not in callspec.params:
+        return
+    line = absence(callspec.params["server"])
+    if line is None:
+        return
+    if os.environ.get("KTOR_CLIENT_REQUIRE_LANES") == "1":
+        pytest.fail(line, pytrace=False)
+    pytest.skip(line)
+
+
 @pytest.fixture(scope="session", params=LANES, ids=str)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Each lane's running server; a lane that cannot run is skipped, or fails where required."""
-    lane: Lane = request.param
-    with ExitStack() as stack:
-        try:
-            started = stack.enter_context(running(lane))
-        except LaneAbsentError as absent:
-            line = f"interop lane {lane} did not run: {absent}"
-            if os.environ.get("KTOR_CLIENT_REQUIRE_LANES") == "1":
-                pytest.fail(line)
-            pytest.skip(line)
+    """Each lane's server, running."""
+    with running(request.param) as started:
         yield started

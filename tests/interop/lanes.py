@@ -105,7 +105,7 @@ def _is_newer(product: Path, *sources: Path) -> bool:
 def _node() -> list[str | Path]:
     node = _tool("node")
     if not _is_newer(NODE / "node_modules" / ".package-lock.json", NODE / "package-lock.json"):
-        _build([_tool("npm"), "ci", "--prefer-offline", "--ignore-scripts"], NODE, "network")
+        _build([_tool("npm"), "ci", "--prefer-offline", "--ignore-scripts"], NODE, "npm error")
     return [node, NODE / "server.js"]
 
 
@@ -142,6 +142,9 @@ LANES = (
     # Ktor 3.6.1 fails with "byteCount: -5 < 0" there, unless it forgets its context each time.
     Lane("ktor", _ktor, deflates_empty=False),
 )
+
+PINGING_LANES = tuple(lane for lane in LANES if lane.pings)
+TELLING_LANES = tuple(lane for lane in LANES if lane.tells_close)
 
 
 @contextmanager

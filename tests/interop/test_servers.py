@@ -11,9 +11,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Subprotocol
 
-from .lanes import Server
+from .lanes import PINGING_LANES, TELLING_LANES, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30, func_only=True)]
+on_pinging_lanes = pytest.mark.parametrize("server", PINGING_LANES, indirect=True, ids=str)
+on_telling_lanes = pytest.mark.parametrize("server", TELLING_LANES, indirect=True, ids=str)
 
 MESSAGES: tuple[str | bytes, ...] = ("", b"", "жук", "t" * 2**20, b"\x00\xff" * 2**19)
 
@@ -72,16 +74,14 @@ async def test_refuses(server: Server) -> None:
     assert refusal.value.response.body == b"no entry"
 
 
+@on_pinging_lanes
 async def test_pings(server: Server) -> None:
-    if not server.lane.pings:
-        pytest.skip(f"an application on {server.lane} cannot ping")
     async with connect(server.ws("/ping")) as socket:
         assert await socket.recv() == "pong: are you there"
 
 
+@on_telling_lanes
 async def test_remembers_our_close(server: Server) -> None:
-    if not server.lane.tells_close:
-        pytest.skip(f"{server.lane} does not tell its application the client's close code")
     async with connect(server.ws("/record?id=control")) as socket:
         await socket.close(4002, "so long")
     assert await asyncio.to_thread(get, server, "/recorded?id=control") == "4002 so long"

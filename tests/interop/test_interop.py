@@ -1,0 +1,230 @@
+"""Our client, on each socket engine, against each foreign server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+import pytest
+
+from ktor_client import (
+    CloseReason,
+    ConnectionClosedError,
+    Frame,
+    HttpClient,
+    WebSocketHandshakeError,
+    install,
+)
+from ktor_client.plugins import WebSocketDeflate, WebSockets
+
+from .lanes import PINGING_LANES, TELLING_LANES, Server
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(30, func_only=True)]
+on_pinging_lanes = pytest.mark.parametrize("server", PINGING_LANES, indirect=True, ids=str)
+on_telling_lanes = pytest.mark.parametrize("server", TELLING_LANES, indirect=True, ids=str)
+
+MIB = 2**20
+
+DEFLATE = {
+    "plain": (),
+    "deflate": (WebSocketDeflate(),),
+    "deflate-no-context": (
+        WebSocketDeflate(server_no_context_takeover=True, client_no_context_takeover=True),
+    ),
+}
+
+
+@pytest.fixture(params=["aiohttp", "httpx"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
+    async with HttpClient(request.param, install(WebSockets)) as client:
+        yield client
+
+
+@pytest.fixture(params=DEFLATE)
+def deflate(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def deflating(client: HttpClient, deflate: str) -> HttpClient:
+    """The same engine, with deflate as the parameter says."""
+    return client.config(install(WebSockets, extensions=DEFLATE[deflate]))
+
+
+def with_empties(
+    server: Server, deflate: str, messages: Sequence[str | bytes]
+) -> list[str | bytes]:
+    """The messages, an empty one after each where the server can compress that."""
+    empties = server.lane.deflates_empty or deflate != "deflate"
+    return [
+        part for message in messages for part in ((message, message[:0]) if empties else (message,))
+    ]
+
+
+async def test_http_get(client: HttpClient, server: Server) -> None:
+    response = await client.get(server.http("/hello"))
+    assert response.status == 200
+    assert await response.body_as_text() == f"hello from {server.lane}"
+
+
+async def test_echo(client: HttpClient, server: Server, deflate: str) -> None:
+    small = ["hello", "жук 🪲", bytes(range(256)), "a" * 125, "b" * 126, b"c" * 65535, "d" * 65536]
+    large = ["ж" * (MIB // 2), bytes(range(256)) * (MIB // 256)]
+    async with deflating(client, deflate).web_socket(server.ws("/echo")) as session:
+        assert bool(session.extensions) is (deflate != "plain")
+        for message in with_empties(server, deflate, small + large):
+            await session.send(message)
+            frame = await session.incoming.receive()
+            assert frame == (
+                Frame.Text(message) if isinstance(message, str) else Frame.Binary(message)
+            )
+    assert (await session.close_reason).clean
+
+
+async def test_echo_of_a_pipelined_thousand(
+    client: HttpClient, server: Server, deflate: str
+) -> None:
+    messages = [f"{i} " * (i % 50 + 1) for i in range(1000)]
+    async with deflating(client, deflate).web_socket(server.ws("/echo")) as session:
+
+        async def send_all() -> None:
+            for message in messages:
+                await session.send(message)
+
+        sender = asyncio.create_task(send_all())
+        assert [await session.receive_text() for _ in messages] == messages
+        await sender
+
+
+async def test_echo_of_a_fragmented_message(
+    client: HttpClient, server: Server, deflate: str
+) -> None:
+    async def chunks() -> AsyncIterator[str]:
+        for i in range(100):
+            yield f"жук {i} "
+
+    async with deflating(client, deflate).web_socket(server.ws("/echo")) as session:
+        for _ in range(2):
+            await session.send_stream(chunks())
+            assert await session.receive_text() == "".join(f"жук {i} " for i in range(100))
+
+
+async def test_a_thousand_messages_then_a_normal_end(
+    client: HttpClient, server: Server, deflate: str
+) -> None:
+    async with deflating(client, deflate).web_socket(server.ws("/count?n=1000")) as session:
+        assert [message async for message in session] == [str(i) for i in range(1000)]
+        reason = await session.close_reason
+        assert (reason.code, reason.message, reason.clean) == (1000, "done", True)
+
+
+async def test_we_ping(client: HttpClient, server: Server) -> None:
+    async with client.web_socket(server.ws("/echo")) as session:
+        assert await session.ping(b"are you there") > 0
+        assert await session.ping() > 0
+        await session.send("still here")
+        assert await session.receive_text() == "still here"
+
+
+@on_pinging_lanes
+async def test_we_are_pinged(client: HttpClient, server: Server) -> None:
+    async with client.web_socket(server.ws("/ping")) as session:
+        assert await session.receive_text() == "pong: are you there"
+
+
+@pytest.mark.parametrize("offered", [["v2.interop"], ["v0.interop", "v1.interop"]], ids=str)
+async def test_subprotocol(client: HttpClient, server: Server, offered: list[str]) -> None:
+    async with client.web_socket(server.ws("/subprotocol"), subprotocols=offered) as session:
+        assert session.subprotocol == offered[-1]
+        await session.send("hello")
+        assert await session.receive_text() == "hello"
+
+
+async def test_no_subprotocol(client: HttpClient, server: Server) -> None:
+    async with client.web_socket(server.ws("/echo")) as session:
+        assert session.subprotocol is None
+
+
+async def test_the_server_closes(client: HttpClient, server: Server) -> None:
+    async with client.web_socket(server.ws("/close")) as session:
+        with pytest.raises(ConnectionClosedError) as end:
+            await session.incoming.receive()
+        reason = await session.close_reason
+        assert reason == end.value.reason == CloseReason(4001, "bye")
+        assert reason.clean
+        assert reason.received == reason.sent == CloseReason(4001, "bye")
+
+
+async def recorded(client: HttpClient, server: Server, session_id: str) -> str:
+    """The code and reason that the server saw at the end of that session."""
+    return await (await client.get(server.http(f"/recorded?id={session_id}"))).body_as_text()
+
+
+@pytest.fixture
+def session_id(request: pytest.FixtureRequest, server: Server) -> str:
+    return "".join(filter(str.isalnum, request.node.name))
+
+
+@on_telling_lanes
+async def test_we_close(client: HttpClient, server: Server, session_id: str) -> None:
+    async with client.web_socket(server.ws(f"/record?id={session_id}")) as session:
+        await session.send("about to leave")
+        await session.close(CloseReason(4002, "so long"))
+        reason = await session.close_reason
+        assert reason.clean
+        assert reason.sent == CloseReason(4002, "so long")
+    assert await recorded(client, server, session_id) == "4002 so long"
+
+
+@on_telling_lanes
+async def test_we_leave_the_body(client: HttpClient, server: Server, session_id: str) -> None:
+    async with client.web_socket(server.ws(f"/record?id={session_id}")) as session:
+        await session.send("about to leave")
+    assert (await recorded(client, server, session_id)).split()[0] == "1000"
+
+
+@on_telling_lanes
+async def test_we_fail(client: HttpClient, server: Server, session_id: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with client.web_socket(server.ws(f"/record?id={session_id}")) as session:
+            await session.send("about to fail")
+            _ = 1 / 0
+    assert (await recorded(client, server, session_id)).split()[0] == "1011"
+
+
+@on_telling_lanes
+async def test_we_are_cancelled(client: HttpClient, server: Server, session_id: str) -> None:
+    opened = asyncio.Event()
+
+    async def listen() -> None:
+        async with client.web_socket(server.ws(f"/record?id={session_id}")) as session:
+            opened.set()
+            await session.incoming.receive()
+
+    task = asyncio.create_task(listen())
+    await opened.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+    assert (await recorded(client, server, session_id)).split()[0] == "1001"
+
+
+async def test_refusal(client: HttpClient, server: Server) -> None:
+    with pytest.raises(WebSocketHandshakeError) as refusal:
+        async with client.web_socket(server.ws("/refuse")):
+            pytest.fail("refused, and yet open")
+    assert refusal.value.response.status == 403
+    assert await refusal.value.response.body_as_text() == "no entry"
+    assert "but was 403" in str(refusal.value)
+    await test_http_get(client, server)  # the client has taken no harm
+
+
+async def test_many_sessions_and_requests_at_once(client: HttpClient, server: Server) -> None:
+    async def talk(i: int) -> str:
+        async with client.web_socket(server.ws("/echo")) as session:
+            await session.send(f"hello {i}")
+            response = await client.get(server.http("/hello"))
+            assert response.status == 200
+            return await session.receive_text()
+
+    talks = await asyncio.gather(*(talk(i) for i in range(20)))
+    assert talks == [f"hello {i}" for i in range(20)]

@@ -1,0 +1,23 @@
+"""The aiohttp server in the loop of the test itself, as pytest-aiohttp serves it to users."""
+
+import pytest
+from pytest_aiohttp.plugin import AiohttpServer
+
+from ktor_client import HttpClient, install
+from ktor_client.plugins import WebSockets
+
+from .servers.serve_aiohttp import build_app
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.mark.parametrize("engine", ["aiohttp", "httpx"])
+async def test_echo_in_one_loop(aiohttp_server: AiohttpServer, engine: str) -> None:
+    server = await aiohttp_server(build_app())
+    async with HttpClient(engine, install(WebSockets)) as client:
+        host, port = server.host, server.port
+        async with client.web_socket(host=host, port=port, path="/echo") as session:
+            for message in ("hello", b"\x00" * 100_000):
+                await session.send(message)
+                assert await anext(session) == message
+        assert (await session.close_reason).clean
