@@ -1,0 +1,74 @@
+"""This library, on each of its engines that has a socket: the same code, another first argument."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ktor_client import DefaultClientWebSocketSession, Frame, HttpClient, install
+from ktor_client.plugins import WebSocketDeflate, WebSockets
+
+from benchmarks.contenders.base import Contender, Message, WrongMessageError
+
+
+def length_of(frame: Frame) -> int:
+    match frame:
+        case Frame.Text(text):
+            return len(text)
+        case Frame.Binary(data):
+            return len(data)
+    raise WrongMessageError(repr(frame))
+
+
+class Ours(Contender[DefaultClientWebSocketSession]):
+    engine: ClassVar[str]
+
+    async def start(self) -> None:
+        extensions = [WebSocketDeflate()] if self.deflate else []
+        plugin = install(WebSockets, ping_interval=self.keepalive, extensions=extensions)
+        self.client = HttpClient(self.engine, plugin)
+
+    async def stop(self) -> None:
+        await self.client.close()
+
+    async def open(self, url: str) -> DefaultClientWebSocketSession:
+        return await self.client.web_socket_session(url)
+
+    async def close(self, session: DefaultClientWebSocketSession) -> None:
+        await session.close()
+
+    async def round_trips(
+        self, session: DefaultClientWebSocketSession, message: Message, count: int
+    ) -> int:
+        for _ in range(count):
+            await session.send(message)
+            frame = await session.incoming.receive()
+        return length_of(frame)
+
+    async def receive(self, session: DefaultClientWebSocketSession, count: int) -> int:
+        async for frame in session.incoming:
+            count -= 1
+            if not count:
+                break
+        return length_of(frame)
+
+    async def send(
+        self, session: DefaultClientWebSocketSession, message: Message, count: int
+    ) -> None:
+        for _ in range(count):
+            await session.send(message)
+
+    async def get(self, url: str, count: int) -> int:
+        for _ in range(count):
+            response = await self.client.get(url)
+            body = await response.body_as_bytes()
+        return len(body)
+
+
+class OursAiohttp(Ours):
+    packages: ClassVar = ("ktor-client", "aiohttp")
+    engine: ClassVar = "aiohttp"
+
+
+class OursHttpx(Ours):
+    packages: ClassVar = ("ktor-client", "httpx", "httpx-ws")
+    engine: ClassVar = "httpx"

@@ -1,0 +1,212 @@
+"""The scenarios: what is sent, by how many sessions, what is one unit, and the loop that runs it.
+
+A scenario is run in chunks by one client process. The chunks before `budget / 4` seconds of CPU
+time warm up, the chunks after it are measured, until they have cost `budget` seconds of CPU time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psutil
+
+from benchmarks.contenders import AnyContender, Message, WrongMessageError
+from benchmarks.server import BODY, Answer, masked_frame_size
+
+Kind = Literal["round_trips", "receive", "send", "connect", "get", "memory"]
+Chunk = Callable[[], Awaitable[None]]
+Values = dict[str, float]
+"""What a run measured: metric to value per unit."""
+
+WALL_LIMIT = 8.0
+"""Seconds of wall time after which a run ends, even if its CPU budget is not spent."""
+
+IDLE_SESSIONS = 1000
+KEEPALIVE = 20.0
+MESSAGE_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    kind: Kind
+    size: int = MESSAGE_SIZE
+    count: int = 1
+    """Units of one chunk (of each session)."""
+    sessions: int = 1
+    deflate: bool = False
+    keepalive: float | None = None
+    unit: str = "message"
+
+    @property
+    def binary(self) -> bool:
+        """Large messages are binary, small ones text, as they mostly are in the wild."""
+        return self.size >= 65536
+
+    @property
+    def message(self) -> Message:
+        return b"x" * self.size if self.binary else "x" * self.size
+
+    @property
+    def metric(self) -> str:
+        return "kib" if self.kind == "memory" else "cpu_us"
+
+    @property
+    def answer(self) -> Answer:
+        match self.kind:
+            case "receive":
+                return Answer(0, self.count, self.size, self.binary, self.deflate)
+            case "send":
+                return Answer(masked_frame_size(self.size) * self.count, 1, 4)
+            case _:
+                return Answer(masked_frame_size(self.size), 1, self.size, self.binary)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("pingpong", "round_trips", count=500, unit="round trip"),
+        Scenario("flood32", "receive", count=20_000),
+        Scenario("flood1k", "receive", 1024, 5_000),
+        Scenario("flood64k", "receive", 65536, 200),
+        Scenario("send32", "send", count=20_000),
+        Scenario("send1k", "send", 1024, 5_000),
+        Scenario("echo1m", "round_trips", 1024 * 1024, 10, unit="round trip"),
+        Scenario("conn100", "round_trips", count=10, sessions=100, unit="round trip"),
+        Scenario("connect", "connect", count=20, unit="connect and close"),
+        Scenario("flood_deflate1k", "receive", 1024, 2_000, deflate=True),
+        Scenario("get", "get", count=100, unit="request"),
+        Scenario("memory", "memory", sessions=IDLE_SESSIONS, unit="session"),
+        Scenario(
+            "memory_keepalive",
+            "memory",
+            sessions=IDLE_SESSIONS,
+            keepalive=KEEPALIVE,
+            unit="session",
+        ),
+    )
+}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far, user and system, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def web_socket_url(port: int, answer: Answer) -> str:
+    return f"ws://127.0.0.1:{port}/?{answer.query()}"
+
+
+async def open_sessions(contender: AnyContender, url: str, count: int) -> list[Any]:
+    return [await contender.open(url) for _ in range(count)]
+
+
+async def close_sessions(contender: AnyContender, sessions: list[Any]) -> None:
+    for start in range(0, len(sessions), 100):
+        batch = sessions[start : start + 100]
+        await asyncio.gather(*(contender.close(session) for session in batch))
+
+
+@asynccontextmanager
+async def opened(contender: AnyContender, url: str, count: int) -> AsyncIterator[list[Any]]:
+    sessions = await open_sessions(contender, url, count)
+    yield sessions
+    await close_sessions(contender, sessions)
+
+
+def check(length: int, expected: int) -> None:
+    if length != expected:
+        raise WrongMessageError(f"the last message has length {length}, expected {expected}")
+
+
+async def measure_chunks(chunk: Chunk, units: int, budget: float) -> Values:
+    start = cpu_seconds()
+    await chunk()
+    while cpu_seconds() - start < budget / 4:
+        await chunk()
+    gc.collect()
+    chunks = 0
+    wall_start = time.perf_counter()
+    start = cpu_seconds()
+    while True:
+        await chunk()
+        chunks += 1
+        cpu = cpu_seconds() - start
+        wall = time.perf_counter() - wall_start
+        if cpu >= budget or wall >= WALL_LIMIT:
+            break
+    per_unit = 1e6 / (chunks * units)
+    return {"cpu_us": cpu * per_unit, "wall_us": wall * per_unit}
+
+
+def resident_kib() -> float:
+    gc.collect()
+    return float(psutil.Process().memory_info().rss) / 1024
+
+
+async def measure_memory(contender: AnyContender, url: str, count: int) -> Values:
+    async with opened(contender, url, 20):
+        pass
+    before = resident_kib()
+    async with opened(contender, url, count):
+        return {"kib": (resident_kib() - before) / count}
+
+
+async def run(scenario: Scenario, contender: AnyContender, port: int, budget: float) -> Values:
+    """Run one scenario with one started contender."""
+    url = web_socket_url(port, scenario.answer)
+    message, count, size = scenario.message, scenario.count, scenario.size
+
+    if scenario.kind == "memory":
+        return await measure_memory(contender, url, scenario.sessions)
+
+    if scenario.kind == "connect":
+
+        async def connects() -> None:
+            for _ in range(count):
+                await contender.close(await contender.open(url))
+
+        return await measure_chunks(connects, count, budget)
+
+    if scenario.kind == "get":
+        http_url = f"http://127.0.0.1:{port}/"
+
+        async def gets() -> None:
+            check(await contender.get(http_url, count), len(BODY))
+
+        return await measure_chunks(gets, count, budget)
+
+    async with opened(contender, url, scenario.sessions) as sessions:
+        session = sessions[0]
+
+        async def receives() -> None:
+            await contender.send(session, "go", 1)
+            check(await contender.receive(session, count), size)
+
+        async def sends() -> None:
+            await contender.send(session, message, count)
+            check(await contender.receive(session, 1), 4)
+
+        async def round_trips() -> None:
+            check(await contender.round_trips(session, message, count), size)
+
+        async def round_trips_of_all() -> None:
+            async with asyncio.TaskGroup() as group:
+                for each in sessions:
+                    group.create_task(contender.round_trips(each, message, count))
+
+        if scenario.kind == "receive":
+            chunk: Chunk = receives
+        elif scenario.kind == "send":
+            chunk = sends
+        else:
+            chunk = round_trips if scenario.sessions == 1 else round_trips_of_all
+        return await measure_chunks(chunk, count * scenario.sessions, budget)
