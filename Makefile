@@ -48,8 +48,8 @@ check: $(VENV)/.dev ## format, lint, types, floors, then the coverage of the las
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(typed)
-	$(VENV)/bin/pyright --pythonpath $(python)
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pyright --pythonpath $(python) $(typed)
+	$(VENV)/bin/lint-imports --no-logo
 	@$(MAKE) --no-print-directory .coverage
 	$(python) -m coverage report
 
