@@ -2,7 +2,7 @@
 #
 #   make test ARGS='-k close -x'          arguments for pytest
 #   make PYTHON=/path/to/python3 test     the Python for a new virtual environment
-#   make VENV=/tmp/venv test              another virtual environment
+#   make VENV=.venv312 test               another virtual environment
 
 VENV ?= .venv
 PYTHON ?=
@@ -72,7 +72,7 @@ browser: $(VENV)/.dev $(VENV)/.browser
 fuzz: $(VENV)/.dev
 	@$(python) -m tests.fuzz $(ARGS)
 
-wheel: $(VENV)/.dev ## build the wheel into dist/
+wheel: $(VENV)/.created ## build the wheel into dist/
 	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist
 
