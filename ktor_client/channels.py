@@ -1,0 +1,333 @@
+"""Channels: the queues between a session and its user, and their limits (Ktor's channels).
+
+What may be queued, who waits and who is woken is decided here. What an item is, and why a channel
+ends, is the session's business: it hands in the error to raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Generic, TypeVar
+
+from ktor_client.errors import ConnectionClosedError
+
+__all__ = [
+    "ChannelLimit",
+    "ChannelOverflow",
+    "Channels",
+    "ReceiveChannel",
+    "SendChannel",
+    "bounded",
+    "unlimited",
+]
+
+T = TypeVar("T")
+S_contra = TypeVar("S_contra", contravariant=True)
+
+DEFAULT_CAPACITY = 64
+DEFAULT_MAX_BYTES = 4 * 1024 * 1024
+_NO_LIMIT = 1 << 62
+
+
+class ChannelOverflow(enum.Enum):
+    """What a full channel does (Ktor's `ChannelOverflow`)."""
+
+    SUSPEND = "suspend"
+    """Wait: reading from the socket pauses, `send` waits. Nothing is lost."""
+    CLOSE = "close"
+    """End the session with `ChannelOverflowError`; what is queued stays readable."""
+
+
+class ChannelLimit:
+    """How much a channel holds; made by `bounded` and `unlimited`."""
+
+    __slots__ = ("capacity", "max_bytes", "on_overflow")
+
+    def __init__(
+        self, capacity: int | None, on_overflow: ChannelOverflow, max_bytes: int | None
+    ) -> None:
+        self.capacity = capacity
+        self.on_overflow = on_overflow
+        self.max_bytes = max_bytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ChannelLimit) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        if self.capacity is None:
+            return "unlimited()"
+        overflow = f"on_overflow=ChannelOverflow.{self.on_overflow.name}"
+        return f"bounded({self.capacity}, {overflow}, max_bytes={self.max_bytes})"
+
+
+def bounded(
+    capacity: int,
+    *,
+    on_overflow: ChannelOverflow = ChannelOverflow.SUSPEND,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> ChannelLimit:
+    """Limit a channel to `capacity` messages and `max_bytes` bytes of payload.
+
+    With SUSPEND both are marks, not walls: what one read from the socket brings is queued to its
+    end, then reading pauses; it resumes at half. With CLOSE the limit is strict, by message.
+
+    Raises:
+        ValueError: a limit below 1.
+    """
+    if capacity < 1 or max_bytes < 1:
+        raise ValueError("a bounded channel holds at least 1 message and 1 byte")
+    return ChannelLimit(capacity, on_overflow, max_bytes)
+
+
+def unlimited() -> ChannelLimit:
+    """Put no limit: a fast peer with a slow consumer may take all memory."""
+    return ChannelLimit(None, ChannelOverflow.SUSPEND, None)
+
+
+class Channels:
+    """The limits of both directions: `Channels(incoming=bounded(16), outgoing=unlimited())`."""
+
+    __slots__ = ("incoming", "outgoing")
+
+    def __init__(
+        self, *, incoming: ChannelLimit | None = None, outgoing: ChannelLimit | None = None
+    ) -> None:
+        self.incoming = bounded(DEFAULT_CAPACITY) if incoming is None else incoming
+        self.outgoing = bounded(DEFAULT_CAPACITY) if outgoing is None else outgoing
+
+    def __repr__(self) -> str:
+        return f"Channels(incoming={self.incoming!r}, outgoing={self.outgoing!r})"
+
+
+class SendChannel(ABC, Generic[S_contra]):
+    """The sending end of a channel."""
+
+    @abstractmethod
+    async def send(self, item: S_contra) -> None:
+        """Put an item, waiting while there is no room.
+
+        A cancelled `send` has put all of the item or nothing.
+
+        Raises:
+            ConnectionClosedError: the channel has ended.
+        """
+
+    @abstractmethod
+    def send_nowait(self, item: S_contra) -> None:
+        """Put an item at once.
+
+        Raises:
+            ConnectionClosedError: the channel has ended.
+            asyncio.QueueFull: there is no room.
+        """
+
+
+class ReceiveChannel(Generic[T]):
+    """The receiving end of a channel: `await receive()`, or `async for`.
+
+    Any number of tasks may receive; each item goes to one of them, in the order of their calls.
+    Cancelling a `receive` loses nothing.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_choked",
+        "_end",
+        "_ends_quietly",
+        "_high",
+        "_limit",
+        "_low",
+        "_low_bytes",
+        "_max_bytes",
+        "_on_choke",
+        "_on_relief",
+        "_queue",
+        "_size_of",
+        "_waiters",
+    )
+
+    def __init__(
+        self,
+        limit: ChannelLimit,
+        *,
+        size_of: Callable[[T], int],
+        on_choke: Callable[[], None],
+        on_relief: Callable[[], None],
+    ) -> None:
+        """Make the channel; only sessions do.
+
+        `on_choke` is called when the marks are reached, `on_relief` when half is free again.
+        """
+        self._queue: deque[T] = deque()
+        self._waiters: deque[asyncio.Future[T]] = deque()
+        self._limit = limit
+        self._high = _NO_LIMIT if limit.capacity is None else limit.capacity
+        self._max_bytes = _NO_LIMIT if limit.max_bytes is None else limit.max_bytes
+        self._low = self._high // 2
+        self._low_bytes = self._max_bytes // 2
+        self._size_of = size_of
+        self._on_choke = on_choke
+        self._on_relief = on_relief
+        self._bytes = 0
+        self._choked = False
+        self._end: Callable[[], ConnectionClosedError] | None = None
+        self._ends_quietly = False
+
+    # --- for users ---
+
+    async def receive(self) -> T:
+        """Return the next item; without suspending while one is queued.
+
+        Raises:
+            ConnectionClosedError: nothing is queued and nothing will come.
+        """
+        try:
+            item = self._queue.popleft()
+        except IndexError:
+            return await self._wait()
+        if self._choked:
+            self._relieve(item)
+        return item
+
+    def receive_nowait(self) -> T:
+        """Return the next item if one is queued.
+
+        Raises:
+            asyncio.QueueEmpty: nothing is queued now.
+            ConnectionClosedError: nothing is queued and nothing will come.
+        """
+        try:
+            item = self._queue.popleft()
+        except IndexError:
+            if self._end is not None:
+                raise self._end() from None
+            raise asyncio.QueueEmpty("nothing is queued; await receive() instead") from None
+        if self._choked:
+            self._relieve(item)
+        return item
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            item = self._queue.popleft()
+        except IndexError:
+            try:
+                return await self._wait()
+            except ConnectionClosedError:
+                if self._ends_quietly:
+                    raise StopAsyncIteration from None
+                raise
+        if self._choked:
+            self._relieve(item)
+        return item
+
+    def __len__(self) -> int:
+        """Items that are queued."""
+        return len(self._queue)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more will be queued; what is queued can still be received."""
+        return self._end is not None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._end is not None else "open"
+        return f"<ReceiveChannel {state}, {len(self._queue)} queued>"
+
+    # --- for the session ---
+
+    @property
+    def limit(self) -> ChannelLimit:
+        """The limit that this channel was made with."""
+        return self._limit
+
+    @property
+    def queue(self) -> deque[T]:
+        """Where new items are appended; call `arrived` afterwards."""
+        return self._queue
+
+    def arrived(self, size: int) -> None:
+        """Wake receivers and keep the marks, after items of `size` bytes were appended."""
+        queue = self._queue
+        if self._waiters:
+            self._hand_over()
+        if not queue:
+            self._bytes = 0
+            return
+        self._bytes += size
+        if len(queue) >= self._high or self._bytes >= self._max_bytes:
+            self._check_marks()
+
+    def overflowing(self) -> bool:
+        """Drop what is beyond a strict limit, newest first; say whether anything was."""
+        queue, size_of = self._queue, self._size_of
+        total = kept = 0
+        for item in queue:
+            total += size_of(item)
+            if kept == self._high or total > self._max_bytes:
+                break
+            kept += 1
+        if kept == len(queue):
+            return False
+        while len(queue) > kept:
+            queue.pop()
+        return True
+
+    def close(self, end: Callable[[], ConnectionClosedError], *, quietly: bool) -> None:
+        """Let receivers have what is queued, then `end()`. The first call counts."""
+        if self._end is not None:
+            return
+        self._end = end
+        self._ends_quietly = quietly
+        waiters = self._waiters
+        while waiters:
+            waiter = waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(end())
+
+    # --- inside ---
+
+    async def _wait(self) -> T:
+        if self._end is not None:
+            raise self._end()
+        self._bytes = 0
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._queue.appendleft(waiter.result())
+                self._hand_over()
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
+
+    def _hand_over(self) -> None:
+        queue, waiters = self._queue, self._waiters
+        while queue and waiters:
+            waiter = waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(queue.popleft())
+
+    def _check_marks(self) -> None:
+        queue = self._queue
+        self._bytes = sum(map(self._size_of, queue))
+        if not self._choked and (len(queue) >= self._high or self._bytes >= self._max_bytes):
+            self._choked = True
+            self._on_choke()
+
+    def _relieve(self, item: T) -> None:
+        self._bytes -= self._size_of(item)
+        if len(self._queue) <= self._low and self._bytes <= self._low_bytes:
+            self._choked = False
+            self._on_relief()

@@ -1,0 +1,37 @@
+"""Seconds, as users may write them: a number or a `timedelta` (Ktor's `Durations.kt`).
+
+Only the conversion lives here. Timers belong to whoever waits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+Duration: TypeAlias = "float | timedelta"
+
+
+def seconds(value: Duration, option: str) -> float:
+    """Return `value` in seconds.
+
+    Raises:
+        TypeError: neither a number nor a `timedelta`.
+        ValueError: not a positive, finite time; `option` names the culprit.
+    """
+    total = getattr(value, "total_seconds", None)
+    number = total() if total is not None else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(
+            f"{option} takes seconds (a number) or a timedelta, not {type(value).__name__}"
+        )
+    if not math.isfinite(number) or number <= 0:
+        raise ValueError(f"{option} must be a positive, finite time in seconds, not {number!r}")
+    return float(number)
+
+
+def optional_seconds(value: Duration | None, option: str) -> float | None:
+    """Return `value` in seconds, and None for None, which turns the option off."""
+    return None if value is None else seconds(value, option)

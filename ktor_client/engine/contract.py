@@ -1,0 +1,105 @@
+"""What an engine is: the interface behind which every network library stands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from ktor_client.channels import Channels
+from ktor_client.engine.capabilities import Capability
+from ktor_client.http import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    from ktor_client.link import FrameLink
+
+__all__ = ["HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
+
+
+class WebSocketOptions:
+    """What an engine may need to know to open a web socket. The request has the headers already."""
+
+    __slots__ = ("channels", "max_frame_size", "raw", "subprotocols")
+
+    def __init__(
+        self,
+        *,
+        subprotocols: Sequence[str] = (),
+        max_frame_size: int = 16 * 1024 * 1024,
+        raw: bool = False,
+        channels: Channels | None = None,
+    ) -> None:
+        self.subprotocols = tuple(subprotocols)
+        self.max_frame_size = max_frame_size
+        self.raw = raw
+        self.channels = Channels() if channels is None else channels
+
+
+class WebSocketUpgrade:
+    """The answer to a handshake: the response, and the link if the server switched protocols."""
+
+    __slots__ = ("link", "response", "verified")
+
+    def __init__(
+        self, response: HttpResponse, link: FrameLink | None = None, *, verified: bool = False
+    ) -> None:
+        """Hold the answer.
+
+        Args:
+            response: any status; of a refusal also headers and body.
+            link: there if and only if the status is 101; not started.
+            verified: the platform has checked `Sec-WebSocket-Accept` and hides it: browsers only.
+        """
+        self.response = response
+        self.link = link
+        self.verified = verified
+
+
+class HttpClientEngine(ABC):
+    """Sends requests and opens web sockets with some network library (Ktor's `HttpClientEngine`).
+
+    An engine follows no redirects, keeps no cookies, retries nothing and judges no status: that is
+    done above it, alike for all engines. It maps every exception of its library to one of
+    `ktor_client.errors`, with the original as `__cause__`. It binds to the event loop of its first
+    call. A cancelled call leaves no socket, task or timer.
+    """
+
+    name: ClassVar[str]
+    """The word to register under, such as "aiohttp"."""
+
+    default_url: ClassVar[str] = "http://localhost"
+    """What a request without a host is resolved against."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> frozenset[Capability]:
+        """What this engine can do, with the options and the libraries it has."""
+
+    @abstractmethod
+    async def execute(self, request: HttpRequest) -> HttpResponse:
+        """Send a request and return the response as soon as its head is here.
+
+        The caller closes the response.
+
+        Raises:
+            ConnectError: no connection, or it broke; `DnsError`, `TlsError`, `ProxyError`.
+            RequestTimeoutError: a limit of the engine's was over; `ConnectTimeoutError`.
+            InvalidUrlError: the URL is nothing that this engine can request.
+        """
+
+    @abstractmethod
+    async def open_web_socket(
+        self, request: HttpRequest, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Send the handshake that `request` is and return the answer, whatever its status.
+
+        `request.url.scheme` is ws or wss, and the request has every header of the handshake. What
+        the server answered is checked by the caller. Raises what `execute` raises.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Abort every link and free all sockets. Idempotent."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

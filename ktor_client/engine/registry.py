@@ -1,0 +1,218 @@
+"""Which engines there are: the built-in ones by a literal table, others by entry point.
+
+The table works where a folder was unpacked without metadata, as Pyodide does. Nothing here imports
+an engine before it is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, TypeAlias
+
+from ktor_client.engine.capabilities import (
+    ALL_CAPABILITIES,
+    Capability,
+    ExtensionsCapability,
+    PingCapability,
+    ProxyCapability,
+    RawFramesCapability,
+    ReceiveBackpressureCapability,
+    TlsOptionsCapability,
+    UnixSocketCapability,
+    WebSocketCapability,
+)
+from ktor_client.engine.contract import HttpClientEngine
+from ktor_client.errors import EngineUnavailableError
+
+__all__ = ["EngineEntry", "EngineFactory", "default_engine", "engine_class", "engines", "register"]
+
+EngineFactory: TypeAlias = Callable[..., HttpClientEngine]
+
+ENTRY_POINT_GROUP = "ktor_client.engines"
+
+_EVERYTHING = frozenset(ALL_CAPABILITIES)
+_NOT_IN_BROWSERS = frozenset(
+    {
+        ExtensionsCapability,
+        PingCapability,
+        ProxyCapability,
+        RawFramesCapability,
+        ReceiveBackpressureCapability,
+        TlsOptionsCapability,
+        UnixSocketCapability,
+    }
+)
+
+
+class EngineEntry:
+    """One registered engine: where it lives, what it needs, what it can do when it is there."""
+
+    __slots__ = ("capabilities", "class_name", "extra", "libraries", "module", "name", "note")
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        class_name: str,
+        capabilities: frozenset[Capability],
+        *,
+        libraries: tuple[str, ...] = (),
+        extra: str | None = None,
+        note: str = "",
+    ) -> None:
+        self.name = name
+        self.module = module
+        self.class_name = class_name
+        self.capabilities = capabilities
+        self.libraries = libraries
+        self.extra = extra
+        self.note = note
+
+    def missing(self) -> list[str]:
+        """Return the libraries that the engine needs and that are not installed."""
+        from importlib.util import find_spec
+
+        return [library for library in self.libraries if find_spec(library) is None]
+
+    def load(self) -> type[HttpClientEngine]:
+        """Import the engine.
+
+        Raises:
+            EngineUnavailableError: a library is missing; the message says what to install.
+        """
+        from importlib import import_module
+
+        try:
+            module = import_module(self.module)
+        except ImportError as error:
+            if isinstance(error, EngineUnavailableError):
+                raise
+            hint = f"; try: pip install 'ktor-client[{self.extra}]'" if self.extra else ""
+            raise EngineUnavailableError(
+                f"{self.class_name} needs {' and '.join(self.libraries) or 'another platform'}"
+                f"{hint} ({error})"
+            ) from error
+        engine: type[HttpClientEngine] = getattr(module, self.class_name)
+        return engine
+
+
+BUILT_IN: dict[str, EngineEntry] = {
+    entry.name: entry
+    for entry in (
+        EngineEntry(
+            "aiohttp",
+            "ktor_client.engines._aiohttp",
+            "AiohttpEngine",
+            _EVERYTHING,
+            libraries=("aiohttp",),
+            extra="aiohttp",
+            note="like Ktor's CIO",
+        ),
+        EngineEntry(
+            "httpx",
+            "ktor_client.engines._httpx",
+            "HttpxEngine",
+            _EVERYTHING,
+            libraries=("httpx", "httpx_ws"),
+            extra="httpx",
+            note="like Ktor's OkHttp",
+        ),
+        EngineEntry(
+            "browser",
+            "ktor_client.engines._browser",
+            "BrowserEngine",
+            frozenset({WebSocketCapability}),
+            note="like Ktor's Js; in a browser, under Pyodide",
+        ),
+        EngineEntry(
+            "mock",
+            "ktor_client.engines._mock",
+            "MockEngine",
+            _EVERYTHING,
+            note="for tests: scripted peers",
+        ),
+        EngineEntry(
+            "test",
+            "ktor_client.engines._asgi",
+            "TestEngine",
+            _EVERYTHING,
+            note="for tests: an ASGI app in process",
+        ),
+    )
+}
+_NETWORK_ENGINES = ("aiohttp", "httpx", "browser")
+
+_registered: dict[str, EngineFactory] = {}
+
+
+def register(name: str, factory: EngineFactory) -> None:
+    """Make `HttpClient(name)` work for an engine of one's own, in this process.
+
+    Packages that bring an engine declare an entry point in group `ktor_client.engines` instead.
+
+    Raises:
+        ValueError: the name is a built-in engine's.
+    """
+    if name in BUILT_IN:
+        raise ValueError(f"{name!r} is a built-in engine")
+    _registered[name] = factory
+
+
+def engines() -> list[str]:
+    """Return the names that `HttpClient("name")` knows, installed or not."""
+    return [*BUILT_IN, *_registered, *(p.name for p in _entry_points() if p.name not in BUILT_IN)]
+
+
+def engine_class(name: str) -> EngineFactory:
+    """Return the engine registered under `name`.
+
+    Raises:
+        EngineUnavailableError: nobody registered that name, or its library is not installed.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name].load()
+    if name in _registered:
+        return _registered[name]
+    for point in _entry_points():
+        if point.name == name:
+            factory: EngineFactory = point.load()
+            return factory
+    known = engines()
+    close = get_close_matches(name, known, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
+    raise EngineUnavailableError(f"there is no engine {name!r}{hint}")
+
+
+def default_engine() -> EngineFactory:
+    """Choose an engine: the browser's under Emscripten, else aiohttp, httpx, third parties'.
+
+    Raises:
+        EngineUnavailableError: nothing is installed.
+    """
+    if sys.platform == "emscripten":
+        return BUILT_IN["browser"].load()
+    for name in ("aiohttp", "httpx"):
+        entry = BUILT_IN[name]
+        if not entry.missing():
+            return entry.load()
+    for point in _entry_points():
+        factory: EngineFactory = point.load()
+        return factory
+    raise EngineUnavailableError(
+        "no engine is installed; try: pip install 'ktor-client[aiohttp]' "
+        "(or 'ktor-client[httpx]'), or name one: HttpClient(MyEngine, ...)"
+    )
+
+
+def engines_with(capability: Capability) -> str:
+    """Return the built-in network engines that have a capability, for error messages."""
+    names = [name for name in _NETWORK_ENGINES if capability in BUILT_IN[name].capabilities]
+    return ", ".join(names) or "none"
+
+
+def _entry_points() -> list[Any]:
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: str(point.name))

@@ -1,0 +1,69 @@
+"""An engine as clients hold it: shared by derived clients, counted, owned or not, on one loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ktor_client.engine.capabilities import Capability
+from ktor_client.engine.contract import HttpClientEngine
+from ktor_client.engine.registry import engines_with
+from ktor_client.errors import UnsupportedCapabilityError, WrongLoopError
+
+__all__ = ["SharedEngine", "require"]
+
+
+class SharedEngine:
+    """Counts the clients of an engine and closes it with the last one, if they own it."""
+
+    def __init__(self, engine: HttpClientEngine, *, owned: bool) -> None:
+        self.engine = engine
+        self.owned = owned
+        self._clients = 1
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def share(self) -> SharedEngine:
+        """Take note of one more client."""
+        self._clients += 1
+        return self
+
+    async def release(self) -> None:
+        """Take note that a client is done."""
+        self._clients -= 1
+        if self._clients == 0 and self.owned:
+            await self.engine.close()
+
+    def bind(self) -> None:
+        """Bind to the running loop on first use.
+
+        Raises:
+            WrongLoopError: the engine was first used on another loop.
+        """
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            state = "closed" if self._loop.is_closed() else "still there"
+            raise WrongLoopError(
+                f"{type(self.engine).__name__} is bound to the event loop of its first use "
+                f"({state}), and this is another one; make an HttpClient per loop, for instance "
+                "inside the coroutine that asyncio.run(...) runs"
+            )
+
+
+def require(engine: HttpClientEngine, capability: Capability, what: str = "") -> None:
+    """Check that an engine has a capability, before any I/O.
+
+    Args:
+        engine: the engine in question.
+        capability: what is needed.
+        what: the option or call that needs it, for the message.
+
+    Raises:
+        UnsupportedCapabilityError: it does not.
+    """
+    if capability not in engine.capabilities:
+        cause = f" ({what} needs {capability.meaning})" if what else ""
+        raise UnsupportedCapabilityError(
+            f"Engine {type(engine).__name__} doesn't support {capability}{cause}; "
+            f"engines that do: {engines_with(capability)}"
+        )

@@ -1,0 +1,51 @@
+"""The lazy door to the engines: each is imported when it is named, and not before.
+
+Engine modules have an underscore so that `engines/aiohttp.py` cannot shadow the library. They never
+import one another, and only they import a network library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.registry import BUILT_IN, default_engine, engine_class, engines, register
+from ktor_client.link import FrameLink
+
+if TYPE_CHECKING:
+    from ktor_client.engines._aiohttp import AiohttpEngine
+    from ktor_client.engines._asgi import TestEngine
+    from ktor_client.engines._browser import BrowserEngine
+    from ktor_client.engines._httpx import HttpxEngine
+    from ktor_client.engines._mock import MockEngine
+
+__all__ = [
+    "AiohttpEngine",
+    "BrowserEngine",
+    "Capability",
+    "FrameLink",
+    "HttpClientEngine",
+    "HttpxEngine",
+    "MockEngine",
+    "TestEngine",
+    "WebSocketOptions",
+    "WebSocketUpgrade",
+    "default_engine",
+    "engine_class",
+    "engines",
+    "register",
+]
+
+_ENTRIES = {entry.class_name: entry for entry in BUILT_IN.values()}
+
+
+def __getattr__(name: str) -> object:
+    entry = _ENTRIES.get(name)
+    if entry is None:
+        raise AttributeError(f"module 'ktor_client.engines' has no attribute {name!r}")
+    return entry.load()
+
+
+def __dir__() -> list[str]:
+    absent = {entry.class_name for entry in BUILT_IN.values() if entry.missing()}
+    return sorted(set(__all__) - absent)

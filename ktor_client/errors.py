@@ -1,0 +1,227 @@
+"""Every exception of this library; nothing else.
+
+    KtorClientError
+    ├── EngineUnavailableError (ImportError)
+    ├── PluginNotInstalledError (LookupError)
+    ├── ClientClosedError (RuntimeError)
+    ├── UnsupportedCapabilityError (NotImplementedError)
+    ├── WrongLoopError (RuntimeError)
+    ├── InvalidUrlError (ValueError)
+    ├── UnsafeHeaderError (ValueError)
+    ├── ConnectError (ConnectionError)
+    │   ├── DnsError
+    │   ├── TlsError
+    │   └── ProxyError
+    ├── RequestTimeoutError (TimeoutError)
+    │   ├── ConnectTimeoutError
+    │   └── OpenTimeoutError
+    ├── ResponseError
+    │   ├── RedirectError
+    │   ├── ClientRequestError
+    │   ├── ServerResponseError
+    │   └── WebSocketHandshakeError
+    ├── ConnectionClosedError (ConnectionError)
+    │   ├── ProtocolViolationError
+    │   ├── FrameTooBigError
+    │   ├── PingTimeoutError
+    │   └── ChannelOverflowError
+    └── ConverterError
+        ├── ConverterNotFoundError
+        └── DeserializationError
+
+The builtin in parentheses is what you would already catch. A foreign exception that caused one of
+these is its `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ktor_client.frames import CloseReason, Initiator
+
+if TYPE_CHECKING:
+    from ktor_client.frames import Frame
+    from ktor_client.http import HttpResponse
+
+__all__ = [
+    "ChannelOverflowError",
+    "ClientClosedError",
+    "ClientRequestError",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "ConverterError",
+    "ConverterNotFoundError",
+    "DeserializationError",
+    "DnsError",
+    "EngineUnavailableError",
+    "FrameTooBigError",
+    "InvalidUrlError",
+    "KtorClientError",
+    "OpenTimeoutError",
+    "PingTimeoutError",
+    "PluginNotInstalledError",
+    "ProtocolViolationError",
+    "ProxyError",
+    "RedirectError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerResponseError",
+    "TlsError",
+    "UnsafeHeaderError",
+    "UnsupportedCapabilityError",
+    "WebSocketHandshakeError",
+    "WrongLoopError",
+]
+
+
+class KtorClientError(Exception):
+    """Root of everything this library raises on its own account."""
+
+
+class EngineUnavailableError(KtorClientError, ImportError):
+    """The engine is not installed, not known, or cannot run on this platform."""
+
+
+class PluginNotInstalledError(KtorClientError, LookupError):
+    """A plugin was asked for that the client has not installed."""
+
+
+class ClientClosedError(KtorClientError, RuntimeError):
+    """The client was closed before the call."""
+
+
+class UnsupportedCapabilityError(KtorClientError, NotImplementedError):
+    """The engine cannot do what was asked; found out before any I/O."""
+
+
+class WrongLoopError(KtorClientError, RuntimeError):
+    """A client or session that is bound to one event loop was used on another."""
+
+
+class InvalidUrlError(KtorClientError, ValueError):
+    """The URL cannot be used for this request."""
+
+
+class UnsafeHeaderError(KtorClientError, ValueError):
+    """A header that the client owns, or a header that would smuggle bytes into the request."""
+
+
+class ConnectError(KtorClientError, ConnectionError):
+    """No connection could be made, or it broke before a response came."""
+
+
+class DnsError(ConnectError):
+    """The host name did not resolve."""
+
+
+class TlsError(ConnectError):
+    """The TLS handshake failed: untrusted certificate, wrong host name, no TLS on that port."""
+
+
+class ProxyError(ConnectError):
+    """The proxy could not be reached or refused to connect."""
+
+
+class RequestTimeoutError(KtorClientError, TimeoutError):
+    """A time limit of the request was over."""
+
+
+class ConnectTimeoutError(RequestTimeoutError):
+    """DNS, TCP, TLS or the proxy took longer than `connect_timeout`."""
+
+
+class OpenTimeoutError(RequestTimeoutError):
+    """The whole web socket handshake took longer than `open_timeout`."""
+
+
+class ResponseError(KtorClientError):
+    """A response came, and it is not what was needed."""
+
+    def __init__(self, message: str, response: HttpResponse | None = None) -> None:
+        super().__init__(message)
+        self._response = response
+
+    @property
+    def response(self) -> HttpResponse:
+        """Status, headers and, read up to 1 MiB, the body."""
+        if self._response is None:
+            raise AttributeError(f"this {type(self).__name__} was made without a response")
+        return self._response
+
+
+class RedirectError(ResponseError):
+    """An unexpected redirect (status 3xx under `expect_success`), too many, or an unsafe one."""
+
+
+class ClientRequestError(ResponseError):
+    """Status 4xx under `expect_success`."""
+
+
+class ServerResponseError(ResponseError):
+    """Status 5xx under `expect_success`."""
+
+
+class WebSocketHandshakeError(ResponseError):
+    """The server did not open a web socket, or answered the handshake wrongly."""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asked to wait (`Retry-After`), or None."""
+        return self.response.retry_after
+
+
+class ConnectionClosedError(KtorClientError, ConnectionError):
+    """The session has ended; `reason` says how, `__cause__` what the transport reported."""
+
+    reason: CloseReason
+
+    def __init__(self, message: str, *, reason: CloseReason | None = None) -> None:
+        super().__init__(message)
+        self.reason = CloseReason(1006) if reason is None else reason
+
+    @property
+    def initiator(self) -> Initiator | None:
+        """Who ended it: "local" or "peer"."""
+        return self.reason.initiator
+
+
+class ProtocolViolationError(ConnectionClosedError):
+    """The peer broke RFC 6455 or an extension's rules; we closed with 1002 or 1007."""
+
+
+class FrameTooBigError(ConnectionClosedError):
+    """A message was larger than `max_frame_size`; we closed with 1009."""
+
+
+class PingTimeoutError(ConnectionClosedError):
+    """No pong came within `timeout`; we closed with 1011."""
+
+
+class ChannelOverflowError(ConnectionClosedError):
+    """A channel with `ChannelOverflow.CLOSE`, or one that cannot wait, was full."""
+
+
+class ConverterError(KtorClientError):
+    """Something went wrong between an object and a frame."""
+
+
+class ConverterNotFoundError(ConverterError):
+    """`send_serialized` or `receive_deserialized` without a `content_converter`."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "No converter was found for websocket; "
+            "add one: install(WebSockets, content_converter=JsonConverter())"
+        )
+
+
+class DeserializationError(ConverterError, ValueError):
+    """A frame does not hold the type that was asked for; `frame` is the one consumed."""
+
+    frame: Frame | None
+
+    def __init__(self, message: str, frame: Frame | None = None) -> None:
+        super().__init__(message)
+        self.frame = frame

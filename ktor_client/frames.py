@@ -1,0 +1,455 @@
+"""The words of the wire: frames, frame types and close reasons (Ktor's `Frame`, `CloseReason`).
+
+Here live immutable value objects and the rules about a single frame or a single close code.
+Bytes on the wire, masking, reassembly and sessions do not: see `protocol/` and `session/`.
+
+A plain frame (final, no RSV bit) leaves its `_bits` slot unset; reading it then gives 0. That keeps
+the frames of the hot path at one assignment each.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+
+__all__ = ["CloseReason", "Frame", "FrameType"]
+
+MAX_CONTROL_PAYLOAD = 125
+"""Bytes that a control frame may carry (RFC 6455 5.5)."""
+
+MAX_REASON_BYTES = 123
+"""UTF-8 bytes that the message of a Close frame may have: a control payload less the code."""
+
+NOT_FINAL = 0x01
+CONTINUATION = 0x02
+RSV1 = 0x40
+RSV2 = 0x20
+RSV3 = 0x10
+RSV_MASK = RSV1 | RSV2 | RSV3
+
+Initiator: TypeAlias = Literal["local", "peer"]
+
+
+class FrameType(enum.IntEnum):
+    """The opcode of a frame (RFC 6455 5.2).
+
+    There is no member for continuation: as in Ktor, a fragment has the type of its message.
+    """
+
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is Close, Ping or Pong."""
+        return self >= FrameType.CLOSE
+
+
+class Frame:
+    """One WebSocket frame: `Frame.Text`, `Frame.Binary`, `Frame.Close`, `Frame.Ping`, `Frame.Pong`.
+
+    Frames are values: compare them with `==`, take them apart with `match`, do not change them.
+    """
+
+    if TYPE_CHECKING:
+        Text: TypeAlias = "TextFrame"
+        Binary: TypeAlias = "BinaryFrame"
+        Close: TypeAlias = "CloseFrame"
+        Ping: TypeAlias = "PingFrame"
+        Pong: TypeAlias = "PongFrame"
+        data: bytes
+
+    __slots__ = ("_bits",)
+
+    _bits: int
+    frame_type: ClassVar[FrameType]
+
+    def __init__(self) -> None:
+        raise TypeError("Frame is abstract; build a Frame.Text, Frame.Binary or a control frame")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name == "_bits":
+                return 0
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    @property
+    def fin(self) -> bool:
+        """Whether this frame ends its message."""
+        return not self._bits & NOT_FINAL
+
+    @property
+    def rsv1(self) -> bool:
+        """First reserved bit; permessage-deflate uses it (RFC 7692 6)."""
+        return bool(self._bits & RSV1)
+
+    @property
+    def rsv2(self) -> bool:
+        """Second reserved bit."""
+        return bool(self._bits & RSV2)
+
+    @property
+    def rsv3(self) -> bool:
+        """Third reserved bit."""
+        return bool(self._bits & RSV3)
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether this is a fragment after the first one, seen by a raw session."""
+        return bool(self._bits & CONTINUATION)
+
+    def read_bytes(self) -> bytes:
+        """Return the payload; of a text frame, its UTF-8 form."""
+        return self.data
+
+    @staticmethod
+    def by_type(
+        frame_type: FrameType,
+        data: bytes,
+        *,
+        fin: bool = True,
+        rsv1: bool = False,
+        rsv2: bool = False,
+        rsv3: bool = False,
+    ) -> Frame:
+        """Build the frame that `frame_type` names (Ktor's `Frame.byType`).
+
+        Raises:
+            ValueError: the payload is not legal for that type.
+        """
+        if frame_type is FrameType.TEXT:
+            return TextFrame(data, fin=fin, rsv1=rsv1, rsv2=rsv2, rsv3=rsv3)
+        if frame_type is FrameType.BINARY:
+            return BinaryFrame(data, fin=fin, rsv1=rsv1, rsv2=rsv2, rsv3=rsv3)
+        if not fin:
+            raise ValueError("a control frame cannot be a fragment (RFC 6455 5.5)")
+        control = {
+            FrameType.CLOSE: CloseFrame,
+            FrameType.PING: PingFrame,
+            FrameType.PONG: PongFrame,
+        }[frame_type](data)
+        _set_bits(control, True, rsv1, rsv2, rsv3)
+        return control
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return (
+            self.frame_type is other.frame_type
+            and self._bits == other._bits
+            and self.data == other.data
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.frame_type, self._bits, self.data))
+
+    def __repr__(self) -> str:
+        data = self.data
+        shown = repr(data) if len(data) <= 32 else f"{data[:32]!r}... {len(data)} bytes"
+        return f"Frame.{self.frame_type.name.title()}({shown}{self._repr_bits()})"
+
+    def _repr_bits(self) -> str:
+        parts = "" if self.fin else ", fin=False"
+        for name in ("rsv1", "rsv2", "rsv3"):
+            if getattr(self, name):
+                parts += f", {name}=True"
+        return parts
+
+
+def _set_bits(frame: Frame, fin: bool, rsv1: bool, rsv2: bool, rsv3: bool) -> None:
+    bits = (0 if fin else NOT_FINAL) | (RSV1 * rsv1) | (RSV2 * rsv2) | (RSV3 * rsv3)
+    if bits:
+        frame._bits = bits
+
+
+class TextFrame(Frame):
+    """A text message, or a fragment of one. `Frame.Text("hi").read_text() == "hi"`.
+
+    `.text` is the whole message; a fragment has only `.data`, since UTF-8 may be cut anywhere.
+    """
+
+    __match_args__ = ("text",)
+    __slots__ = ("_data", "text")
+    frame_type: ClassVar[FrameType] = FrameType.TEXT
+
+    text: str
+    _data: bytes
+
+    def __init__(
+        self,
+        data: str | bytes,
+        *,
+        fin: bool = True,
+        rsv1: bool = False,
+        rsv2: bool = False,
+        rsv3: bool = False,
+    ) -> None:
+        """Build from text, or from UTF-8 bytes.
+
+        Raises:
+            ValueError: `data` is bytes of a final frame and not valid UTF-8.
+        """
+        _set_bits(self, fin, rsv1, rsv2, rsv3)
+        if not fin:
+            self._data = data.encode() if isinstance(data, str) else bytes(data)
+        elif isinstance(data, str):
+            self.text = data
+        else:
+            self.text = bytes(data).decode()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name == "text":
+                raise AttributeError("a fragment has no text, only data: its UTF-8 may be cut")
+            return super().__getattr__(name)
+
+        @property
+        def data(self) -> bytes:
+            """The payload as UTF-8 bytes."""
+            if self._bits & (NOT_FINAL | CONTINUATION):
+                return self._data
+            return self.text.encode()
+
+    def read_text(self) -> str:
+        """Return the text of a whole message (Ktor's `readText`).
+
+        Raises:
+            ValueError: this is a fragment.
+        """
+        if self._bits & (NOT_FINAL | CONTINUATION):
+            raise ValueError("text can only be read from a whole message; this is a fragment")
+        return self.text
+
+    def __repr__(self) -> str:
+        if self._bits & (NOT_FINAL | CONTINUATION):
+            return super().__repr__()
+        text = self.text
+        shown = repr(text) if len(text) <= 48 else f"{text[:48]!r}... {len(text)} characters"
+        return f"Frame.Text({shown}{self._repr_bits()})"
+
+
+class BinaryFrame(Frame):
+    """A binary message, or a fragment of one."""
+
+    __match_args__ = ("data",)
+    __slots__ = ("data",)
+    frame_type: ClassVar[FrameType] = FrameType.BINARY
+
+    data: bytes
+
+    def __init__(
+        self,
+        data: bytes | bytearray | memoryview,
+        *,
+        fin: bool = True,
+        rsv1: bool = False,
+        rsv2: bool = False,
+        rsv3: bool = False,
+    ) -> None:
+        if isinstance(data, str | int):
+            raise TypeError(f"Frame.Binary takes bytes, not {type(data).__name__}")
+        _set_bits(self, fin, rsv1, rsv2, rsv3)
+        self.data = bytes(data)
+
+
+class _ControlFrame(Frame):
+    __match_args__ = ("data",)
+    __slots__ = ("data",)
+
+    data: bytes
+
+    def __init__(self, data: bytes = b"") -> None:
+        if isinstance(data, str | int):
+            raise TypeError(f"a control frame takes bytes, not {type(data).__name__}")
+        if len(data) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(
+                f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(data)} "
+                "(RFC 6455 5.5)"
+            )
+        self.data = bytes(data)
+
+
+class PingFrame(_ControlFrame):
+    """A ping, with up to 125 bytes of application data."""
+
+    __slots__ = ()
+    frame_type: ClassVar[FrameType] = FrameType.PING
+
+
+class PongFrame(_ControlFrame):
+    """A pong, with up to 125 bytes of application data."""
+
+    __slots__ = ()
+    frame_type: ClassVar[FrameType] = FrameType.PONG
+
+
+class CloseFrame(_ControlFrame):
+    """A Close frame. `Frame.Close(CloseReason(1000, "bye")).read_reason()` gives the reason back."""
+
+    __slots__ = ()
+    frame_type: ClassVar[FrameType] = FrameType.CLOSE
+
+    def __init__(self, reason: CloseReason | bytes | None = None) -> None:
+        """Build from a reason, from a raw payload, or empty (no status)."""
+        if isinstance(reason, CloseReason):
+            code = reason.code
+            if code is None:
+                raise ValueError("the session is still open: there is no close reason to send yet")
+            data = b"" if code == 1005 else code.to_bytes(2, "big") + reason.message.encode()
+        else:
+            data = b"" if reason is None else reason
+        super().__init__(data)
+
+    def read_reason(self) -> CloseReason | None:
+        """Return the reason, or None where the frame carries no status (Ktor's `readReason`).
+
+        Raises:
+            ValueError: the payload is not a code followed by UTF-8.
+        """
+        if not self.data:
+            return None
+        if len(self.data) == 1:
+            raise ValueError("a Close payload of one byte carries no code (RFC 6455 5.5.1)")
+        return CloseReason(int.from_bytes(self.data[:2], "big"), self.data[2:].decode())
+
+
+if not TYPE_CHECKING:
+    Frame.Text = TextFrame
+    Frame.Binary = BinaryFrame
+    Frame.Close = CloseFrame
+    Frame.Ping = PingFrame
+    Frame.Pong = PongFrame
+
+
+class _Codes(enum.IntEnum):
+    """Close codes of the IANA registry "WebSocket Close Code Number" (RFC 6455 7.4)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    CANNOT_ACCEPT = 1003
+    RESERVED = 1004
+    NO_STATUS = 1005
+    CLOSED_ABNORMALLY = 1006
+    NOT_CONSISTENT = 1007
+    VIOLATED_POLICY = 1008
+    TOO_BIG = 1009
+    NO_EXTENSION = 1010
+    INTERNAL_ERROR = 1011
+    UNEXPECTED_CONDITION = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_GATEWAY = 1014
+    TLS_HANDSHAKE_FAILED = 1015
+    UNAUTHORIZED = 3000
+    FORBIDDEN = 3003
+    TIMEOUT = 3008
+
+
+_NEVER_SENT = frozenset({1004, 1005, 1006, 1015})
+
+
+def may_be_sent(code: int) -> bool:
+    """Whether a Close frame may carry this code (RFC 6455 7.4.1 and 7.4.2)."""
+    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in _NEVER_SENT)
+
+
+class CloseReason:
+    """Why a session ended: a code, a message, and how it came to that (Ktor's `CloseReason`).
+
+    Two reasons are equal when code and message are. A reason is true once there is a code; the one
+    of an open session has `code is None`, is false, and can be awaited for the final one.
+    """
+
+    Codes: ClassVar[type[_Codes]] = _Codes
+
+    __match_args__ = ("code", "message")
+    __slots__ = ("clean", "code", "initiator", "message", "received", "sent")
+
+    code: int | None
+    message: str
+    initiator: Initiator | None
+    """Who began: "local" for us, "peer" for the other side or the network."""
+    clean: bool
+    """Whether Close frames went both ways."""
+    sent: CloseReason | None
+    """What our Close frame said; None while none was sent."""
+    received: CloseReason | None
+    """What the peer's Close frame said; None while none came."""
+
+    def __init__(
+        self,
+        code: int,
+        message: str = "",
+        *,
+        initiator: Initiator | None = None,
+        clean: bool = False,
+        sent: CloseReason | None = None,
+        received: CloseReason | None = None,
+    ) -> None:
+        """Check and keep the values.
+
+        Raises:
+            ValueError: code outside 0..65535, or more than 123 UTF-8 bytes of message.
+        """
+        if not 0 <= code <= 0xFFFF:
+            raise ValueError(f"a close code is within 0..65535, not {code}")
+        size = len(message.encode())
+        if size > MAX_REASON_BYTES:
+            raise ValueError(
+                f"a close message has at most {MAX_REASON_BYTES} UTF-8 bytes, not {size}"
+            )
+        self.code = int(code)
+        self.message = message
+        self.initiator = initiator
+        self.clean = clean
+        self.sent = sent
+        self.received = received
+
+    @property
+    def known_reason(self) -> _Codes | None:
+        """The named code, or None where the registry has no name."""
+        try:
+            return _Codes(self.code) if self.code is not None else None
+        except ValueError:
+            return None
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether the code is 1000, 1001 or 1005 (none given): an end, not a failure."""
+        return self.code in (1000, 1001, 1005)
+
+    def __bool__(self) -> bool:
+        return self.code is not None
+
+    def __await__(self) -> Generator[object, None, CloseReason]:
+        return self
+        yield  # a generator that never yields: a final reason is there at once
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CloseReason):
+            return NotImplemented
+        return self.code == other.code and self.message == other.message
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.message))
+
+    def __repr__(self) -> str:
+        if self.code is None:
+            return "CloseReason(<still open>)"
+        known = self.known_reason
+        code = known.name if known is not None else self.code
+        return f"CloseReason({code}, {self.message!r})" if self.message else f"CloseReason({code})"
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "still open"
+        known = self.known_reason
+        text = f"{self.code} {known.name}" if known is not None else str(self.code)
+        return f"{text}: {self.message}" if self.message else text

@@ -1,0 +1,135 @@
+"""Header fields: case-insensitive, in order, repeated where the sender repeated them.
+
+The rules about single names and values live here (RFC 9110 5.5, 5.6.2). Which header the client
+owns is the request's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from ktor_client.errors import UnsafeHeaderError
+
+__all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
+
+_is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+
+_SECRET = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"}
+)
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` is a token (RFC 9110 5.6.2): a header name, a method, a subprotocol."""
+    return _is_token(text) is not None
+
+
+class Headers(Mapping[str, str]):
+    """Header fields as received or as sent. `headers["x-id"]` joins repeated fields with ", "."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: HeadersLike = ()) -> None:
+        self._fields: list[tuple[str, str]] = [(n, v) for n, v in _pairs(fields)]
+
+    def get_all(self, name: str) -> list[str]:
+        """Return each value of that name, in order; an empty list where there is none."""
+        wanted = name.lower()
+        return [value for key, value in self._fields if key.lower() == wanted]
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return every field in order, repeated names included."""
+        return list(self._fields)
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ("; " if name.lower() == "cookie" else ", ").join(values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for name, _ in self._fields:
+            key = name.lower()
+            if key not in seen:
+                seen.add(key)
+                yield name
+
+    def __len__(self) -> int:
+        return len({name.lower() for name, _ in self._fields})
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Headers):
+            mine = [(n.lower(), v) for n, v in self._fields]
+            return mine == [(n.lower(), v) for n, v in other._fields]
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple((n.lower(), v) for n, v in self._fields))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}: {'***' if name.lower() in _SECRET else value}" for name, value in self._fields
+        )
+        return f"Headers({shown})"
+
+
+HeadersLike: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def _pairs(fields: HeadersLike) -> Iterable[tuple[str, str]]:
+    if isinstance(fields, Headers):
+        return fields._fields
+    return fields.items() if isinstance(fields, Mapping) else fields
+
+
+class HeadersBuilder(Headers):
+    """Headers that can be changed, each change checked before any I/O."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]  # mutable, so not a key
+
+    def __init__(self, fields: HeadersLike = ()) -> None:
+        super().__init__()
+        for name, value in _pairs(fields):
+            self.add(name, value)
+
+    def add(self, name: str, value: str) -> None:
+        """Append a field, keeping others of that name.
+
+        Raises:
+            UnsafeHeaderError: the name is not a token, or the value has CR, LF, NUL or another
+                control character: such bytes could smuggle a second header.
+        """
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"header names and values are str: {name!r}")
+        if not is_token(name):
+            raise UnsafeHeaderError(f"{name!r} is not a header name (RFC 9110 5.6.2)")
+        if _has_control(value):
+            raise UnsafeHeaderError(
+                f"the value of header {name!r} has a control character (CR, LF, NUL ...)"
+            )
+        self._fields.append((name, value.strip(" \t")))
+
+    def set(self, name: str, value: str) -> None:
+        """Put a field in place of all of that name. Raises what `add` raises."""
+        self.remove(name)
+        self.add(name, value)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.set(name, value)
+
+    def remove(self, name: str) -> None:
+        """Drop every field of that name; none is fine."""
+        wanted = name.lower()
+        self._fields = [field for field in self._fields if field[0].lower() != wanted]
+
+    def build(self) -> Headers:
+        """Return what stands here now, unchangeable."""
+        return Headers(self._fields)

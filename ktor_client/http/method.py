@@ -1,0 +1,43 @@
+"""The request method (Ktor's `HttpMethod`)."""
+
+from __future__ import annotations
+
+from ktor_client.http.headers import is_token
+
+__all__ = ["HttpMethod"]
+
+
+class HttpMethod(str):
+    """An HTTP method in upper case: `HttpMethod.Get`, or `HttpMethod("PROPFIND")` for others."""
+
+    __slots__ = ()
+
+    Get: HttpMethod
+    Post: HttpMethod
+    Put: HttpMethod
+    Patch: HttpMethod
+    Delete: HttpMethod
+    Head: HttpMethod
+    Options: HttpMethod
+
+    def __new__(cls, name: str) -> HttpMethod:
+        """Check the name.
+
+        Raises:
+            ValueError: `name` is not a token (RFC 9110 9.1).
+        """
+        if not is_token(name):
+            raise ValueError(f"{name!r} is not an HTTP method")
+        return super().__new__(cls, name.upper())
+
+    def __repr__(self) -> str:
+        return f"HttpMethod({str(self)!r})"
+
+
+HttpMethod.Get = HttpMethod("GET")
+HttpMethod.Post = HttpMethod("POST")
+HttpMethod.Put = HttpMethod("PUT")
+HttpMethod.Patch = HttpMethod("PATCH")
+HttpMethod.Delete = HttpMethod("DELETE")
+HttpMethod.Head = HttpMethod("HEAD")
+HttpMethod.Options = HttpMethod("OPTIONS")

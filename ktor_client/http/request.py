@@ -1,0 +1,170 @@
+"""The request: a builder that blocks and plugins change, and the unchangeable result.
+
+`header(...)`, `parameter(...)` and `bearer_auth(...)` return blocks; any function that takes an
+`HttpRequestBuilder` is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from ktor_client.errors import UnsafeHeaderError
+from ktor_client.http.attributes import Attributes
+from ktor_client.http.body import RequestBody
+from ktor_client.http.headers import Headers, HeadersBuilder
+from ktor_client.http.method import HttpMethod
+from ktor_client.http.url import Scalar, Url, UrlBuilder
+
+__all__ = [
+    "HttpRequest",
+    "HttpRequestBuilder",
+    "RequestBlock",
+    "bearer_auth",
+    "header",
+    "parameter",
+]
+
+_OWNED = frozenset({"upgrade", "transfer-encoding"})
+_OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
+
+
+class HttpRequest:
+    """What an engine sends. It has no scheme of its own choosing: `url.scheme` is the caller's."""
+
+    __slots__ = ("attributes", "body", "headers", "method", "url")
+
+    def __init__(
+        self,
+        method: HttpMethod,
+        url: Url,
+        headers: Headers | None = None,
+        body: RequestBody | None = None,
+        attributes: Attributes | None = None,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self.attributes = Attributes() if attributes is None else attributes
+
+    def copy(
+        self,
+        *,
+        method: HttpMethod | None = None,
+        url: Url | None = None,
+        headers: Headers | None = None,
+        drop_body: bool = False,
+    ) -> HttpRequest:
+        """Return a request that differs in what is given; attributes are shared."""
+        return HttpRequest(
+            self.method if method is None else method,
+            self.url if url is None else url,
+            self.headers if headers is None else headers,
+            None if drop_body else self.body,
+            self.attributes,
+        )
+
+    def with_header(self, name: str, value: str) -> HttpRequest:
+        """Return a request in which `name` has just this value. Raises `UnsafeHeaderError`."""
+        headers = HeadersBuilder(self.headers)
+        headers.set(name, value)
+        return self.copy(headers=headers.build())
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url!r})"
+
+
+class HttpRequestBuilder:
+    """A request in the making (Ktor's `HttpRequestBuilder`)."""
+
+    __slots__ = ("attributes", "body", "headers", "method", "subprotocols", "url")
+
+    def __init__(self) -> None:
+        self.method: HttpMethod = HttpMethod.Get
+        self.url = UrlBuilder()
+        self.headers = HeadersBuilder()
+        self.body: RequestBody | None = None
+        self.attributes = Attributes()
+        self.subprotocols: list[str] = []
+        """Subprotocols to offer, best first; web sockets only."""
+
+    def build(self, *, web_socket: bool = False) -> HttpRequest:
+        """Return the request, with the URL's credentials as an `Authorization` header.
+
+        Raises:
+            UnsafeHeaderError: a header that the client owns was set.
+            InvalidUrlError: the URL is not usable.
+        """
+        owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
+        for name in self.headers:
+            key = name.lower()
+            if key in owned or key.startswith("sec-websocket-"):
+                hint = (
+                    "; offer subprotocols with subprotocols=(...)"
+                    if key == "sec-websocket-protocol"
+                    else ""
+                )
+                raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
+        headers = HeadersBuilder(self.headers)
+        url = self.url.build()
+        if url.user is not None and "authorization" not in headers:
+            headers.set("Authorization", _basic(url.user, url.password or ""))
+        return HttpRequest(self.method, url, headers.build(), self.body, Attributes(self.attributes))
+
+
+RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]
+
+
+def _basic(user: str, password: str) -> str:
+    from binascii import b2a_base64
+
+    token = b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
+    return f"Basic {token}"
+
+
+def header(name: str, value: str) -> RequestBlock:
+    """Return a block that adds a header. The block raises `UnsafeHeaderError` for a bad one."""
+
+    def add_header(request: HttpRequestBuilder) -> None:
+        request.headers.add(name, value)
+
+    return add_header
+
+
+def parameter(name: str, value: Scalar) -> RequestBlock:
+    """Return a block that adds a query parameter."""
+
+    def add_parameter(request: HttpRequestBuilder) -> None:
+        request.url.add_parameters([(name, value)])
+
+    return add_parameter
+
+
+def bearer_auth(token: str) -> RequestBlock:
+    """Return a block that sets `Authorization: Bearer ...` (RFC 6750 2.1)."""
+
+    def set_token(request: HttpRequestBuilder) -> None:
+        request.headers.set("Authorization", f"Bearer {token}")
+
+    return set_token
+
+
+def apply_blocks(request: HttpRequestBuilder, blocks: tuple[Any, ...]) -> None:
+    """Run the blocks in order.
+
+    Raises:
+        TypeError: one of them is not a function of the builder, or is a coroutine function.
+    """
+    for block in blocks:
+        if not callable(block):
+            raise TypeError(
+                f"a request block is a function of the HttpRequestBuilder, not {block!r}; "
+                'for instance header("X-Id", "1")'
+            )
+        result = block(request)
+        if result is not None and hasattr(result, "__await__"):
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+            raise TypeError("a request block is a plain function, not a coroutine function")

@@ -1,0 +1,143 @@
+"""The response: status, headers, and a body that is read, decoded or streamed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+from ktor_client.http.body import BytesBody, ResponseBody
+from ktor_client.http.headers import Headers
+from ktor_client.http.request import HttpRequest
+from ktor_client.http.typed_json import from_json
+
+__all__ = ["HttpResponse"]
+
+T = TypeVar("T")
+
+MAX_REFUSAL_BODY = 1 << 20
+"""Bytes that are kept of the body of a refused handshake."""
+
+_charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
+
+
+class HttpResponse:
+    """A response. `client.get` returns it read; `prepare_get` gives it while it streams."""
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        status: int,
+        headers: Headers,
+        body: ResponseBody | bytes = b"",
+        *,
+        reason: str = "",
+        http_version: str = "1.1",
+    ) -> None:
+        self.request = request
+        self.status = status
+        self.headers = headers
+        self.reason = reason
+        self.http_version = http_version
+        self._read: bytes | None = body if isinstance(body, bytes) else None
+        self._body: ResponseBody = BytesBody(body) if isinstance(body, bytes) else body
+        self._streamed = False
+
+    async def body_as_bytes(self) -> bytes:
+        """Read the body to its end, once; later calls return the same bytes.
+
+        Raises:
+            ConnectError: the connection broke before the end.
+            RuntimeError: `chunks()` has already consumed the body.
+        """
+        if self._read is None:
+            parts = [chunk async for chunk in self.chunks()]
+            self._read = b"".join(parts)
+            await self.close()
+        return self._read
+
+    async def body_as_text(self) -> str:
+        """Read the body as text, in the charset of `Content-Type`, else UTF-8.
+
+        Bytes that are not of that charset become U+FFFD.
+        """
+        data = await self.body_as_bytes()
+        found = _charset(self.headers.get("content-type", ""))
+        try:
+            return data.decode(found[1] if found else "utf-8", "replace")
+        except LookupError:
+            return data.decode("utf-8", "replace")
+
+    async def body(self, type_: type[T]) -> T:
+        """Read the body as `bytes`, `str`, or JSON of that type; dataclasses are built.
+
+        Raises:
+            DeserializationError: the body is not JSON, or not of that type.
+        """
+        value: Any
+        if type_ is bytes:
+            value = await self.body_as_bytes()
+        elif type_ is str:
+            value = await self.body_as_text()
+        else:
+            value = from_json(await self.body_as_bytes(), type_)
+        result: T = value
+        return result
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives; memory stays flat.
+
+        Raises:
+            ConnectError: the connection broke before the end.
+            RuntimeError: the body was streamed before and is gone.
+        """
+        if self._read is not None:
+            if self._read:
+                yield self._read
+            return
+        if self._streamed:
+            raise RuntimeError("the body has already been streamed; read it only once")
+        self._streamed = True
+        try:
+            async for chunk in self._body.chunks():
+                yield chunk
+        finally:
+            await self.close()
+
+    async def read_up_to(self, limit: int) -> None:
+        """Keep at most `limit` bytes of the body and close the rest: for errors that carry it."""
+        if self._read is None:
+            kept = bytearray()
+            chunks = self.chunks()
+            try:
+                async for chunk in chunks:
+                    kept += chunk[: limit - len(kept)]
+                    if len(kept) >= limit:
+                        break
+            finally:
+                await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+                await self.close()
+            self._read = bytes(kept)
+
+    async def close(self) -> None:
+        """Give the connection back. Idempotent; what was read stays readable."""
+        await self._body.close()
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds of the `Retry-After` header, given as a number or a date; None without one."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value)
+        if not value:
+            return None
+        from email.utils import parsedate_to_datetime
+
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except ValueError:
+            return None
+
+    def __repr__(self) -> str:
+        return f"HttpResponse({self.status} {self.request.method} {self.request.url!r})"

@@ -1,0 +1,255 @@
+"""URLs of http, https, ws and wss (RFC 3986; RFC 6455 3): parsing, checking, building.
+
+Which scheme suits which call, and default hosts, are decided by the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
+
+from ktor_client.errors import InvalidUrlError
+
+__all__ = ["ParametersLike", "Url", "UrlBuilder"]
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+SECURE_SCHEMES = frozenset({"https", "wss"})
+
+_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+_QUERY_SAFE = _PATH_SAFE + "?"
+_bad_character = re.compile(r"[\x00-\x20\x7f\\]").search
+_bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
+
+Scalar: TypeAlias = str | int | float | bool
+ParametersLike: TypeAlias = (
+    "Mapping[str, Scalar | Iterable[Scalar]] | Iterable[tuple[str, Scalar | Iterable[Scalar]]]"
+)
+
+
+class Url:
+    """An absolute URL, checked and normalised. `str(url)` is what goes to the engine.
+
+    `repr` hides the credentials; `str` has none: they become an `Authorization` header.
+    """
+
+    __slots__ = ("host", "password", "path", "port", "query", "scheme", "user")
+
+    def __init__(
+        self,
+        scheme: str,
+        host: str,
+        port: int | None = None,
+        path: str = "/",
+        query: str = "",
+        user: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        """Check the parts; `path` and `query` are taken as already percent-encoded where needed.
+
+        Raises:
+            InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, or a
+                control character that would smuggle bytes into the request.
+        """
+        if scheme not in DEFAULT_PORTS:
+            raise InvalidUrlError(
+                f"scheme {scheme!r} is not supported; use http, https, ws or wss"
+            )
+        if port is not None and not 1 <= port <= 65535:
+            raise InvalidUrlError(f"port {port} is outside 1..65535")
+        for name, part in (("path", path), ("query", query)):
+            if _bad_character(part):
+                raise InvalidUrlError(f"the {name} has a space, backslash or control character")
+        self.scheme = scheme
+        self.host = _checked_host(host)
+        self.port = DEFAULT_PORTS[scheme] if port is None else port
+        self.path = path if path.startswith("/") else f"/{path}"
+        self.query = query
+        self.user = user
+        self.password = password
+
+    @staticmethod
+    def parse(text: str) -> Url:
+        """Parse an absolute URL. Raises `InvalidUrlError` where `UrlBuilder.take_from` does."""
+        builder = UrlBuilder()
+        builder.take_from(text)
+        if builder.scheme is None or builder.host is None:
+            raise InvalidUrlError(f"{text!r} is not an absolute URL such as ws://host/path")
+        return builder.build()
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the connection is TLS: https or wss."""
+        return self.scheme in SECURE_SCHEMES
+
+    @property
+    def authority(self) -> str:
+        """Host, and the port where it is not the scheme's own: the `Host` header's value."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What must be equal for credentials to follow a redirect: TLS or not, host, port."""
+        return (self.is_secure, self.host, self.port)
+
+    @property
+    def target(self) -> str:
+        """Path and query, as in the request line."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    def join(self, location: str) -> Url:
+        """Resolve a `Location`, absolute or relative, against this URL.
+
+        Raises:
+            InvalidUrlError: the result is not a URL that can be requested.
+        """
+        http = str(self.with_scheme({"ws": "http", "wss": "https"}.get(self.scheme, self.scheme)))
+        try:
+            return Url.parse(urljoin(http, location))
+        except ValueError as error:
+            raise InvalidUrlError(f"cannot follow Location {location!r}: {error}") from error
+
+    def with_scheme(self, scheme: str) -> Url:
+        """Return this URL under another scheme; a default port becomes the new default."""
+        port = None if self.port == DEFAULT_PORTS[self.scheme] else self.port
+        return Url(scheme, self.host, port, self.path, self.query, self.user, self.password)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+    def __repr__(self) -> str:
+        secret = "***@" if self.user is not None else ""
+        return f"Url('{self.scheme}://{secret}{self.authority}{self.target}')"
+
+    def _key(self) -> tuple[object, ...]:
+        return (str(self), self.user, self.password)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Url) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+class UrlBuilder:
+    """A URL in the making: each part is None until somebody sets it (Ktor's `URLBuilder`)."""
+
+    __slots__ = ("host", "password", "path", "port", "query", "scheme", "user")
+
+    def __init__(self) -> None:
+        self.scheme: str | None = None
+        self.host: str | None = None
+        self.port: int | None = None
+        self.path: str | None = None
+        self.query: str = ""
+        self.user: str | None = None
+        self.password: str | None = None
+
+    def take_from(self, url: str | Url) -> None:
+        """Take the parts that `url` has: all of an absolute URL, path and query of a relative one.
+
+        Raises:
+            InvalidUrlError: not a URL, a scheme that we do not speak, a fragment, a bad port, or
+                a character that would smuggle bytes into the request.
+        """
+        if isinstance(url, Url):
+            self.scheme, self.host, self.port = url.scheme, url.host, url.port
+            self.path, self.query = url.path, url.query
+            self.user, self.password = url.user, url.password
+            return
+        if not isinstance(url, str):
+            raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
+        if _bad_character(url):
+            raise InvalidUrlError(
+                f"{url!r} has a space, backslash or control character; percent-encode it"
+            )
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise InvalidUrlError(f"{_shown(url)} is not a URL: {error}") from error
+        if parts.fragment or url.endswith("#"):
+            raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
+        if parts.scheme:
+            if not parts.netloc:
+                raise InvalidUrlError(
+                    f"{url!r} has no host; write ws://host/path, or a path that starts with /"
+                )
+            self.scheme = parts.scheme.lower()
+            self.port = port
+        if parts.netloc:
+            self.host = parts.hostname or ""
+            self.port = port
+            self.user = None if parts.username is None else unquote(parts.username)
+            self.password = None if parts.password is None else unquote(parts.password)
+            if not self.host:
+                raise InvalidUrlError(f"{_shown(url)} has no host")
+        if parts.path or parts.netloc:
+            self.path = quote(parts.path or "/", safe=_PATH_SAFE)
+        if parts.query or parts.netloc:
+            self.query = quote(parts.query, safe=_QUERY_SAFE)
+
+    def set_path(self, path: str) -> None:
+        """Set the path, and the query where `path` has one; other characters are encoded."""
+        bare, _, query = path.partition("?")
+        if "#" in path:
+            raise InvalidUrlError(f"path {path!r} has a fragment (#), which is never sent")
+        if _bad_character(bare.replace(" ", "")) or _bad_character(query.replace(" ", "")):
+            raise InvalidUrlError(f"path {path!r} has a backslash or control character")
+        self.path = quote(bare if bare.startswith("/") else f"/{bare}", safe=_PATH_SAFE)
+        if query:
+            self.query = quote(query, safe=_QUERY_SAFE)
+
+    def add_parameters(self, parameters: ParametersLike) -> None:
+        """Append query parameters, encoded; an iterable value gives the name once for each."""
+        pairs = parameters.items() if isinstance(parameters, Mapping) else parameters
+        flat: list[tuple[str, str]] = []
+        for name, value in pairs:
+            values = [value] if isinstance(value, str | int | float) else value
+            flat.extend((name, _scalar(item)) for item in values)
+        encoded = urlencode(flat)
+        self.query = f"{self.query}&{encoded}" if self.query and encoded else self.query or encoded
+
+    def build(self) -> Url:
+        """Return the checked URL. Raises `InvalidUrlError` as `Url` does."""
+        return Url(
+            self.scheme or "http",
+            self.host or "localhost",
+            self.port,
+            self.path or "/",
+            self.query,
+            self.user,
+            self.password,
+        )
+
+
+def _shown(url: str) -> str:
+    """Show a URL in an error without its credentials."""
+    head, at, tail = url.rpartition("@")
+    return repr(f"{head.partition('://')[0]}://***@{tail}") if at else repr(url)
+
+
+def _scalar(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _checked_host(host: str) -> str:
+    name = host.strip("[]") if host.startswith("[") else host
+    if ":" in name:
+        from ipaddress import AddressValueError, IPv6Address
+
+        try:
+            IPv6Address(name.partition("%")[0])
+        except AddressValueError as error:
+            raise InvalidUrlError(f"{host!r} is not an IPv6 address: {error}") from error
+        return name.lower()
+    if not name or _bad_host(name):
+        raise InvalidUrlError(f"{host!r} is not a host name")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise InvalidUrlError(f"{host!r} is not a host name: {error}") from error
+    return name.lower()

@@ -1,0 +1,157 @@
+"""The contract between a session and what carries its frames. No bytes, no library, no policy."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.protocol.handshake import Negotiated
+from ktor_client.protocol.violation import Violation
+
+__all__ = ["Clock", "FrameLink", "LinkOptions", "LinkReceiver", "Timer"]
+
+
+class Timer(Protocol):
+    """What `call_later` returns."""
+
+    def cancel(self) -> None:
+        """Do not call; nothing happens if it was called already."""
+
+
+class Clock(Protocol):
+    """Time for keepalive and deadlines. An asyncio loop is one; tests may have virtual time."""
+
+    def time(self) -> float:
+        """Return seconds from an arbitrary start; never goes back."""
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call `callback(*args)` after `delay` seconds."""
+
+
+class LinkOptions:
+    """What a session tells its link when it starts."""
+
+    __slots__ = ("client", "max_frame_size", "negotiated", "raw")
+
+    def __init__(
+        self,
+        *,
+        max_frame_size: int,
+        raw: bool = False,
+        client: bool = True,
+        negotiated: Negotiated | None = None,
+    ) -> None:
+        self.max_frame_size = max_frame_size
+        """Bytes of a whole message after inflation; of one frame when `raw`."""
+        self.raw = raw
+        """Whether every frame is delivered as it came."""
+        self.client = client
+        """Whether this end is the client, whose frames are masked."""
+        self.negotiated = Negotiated() if negotiated is None else negotiated
+
+
+class LinkReceiver(Protocol):
+    """The session's side. A link calls it on the loop that it was started on, never re-entrantly.
+
+    After one read: append data frames to `messages`, call `control` for each control frame in
+    order, then `arrived` once, then `violated` if a rule was broken.
+    """
+
+    @property
+    def messages(self) -> deque[Frame]:
+        """Where data frames are appended (with raw links, every frame)."""
+
+    def arrived(self, size: int) -> None:
+        """Take note that frames of `size` bytes were appended."""
+
+    def control(self, frame: Frame) -> None:
+        """Take a Ping, Pong or Close of the peer. Nothing follows a Close."""
+
+    def violated(self, violation: Violation) -> None:
+        """Take note that the peer broke a rule; nothing more will be delivered."""
+
+    def writable(self) -> None:
+        """Take note that `FrameLink.writable` is true again."""
+
+    def lost(self, error: BaseException | None) -> None:
+        """Take note that the connection is gone; called once, and last. None is an orderly end."""
+
+
+class FrameLink(ABC):
+    """Carries frames. Made by an engine with the 101, started by a session, owned by both:
+
+    the session ends it by `close` or `abort`; an engine that is closed aborts what is left.
+    """
+
+    writable: bool = True
+    """Whether `send` is welcome now; when it is not, wait for `LinkReceiver.writable`."""
+
+    frames_received: int = 0
+    frames_sent: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+
+    @property
+    def clock(self) -> Clock:
+        """The clock for this connection's deadlines; the running loop by default."""
+        return asyncio.get_running_loop()
+
+    @property
+    def peer_address(self) -> str | None:
+        """Address of the peer, such as "127.0.0.1:8080"; None where the engine cannot tell."""
+        return None
+
+    @abstractmethod
+    def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
+        """Begin to deliver; called once, on the loop of the connection.
+
+        What arrived with the handshake is delivered first. A connection that is lost already
+        is reported through `receiver.lost`, soon but not within this call.
+        """
+
+    @abstractmethod
+    def send(self, frame: Frame) -> None:
+        """Take a frame for sending, in order, without waiting; a Close is the last one.
+
+        Raises:
+            ValueError: the frame cannot be sent as it is: wrong continuation, RSV bits.
+        """
+
+    def send_text(self, text: str) -> None:
+        """Send a whole text message."""
+        self.send(TextFrame(text))
+
+    def send_binary(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a whole binary message."""
+        self.send(BinaryFrame(data))
+
+    def flush(self) -> None:  # noqa: B027  # most links hold nothing back
+        """Hand everything sent so far to the transport now."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Deliver no further frames for now, as far as the engine can hold the peer back."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Deliver again."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Deliver nothing any more but `lost`; read on, so that the peer can finish."""
+
+    @abstractmethod
+    def set_max_frame_size(self, size: int) -> None:
+        """Change the limit for messages that begin from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection once what was sent has left; `lost` follows. Idempotent."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """End the connection now; `lost` follows. Idempotent."""

@@ -1,0 +1,348 @@
+"""RFC 6455 over an asyncio transport: the link of every engine that has a socket.
+
+An engine hands over the transport after the 101; from then on this protocol owns it. Framing,
+reading, coalescing of writes and backpressure of the transport live here; rules about frames are
+in `protocol/`, what frames mean in `session/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.protocol.decoder import FrameDecoder
+from ktor_client.protocol.encoder import FrameEncoder
+from ktor_client.protocol.masking import POOL_SIZE, MaskInPlace, mask_bytes, new_keys
+from ktor_client.protocol.violation import Violation
+
+__all__ = ["StreamLink"]
+
+READ_SIZE = 256 * 1024
+BATCH = 64 * 1024
+"""Bytes that may be written in one step of the loop before `send` has to wait for the next."""
+
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _read_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """Return the loop's receive buffer, shared by its links.
+
+    Sharing is safe: between `get_buffer` and `buffer_updated` a loop runs nothing else, and
+    `buffer_updated` copies out what it keeps.
+    """
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
+    return buffer
+
+
+class StreamLink(FrameLink, asyncio.BufferedProtocol):
+    """A web socket on a transport.
+
+    The first frame of a step of the loop is written at once; those that follow are joined and
+    written at the end of the step, or at 64 KiB.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        leading: bytes = b"",
+        *,
+        mask: MaskInPlace | None = None,
+        on_lost: Callable[[Exception | None], None] | None = None,
+    ) -> None:
+        """Take a transport over; the caller then calls `transport.set_protocol(link)`.
+
+        Args:
+            transport: connected, its handshake done; reading is paused until `start`.
+            leading: bytes that arrived behind the response's head.
+            mask: a compiled XOR, if the engine's library has one.
+            on_lost: told once when the transport is gone: for the engine's books, and for the
+                protocol that had the transport before.
+        """
+        self._transport = transport
+        self._leading = leading
+        self._mask = mask
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._buffer = _read_buffer(self._loop)
+        self._receiver: LinkReceiver | None = None
+        self._decoder: FrameDecoder | None = None
+        self._encoder: FrameEncoder | None = None
+        self._direct: memoryview | None = None
+        self._discarding = False
+        self._is_lost = False
+        self._error: Exception | None = None
+        # Sending: `_plain` allows the short cut, `_stepped` says that this step has written.
+        self._plain = False
+        self._stepped = False
+        self._scheduled = False
+        self._congested = False
+        self._out: list[bytes | bytearray] = []
+        self._out_size = 0
+        self._keys = b""
+        self._next_key = POOL_SIZE
+        transport.pause_reading()
+
+    @property
+    def peer_address(self) -> str | None:
+        """Address of the socket's other end, which may be a proxy; None for a Unix socket."""
+        name: Any = self._transport.get_extra_info("peername")
+        if isinstance(name, tuple) and len(name) >= 2:
+            host = f"[{name[0]}]" if ":" in name[0] else name[0]
+            return f"{host}:{name[1]}"
+        return None
+
+    # --- the session's calls ---
+
+    def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
+        """Begin to deliver; see `FrameLink.start`."""
+        negotiated = options.negotiated
+        extensions = [
+            (extension.rsv, codec)
+            for extension, codec in zip(negotiated.extensions, negotiated.codecs, strict=True)
+        ]
+        self._receiver = receiver
+        self._decoder = FrameDecoder(
+            receiver.messages,
+            max_size=options.max_frame_size,
+            masked=not options.client,
+            raw=options.raw,
+            extensions=extensions,
+            mask=self._mask,
+        )
+        self._encoder = FrameEncoder(
+            masked=options.client, extensions=extensions, raw=options.raw, mask=self._mask
+        )
+        self._plain = options.client and not extensions
+        if self._leading:
+            leading, self._leading = memoryview(self._leading), b""
+            self._received(leading)
+        if self._is_lost:
+            self._loop.call_soon(receiver.lost, self._error)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def send(self, frame: Frame) -> None:
+        """Take a frame for sending; see `FrameLink.send`."""
+        if self._plain and not frame._bits:
+            if type(frame) is TextFrame:
+                return self.send_text(frame.text)
+            if type(frame) is BinaryFrame:
+                return self.send_binary(frame.data)
+        assert self._encoder is not None
+        data = self._encoder.encode(frame)
+        self._plain = self._may_be_plain()
+        self._write(data)
+        return None
+
+    def send_text(self, text: str) -> None:
+        """Send a whole text message."""
+        if not self._plain:
+            self.send(TextFrame(text))
+            return
+        payload = text.encode()
+        size = len(payload)
+        if size < 126:
+            self._write(self._short_frame(0x81, payload, size))
+        else:
+            self._write_long(0x81, payload, size)
+
+    def send_binary(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a whole binary message; `data` may be reused when this returns."""
+        if not self._plain:
+            self.send(BinaryFrame(data))
+            return
+        payload = data if type(data) is bytes else bytes(data)
+        size = len(payload)
+        if size < 126:
+            self._write(self._short_frame(0x82, payload, size))
+        else:
+            self._write_long(0x82, payload, size)
+
+    def flush(self) -> None:
+        """Write what was held back for the end of the step."""
+        out = self._out
+        if out:
+            data = b"".join(out)
+            out.clear()
+            self._out_size = 0
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+    def pause(self) -> None:
+        """Stop reading from the socket: the peer meets a closed TCP window."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._transport.is_closing() and not self._is_lost:
+            self._transport.resume_reading()
+
+    def discard(self) -> None:
+        """Read on, and throw away what comes."""
+        self._discarding = True
+        self._direct = None
+        self.resume()
+
+    def set_max_frame_size(self, size: int) -> None:
+        """Change the limit for frames whose header is still to come."""
+        if self._decoder is not None:
+            self._decoder.max_size = size
+
+    def close(self) -> None:
+        """Close the socket once everything written has left."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the socket and what was not written."""
+        self._out.clear()
+        self._out_size = 0
+        self._transport.abort()
+
+    # --- writing ---
+
+    def _may_be_plain(self) -> bool:
+        encoder = self._encoder
+        assert encoder is not None
+        return not (encoder.in_message or encoder.transforms) and encoder.masked
+
+    def _short_frame(self, first: int, payload: bytes, size: int) -> bytes:
+        at = self._next_key
+        if at >= POOL_SIZE:
+            self._keys = new_keys()
+            at = 0
+        self._next_key = at + 4
+        key = self._keys[at : at + 4]
+        if self._mask is not None:
+            masked = bytearray(payload)
+            self._mask(key, masked)
+            return b"%c%c%b%b" % (first, 0x80 | size, key, masked)
+        return b"%c%c%b%b" % (first, 0x80 | size, key, mask_bytes(payload, key))
+
+    def _write_long(self, first: int, payload: bytes, size: int) -> None:
+        assert self._encoder is not None
+        self._write(self._encoder.frame(first, payload))
+
+    def _write(self, data: bytes) -> None:
+        self.frames_sent += 1
+        size = len(data)
+        self.bytes_sent += size
+        if not self._stepped:
+            self._stepped = True
+            if not self._transport.is_closing():
+                self._transport.write(data)
+            if size >= BATCH:
+                self._spend_step()
+            return
+        self._out.append(data)
+        self._out_size += size
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._end_step)
+        if self._out_size >= BATCH:
+            self.flush()
+            self._spend_step()
+
+    def _spend_step(self) -> None:
+        """Let senders wait for the next step of the loop, so that they cannot starve it."""
+        self.writable = False
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._end_step)
+
+    def _end_step(self) -> None:
+        self._scheduled = False
+        self.flush()
+        self._stepped = False
+        self._tell_writable()
+
+    def _tell_writable(self) -> None:
+        if not self.writable and not self._congested and not self._scheduled:
+            self.writable = True
+            if self._receiver is not None:
+                self._receiver.writable()
+
+    # --- the transport's calls ---
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give the transport room: the shared buffer, or the rest of a long payload."""
+        decoder = self._decoder
+        if decoder is not None and decoder.open_payload and not self._discarding:
+            self._direct = decoder.direct_buffer()
+            if self._direct is not None:
+                return self._direct
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what the transport has read."""
+        if not self._out:
+            self._stepped = False
+        if self._direct is None:
+            self._received(self._buffer[:nbytes])
+        else:
+            self._direct = None
+            self._received(None, nbytes)
+
+    def _received(self, data: memoryview | None, direct: int = 0) -> None:
+        receiver, decoder = self._receiver, self._decoder
+        size = direct if data is None else len(data)
+        self.bytes_received += size
+        if self._discarding:
+            return
+        if receiver is None or decoder is None:
+            self._leading += bytes(data or b"")
+            return
+        violation: Violation | None = None
+        messages = decoder.messages
+        before = len(messages)
+        try:
+            if data is None:
+                decoder.feed_direct(size)
+            else:
+                decoder.feed(data)
+        except Violation as error:
+            violation = error
+        self.frames_received += len(messages) - before
+        if decoder.control:
+            control, decoder.control = decoder.control, []
+            self.frames_received += len(control)
+            for frame in control:
+                receiver.control(frame)
+        receiver.arrived(size)
+        if violation is not None:
+            receiver.violated(violation)
+
+    def eof_received(self) -> None:
+        """Let the transport close: the peer will send nothing more."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass the end on: to the engine, and to the session if there is one."""
+        self._is_lost = True
+        self._error = exc
+        self.writable = False
+        self._out.clear()
+        self._out_size = 0
+        if self._on_lost is not None:
+            on_lost, self._on_lost = self._on_lost, None
+            on_lost(exc)
+        if self._receiver is not None:
+            self._receiver.lost(exc)
+
+    def pause_writing(self) -> None:
+        """Take note that the transport is above its mark."""
+        self._congested = True
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """Take note that the transport is below its mark again."""
+        self._congested = False
+        self._tell_writable()

@@ -1,0 +1,281 @@
+"""permessage-deflate (RFC 7692): options, negotiation, and the codec on zlib.
+
+zlib objects are made when the first message needs them and dropped at once where no context is
+kept. Inflating is capped: a bomb costs at most the message limit.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from ktor_client.frames import RSV1, Frame
+from ktor_client.protocol.extensions import (
+    ExtensionCodec,
+    ExtensionParameters,
+    WebSocketExtension,
+)
+from ktor_client.protocol.violation import Violation
+
+__all__ = ["WebSocketDeflate"]
+
+_TAIL = b"\x00\x00\xff\xff"
+_EMPTY = b"\x00"
+_MAX_WINDOW_BITS = 15
+
+
+class WebSocketDeflate(WebSocketExtension):
+    """Compress messages: `install(WebSockets, extensions=[WebSocketDeflate()])`."""
+
+    name = "permessage-deflate"
+    rsv = RSV1
+
+    def __init__(
+        self,
+        *,
+        client_max_window_bits: int = _MAX_WINDOW_BITS,
+        server_max_window_bits: int = _MAX_WINDOW_BITS,
+        client_no_context_takeover: bool = False,
+        server_no_context_takeover: bool = False,
+        level: int = 6,
+        mem_level: int = 8,
+        threshold: int = 0,
+        compress_if: Callable[[Frame], bool] | None = None,
+        max_inflated_size: int | None = None,
+    ) -> None:
+        """Check and keep the options.
+
+        Args:
+            client_max_window_bits: log2 of the window that we compress with, 9..15. (zlib has no
+                raw deflate with 8.)
+            server_max_window_bits: the most that the server may use, 8..15; saves our memory.
+            client_no_context_takeover: forget the window after each message that we send.
+            server_no_context_takeover: ask the server to do so.
+            level: zlib level 0..9, or -1 for zlib's default.
+            mem_level: zlib memory level 1..9.
+            threshold: bytes; shorter messages go uncompressed.
+            compress_if: asked for each message beyond the threshold (Ktor's `compressIf`).
+            max_inflated_size: bytes; below the session's `max_frame_size` it is the limit for
+                compressed messages.
+
+        Raises:
+            ValueError: an option out of its range.
+        """
+        _within("client_max_window_bits", client_max_window_bits, 9, 15)
+        _within("server_max_window_bits", server_max_window_bits, 8, 15)
+        _within("level", level, -1, 9)
+        _within("mem_level", mem_level, 1, 9)
+        if threshold < 0:
+            raise ValueError("threshold must not be negative")
+        if max_inflated_size is not None and max_inflated_size < 1:
+            raise ValueError("max_inflated_size must be at least 1")
+        self.client_max_window_bits = client_max_window_bits
+        self.server_max_window_bits = server_max_window_bits
+        self.client_no_context_takeover = client_no_context_takeover
+        self.server_no_context_takeover = server_no_context_takeover
+        self.level = level
+        self.mem_level = mem_level
+        self.threshold = threshold
+        self.compress_if = compress_if
+        self.max_inflated_size = max_inflated_size
+
+    def offers(self) -> list[ExtensionParameters]:
+        """Offer what the options ask for; `client_max_window_bits` always (RFC 7692 7.1.2.2)."""
+        parameters: ExtensionParameters = []
+        if self.server_no_context_takeover:
+            parameters.append(("server_no_context_takeover", None))
+        if self.client_no_context_takeover:
+            parameters.append(("client_no_context_takeover", None))
+        if self.server_max_window_bits < _MAX_WINDOW_BITS:
+            parameters.append(("server_max_window_bits", str(self.server_max_window_bits)))
+        bits = self.client_max_window_bits
+        parameters.append(("client_max_window_bits", str(bits) if bits < 15 else None))
+        return [parameters]
+
+    def accept(self, parameters: ExtensionParameters) -> DeflateCodec:
+        """Take the server's answer (RFC 7692 7.1)."""
+        found = _checked(parameters)
+        server_bits = found.get("server_max_window_bits")
+        if "server_max_window_bits" in found:
+            if server_bits is None:
+                raise ValueError("server_max_window_bits needs a value in the answer")
+            if server_bits > self.server_max_window_bits:
+                raise ValueError(
+                    f"server_max_window_bits={server_bits} is more than the "
+                    f"{self.server_max_window_bits} that was offered"
+                )
+        elif self.server_max_window_bits < _MAX_WINDOW_BITS:
+            raise ValueError("the server ignored server_max_window_bits but accepted the offer")
+        if self.server_no_context_takeover and "server_no_context_takeover" not in found:
+            raise ValueError("the server ignored server_no_context_takeover but accepted the offer")
+        client_bits = found.get("client_max_window_bits")
+        if "client_max_window_bits" in found:
+            if client_bits is None:
+                raise ValueError("client_max_window_bits needs a value in the answer")
+            if client_bits == 8:
+                raise ValueError("client_max_window_bits=8 cannot be done: zlib starts at 9")
+        mine = min(self.client_max_window_bits, client_bits or _MAX_WINDOW_BITS)
+        return DeflateCodec(
+            self,
+            send_bits=mine,
+            receive_bits=server_bits or _MAX_WINDOW_BITS,
+            keep_send=not (
+                self.client_no_context_takeover or "client_no_context_takeover" in found
+            ),
+            keep_receive="server_no_context_takeover" not in found,
+        )
+
+    def agree(
+        self, parameters: ExtensionParameters
+    ) -> tuple[ExtensionParameters, DeflateCodec] | None:
+        """Answer a client's offer, for servers in tests; None where it cannot be honoured."""
+        try:
+            found = _checked(parameters)
+        except ValueError:
+            return None
+        offered = found.get("server_max_window_bits")
+        if "server_max_window_bits" in found and offered is None:
+            return None
+        send_bits = min(offered or _MAX_WINDOW_BITS, self.server_max_window_bits)
+        if send_bits == 8:
+            return None
+        answer: ExtensionParameters = []
+        keep_send = not (self.server_no_context_takeover or "server_no_context_takeover" in found)
+        keep_receive = not (
+            self.client_no_context_takeover or "client_no_context_takeover" in found
+        )
+        if not keep_send:
+            answer.append(("server_no_context_takeover", None))
+        if not keep_receive:
+            answer.append(("client_no_context_takeover", None))
+        if "server_max_window_bits" in found or send_bits < _MAX_WINDOW_BITS:
+            answer.append(("server_max_window_bits", str(send_bits)))
+        receive_bits = _MAX_WINDOW_BITS
+        if "client_max_window_bits" in found:
+            asked = found["client_max_window_bits"] or _MAX_WINDOW_BITS
+            receive_bits = min(asked, self.client_max_window_bits)
+            if receive_bits < _MAX_WINDOW_BITS:
+                answer.append(("client_max_window_bits", str(receive_bits)))
+        codec = DeflateCodec(
+            self,
+            send_bits=send_bits,
+            receive_bits=receive_bits,
+            keep_send=keep_send,
+            keep_receive=keep_receive,
+        )
+        return answer, codec
+
+    def __repr__(self) -> str:
+        return f"WebSocketDeflate(level={self.level}, threshold={self.threshold})"
+
+
+class DeflateCodec(ExtensionCodec):
+    """The state of permessage-deflate on one connection."""
+
+    def __init__(
+        self,
+        options: WebSocketDeflate,
+        *,
+        send_bits: int,
+        receive_bits: int,
+        keep_send: bool,
+        keep_receive: bool,
+    ) -> None:
+        self._options = options
+        self.send_bits = send_bits
+        self.receive_bits = receive_bits
+        self.keep_send = keep_send
+        self.keep_receive = keep_receive
+        self._deflater: zlib._Compress | None = None
+        self._inflater: zlib._Decompress | None = None
+        self._inflated = 0
+
+    def wants(self, frame: Frame) -> bool:
+        """Whether the message is long enough and the user's `compress_if` agrees."""
+        options = self._options
+        if options.threshold and len(frame.data) < options.threshold:
+            return False
+        return options.compress_if is None or options.compress_if(frame)
+
+    def encode(self, payload: bytes, *, first: bool, fin: bool) -> bytes:
+        """Compress one fragment; the last one loses its 00 00 FF FF (RFC 7692 7.2.1)."""
+        if fin and first and not payload:
+            return _EMPTY
+        deflater = self._deflater
+        if deflater is None:
+            deflater = self._deflater = zlib.compressobj(
+                self._options.level, zlib.DEFLATED, -self.send_bits, self._options.mem_level
+            )
+        result = deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
+        if fin:
+            result = result.removesuffix(_TAIL) or _EMPTY
+            if not self.keep_send:
+                self._deflater = None
+        return result
+
+    def decode(self, payload: bytes, *, first: bool, fin: bool, limit: int) -> bytes:
+        """Inflate one fragment, never beyond `limit` bytes for the message so far."""
+        if first:
+            self._inflated = 0
+        own = self._options.max_inflated_size
+        allowed = limit if own is None else min(limit, own)
+        result = self._inflate(payload, allowed)
+        if fin:
+            if self._inflater is not None:
+                result += self._inflate(_TAIL, allowed)
+            if not self.keep_receive:
+                self._inflater = None
+        return result
+
+    def _inflate(self, data: bytes, allowed: int) -> bytes:
+        inflater = self._inflater
+        if inflater is None:
+            inflater = self._inflater = zlib.decompressobj(-self.receive_bits)
+        room = allowed - self._inflated + 1
+        try:
+            result = inflater.decompress(data, room)
+        except zlib.error as error:
+            raise Violation.protocol(f"Compressed data is damaged: {error}") from error
+        self._inflated += len(result)
+        if self._inflated > allowed:
+            raise Violation.too_big(None, allowed)
+        if inflater.eof:
+            # A block with BFINAL ends the deflate stream (RFC 7692 7.2.3.4); the next one, which
+            # may already stand in what is left over, starts anew.
+            rest = inflater.unused_data
+            self._inflater = None
+            if rest:
+                result += self._inflate(rest, allowed)
+        return result
+
+    def close(self) -> None:
+        """Free the windows."""
+        self._deflater = None
+        self._inflater = None
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be within {low}..{high}, not {value}")
+
+
+def _checked(parameters: ExtensionParameters) -> dict[str, int | None]:
+    """Check names, repetitions and values (RFC 7692 7.1); window bits come back as numbers."""
+    found: dict[str, int | None] = {}
+    for name, value in parameters:
+        if name in found:
+            raise ValueError(f"parameter {name} is given twice")
+        if name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if value is not None:
+                raise ValueError(f"parameter {name} takes no value")
+            found[name] = None
+        elif name in ("server_max_window_bits", "client_max_window_bits"):
+            if value is None:
+                found[name] = None
+            elif value in {"8", "9", "10", "11", "12", "13", "14", "15"}:
+                found[name] = int(value)
+            else:
+                raise ValueError(f"parameter {name}={value} is not within 8..15")
+        else:
+            raise ValueError(f"parameter {name} is not one of permessage-deflate")
+    return found

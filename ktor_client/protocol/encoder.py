@@ -1,0 +1,118 @@
+"""The sending half of the codec (RFC 6455 5): frames in, bytes out.
+
+Headers, masking, the order of fragments, and the extensions' transforms live here. When bytes are
+written is the link's business; `link/stream.py` has its own short cut for short final frames, which
+gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ktor_client.frames import RSV_MASK, Frame, FrameType
+from ktor_client.protocol.extensions import ExtensionCodec
+from ktor_client.protocol.masking import POOL_SIZE, MaskInPlace, mask_bytes, new_keys
+
+__all__ = ["FrameEncoder"]
+
+_LONG = 0x10000
+
+
+class FrameEncoder:
+    """Turns frames into bytes, masked or not, and holds the state of an unfinished message."""
+
+    def __init__(
+        self,
+        *,
+        masked: bool = True,
+        extensions: Sequence[tuple[int, ExtensionCodec]] = (),
+        raw: bool = False,
+        mask: MaskInPlace | None = None,
+    ) -> None:
+        """Start a direction.
+
+        Args:
+            masked: True on the client's side.
+            extensions: RSV bits and codec of each negotiated extension, in negotiated order.
+            raw: whether frames go out as they are, untransformed.
+            mask: a compiled XOR, if there is one.
+        """
+        self.masked = masked
+        self._extensions = () if raw else tuple(extensions)
+        self._allowed_rsv = 0
+        for rsv, _ in extensions:
+            self._allowed_rsv |= rsv
+        self._raw = raw
+        self._mask = mask
+        self._keys = b""
+        self._next_key = POOL_SIZE
+        self._type: FrameType | None = None
+        self._active: list[tuple[int, ExtensionCodec]] = []
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a fragment was sent whose message is not finished."""
+        return self._type is not None
+
+    @property
+    def transforms(self) -> bool:
+        """Whether any extension looks at outgoing messages."""
+        return bool(self._extensions)
+
+    def encode(self, frame: Frame) -> bytes:
+        """Return the frame's bytes.
+
+        Raises:
+            ValueError: the frame does not continue the unfinished message, or has an RSV bit that
+                no extension explains.
+        """
+        kind, fin, payload = frame.frame_type, frame.fin, frame.data
+        rsv = frame._bits & RSV_MASK
+        if kind.is_control:
+            if rsv:
+                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
+            return self.frame(0x80 | kind, payload)
+        first = self._type is None
+        if not first and kind is not self._type:
+            raise ValueError(
+                f"a {kind.name} frame cannot continue an unfinished {self._type.name} message"  # type: ignore[union-attr]
+            )
+        if rsv & ~self._allowed_rsv or (rsv and not self._raw):
+            raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
+        if self._extensions:
+            if first:
+                self._active = [pair for pair in self._extensions if pair[1].wants(frame)]
+            for bits, codec in self._active:
+                payload = codec.encode(payload, first=first, fin=fin)
+                if first:
+                    rsv |= bits
+        self._type = None if fin else kind
+        return self.frame((0x80 if fin else 0) | rsv | (kind if first else 0), payload)
+
+    def frame(self, first: int, payload: bytes) -> bytes:
+        """Return a frame with that first byte: header, key and masked payload."""
+        size = len(payload)
+        mask_bit = 0x80 if self.masked else 0
+        if size < 126:
+            header = bytes((first, mask_bit | size))
+        elif size < _LONG:
+            header = bytes((first, mask_bit | 126)) + size.to_bytes(2, "big")
+        else:
+            header = bytes((first, mask_bit | 127)) + size.to_bytes(8, "big")
+        if not self.masked:
+            return header + payload
+        key = self.new_key()
+        if self._mask is None:
+            return b"".join((header, key, mask_bytes(payload, key)))
+        masked = bytearray(payload)
+        self._mask(key, masked)
+        return b"".join((header, key, masked))
+
+    def new_key(self) -> bytes:
+        """Return four fresh random bytes."""
+        at = self._next_key
+        if at >= POOL_SIZE:
+            self._keys = new_keys()
+            at = 0
+        self._next_key = at + 4
+        return self._keys[at : at + 4]

@@ -1,0 +1,140 @@
+"""The opening handshake (RFC 6455 4): key, request headers, and the check of the answer.
+
+No engine's word is trusted here: what a library says it verified is verified again.
+"""
+
+from __future__ import annotations
+
+import os
+from binascii import b2a_base64
+from collections.abc import Sequence
+
+from ktor_client.http.headers import Headers, is_token
+from ktor_client.protocol.extensions import (
+    ExtensionCodec,
+    WebSocketExtension,
+    format_offer,
+    negotiate,
+)
+
+__all__ = ["Negotiated", "accept_for", "check_subprotocols", "make_key", "request_headers", "verify"]
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Negotiated:
+    """What both sides agreed on."""
+
+    __slots__ = ("codecs", "descriptions", "extensions", "subprotocol")
+
+    def __init__(
+        self,
+        subprotocol: str | None = None,
+        extensions: Sequence[WebSocketExtension] = (),
+        codecs: Sequence[ExtensionCodec] = (),
+        descriptions: Sequence[str] = (),
+    ) -> None:
+        self.subprotocol = subprotocol
+        self.extensions = tuple(extensions)
+        self.codecs = tuple(codecs)
+        self.descriptions = tuple(descriptions)
+
+
+def make_key() -> str:
+    """Return a fresh `Sec-WebSocket-Key`: 16 random bytes in base64."""
+    return b2a_base64(os.urandom(16), newline=False).decode()
+
+
+def accept_for(key: str) -> str:
+    """Return the `Sec-WebSocket-Accept` that answers `key`."""
+    from hashlib import sha1
+
+    digest = sha1((key + _GUID).encode(), usedforsecurity=False).digest()
+    return b2a_base64(digest, newline=False).decode()
+
+
+def check_subprotocols(subprotocols: Sequence[str]) -> None:
+    """Check an offer.
+
+    Raises:
+        ValueError: a name is not a token, or stands twice (RFC 6455 4.1).
+        TypeError: a single string was given.
+    """
+    if isinstance(subprotocols, str):
+        raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
+    for name in subprotocols:
+        if not is_token(name):
+            raise ValueError(f"{name!r} is not a subprotocol name (RFC 6455 4.1)")
+    if len(set(subprotocols)) != len(subprotocols):
+        raise ValueError(f"a subprotocol is offered twice: {', '.join(subprotocols)}")
+
+
+def request_headers(
+    key: str, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]
+) -> list[tuple[str, str]]:
+    """Return the headers that make a GET an opening handshake."""
+    headers = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", key),
+        ("Sec-WebSocket-Version", "13"),
+    ]
+    if subprotocols:
+        headers.append(("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
+    offer = format_offer(extensions)
+    if offer:
+        headers.append(("Sec-WebSocket-Extensions", offer))
+    return headers
+
+
+def verify(
+    headers: Headers,
+    key: str,
+    subprotocols: Sequence[str],
+    extensions: Sequence[WebSocketExtension],
+) -> Negotiated:
+    """Check the headers of a 101 (RFC 6455 4.1, last list).
+
+    Raises:
+        ValueError: an item of the list does not hold; the message says which.
+    """
+    upgrade = _single(headers, "Upgrade")
+    if upgrade is None or upgrade.lower() != "websocket":
+        raise ValueError(f"the Upgrade header is {upgrade!r}, not 'websocket'")
+    tokens = {token.strip().lower() for token in headers.get("connection", "").split(",")}
+    if "upgrade" not in tokens:
+        raise ValueError(
+            f"the Connection header is {headers.get('connection')!r}, without 'Upgrade'"
+        )
+    accept = _single(headers, "Sec-WebSocket-Accept")
+    if accept != accept_for(key):
+        raise ValueError(f"Sec-WebSocket-Accept is {accept!r}, which does not answer our key")
+    return check_choices(headers, subprotocols, extensions)
+
+
+def check_choices(
+    headers: Headers, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]
+) -> Negotiated:
+    """Check what the server chose: a subprotocol and extensions that were offered.
+
+    Raises:
+        ValueError: something was chosen that was not offered, or its parameters are illegal.
+    """
+    chosen = _single(headers, "Sec-WebSocket-Protocol")
+    if chosen is not None and chosen not in subprotocols:
+        offered = ", ".join(subprotocols) or "none"
+        raise ValueError(f"the server chose subprotocol {chosen!r}; offered: {offered}")
+    agreed = negotiate(", ".join(headers.get_all("Sec-WebSocket-Extensions")), extensions)
+    return Negotiated(
+        chosen,
+        [extension for extension, _, _ in agreed],
+        [codec for _, codec, _ in agreed],
+        [description for _, _, description in agreed],
+    )
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    values = headers.get_all(name)
+    if len(values) > 1:
+        raise ValueError(f"the {name} header stands {len(values)} times")
+    return values[0].strip() if values else None
