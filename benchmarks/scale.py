@@ -18,7 +18,14 @@ from benchmarks.scenarios import (
 )
 from benchmarks.server import Answer, masked_frame_size
 
-SIZES = (10, 30, 100, 300, 1000, 2500, 5000)
+SIZES = (10, 50, 250, 1000, 2500, 5000)
+METRICS = {
+    "kib": "memory, KiB a session",
+    "connect_cpu_us": "connect, µs of CPU time",
+    "round_trip_cpu_us": "round trip with all at once, µs of CPU time",
+    "connects_per_s": "connects a second, one after another",
+}
+
 ROUND_TRIPS = 5
 """Per session, all sessions at the same time."""
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
-
-import psutil
 
 from benchmarks.contenders import AnyContender, Message, WrongMessageError
 from benchmarks.server import BODY, Answer, masked_frame_size
@@ -148,8 +149,12 @@ async def measure_chunks(chunk: Chunk, units: int, budget: float) -> Values:
 
 
 def resident_kib() -> float:
+    """Memory that this process has in RAM, garbage collected."""
     gc.collect()
-    return float(psutil.Process().memory_info().rss) / 1024
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
+    return float(subprocess.check_output(["ps", "-o", "rss=", "-p", str(os.getpid())]))
 
 
 async def measure_memory(contender: AnyContender, url: str, count: int) -> Values:

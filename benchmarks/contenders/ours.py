@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from benchmarks.contenders.base import Contender, Message, WrongMessageError
 from ktor_client import DefaultClientWebSocketSession, Frame, HttpClient, install
 from ktor_client.plugins import WebSocketDeflate, WebSockets
 
-from benchmarks.contenders.base import Contender, Message, WrongMessageError
 
-
-def length_of(frame: Frame) -> int:
+def length_of(frame: Frame | None) -> int:
     match frame:
         case Frame.Text(text):
             return len(text)
@@ -39,12 +38,14 @@ class Ours(Contender[DefaultClientWebSocketSession]):
     async def round_trips(
         self, session: DefaultClientWebSocketSession, message: Message, count: int
     ) -> int:
+        frame: Frame | None = None
         for _ in range(count):
             await session.send(message)
             frame = await session.incoming.receive()
         return length_of(frame)
 
     async def receive(self, session: DefaultClientWebSocketSession, count: int) -> int:
+        frame: Frame | None = None
         async for frame in session.incoming:
             count -= 1
             if not count:
@@ -58,6 +59,7 @@ class Ours(Contender[DefaultClientWebSocketSession]):
             await session.send(message)
 
     async def get(self, url: str, count: int) -> int:
+        body = b""
         for _ in range(count):
             response = await self.client.get(url)
             body = await response.body_as_bytes()

@@ -1,4 +1,4 @@
-"""aiohttp: with `receive()`, the base of every ratio, and with `async for`, as most people write."""
+"""aiohttp: with `receive()`, the base of ratios, and with `async for`, as most people write."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchmarks.contenders.base import Contender, Message, WrongMessageError
 DATA = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 
-def length_of(message: WSMessage) -> int:
-    if message.type not in DATA:
+def length_of(message: WSMessage | None) -> int:
+    if message is None or message.type not in DATA:
         raise WrongMessageError(repr(message))
     return len(message.data)
 
@@ -38,6 +38,7 @@ class Aiohttp(Contender[ClientWebSocketResponse]):
     async def round_trips(
         self, session: ClientWebSocketResponse, message: Message, count: int
     ) -> int:
+        reply: WSMessage | None = None
         if isinstance(message, str):
             for _ in range(count):
                 await session.send_str(message)
@@ -49,6 +50,7 @@ class Aiohttp(Contender[ClientWebSocketResponse]):
         return length_of(reply)
 
     async def receive(self, session: ClientWebSocketResponse, count: int) -> int:
+        message: WSMessage | None = None
         for _ in range(count):
             message = await session.receive()
         return length_of(message)
@@ -62,6 +64,7 @@ class Aiohttp(Contender[ClientWebSocketResponse]):
                 await session.send_bytes(message)
 
     async def get(self, url: str, count: int) -> int:
+        body = b""
         for _ in range(count):
             async with self.session.get(url) as response:
                 body = await response.read()
@@ -76,6 +79,7 @@ class AiohttpFor(Aiohttp):
     async def round_trips(
         self, session: ClientWebSocketResponse, message: Message, count: int
     ) -> int:
+        reply: WSMessage | None = None
         if isinstance(message, str):
             await session.send_str(message)
             async for reply in session:
@@ -93,6 +97,7 @@ class AiohttpFor(Aiohttp):
         return length_of(reply)
 
     async def receive(self, session: ClientWebSocketResponse, count: int) -> int:
+        message: WSMessage | None = None
         async for message in session:
             count -= 1
             if not count:

@@ -26,12 +26,14 @@ class Websockets(Contender[ClientConnection]):
         await session.close()
 
     async def round_trips(self, session: ClientConnection, message: Message, count: int) -> int:
+        reply: Message = b""
         for _ in range(count):
             await session.send(message)
             reply = await session.recv()
         return len(reply)
 
     async def receive(self, session: ClientConnection, count: int) -> int:
+        message: Message = b""
         for _ in range(count):
             message = await session.recv()
         return len(message)

@@ -1,0 +1,100 @@
+"""The goals, in one table: how many times cheaper than its raw library each engine has to be.
+
+A ratio is `base / ours`, in CPU time of the client (memory: in KiB), so more is better; base and
+ours run on the same event loop in the same round. Goals are floors. Medians wander by about a
+tenth between runs on a shared machine; a goal is missed under `TOLERANCE` of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.imports import SCENARIO as IMPORT
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.stats import Results, Summary
+
+TOLERANCE = 0.85
+
+BASES = {"ours-aiohttp": "aiohttp", "ours-httpx": "httpx-ws"}
+"""The raw library under each engine."""
+
+DEFAULT_BASE = "aiohttp"
+
+IMPORT_GOAL_MS = 10.0
+"""CPU time of `import ktor_client`, beyond asyncio."""
+
+_GOALS: dict[str, dict[str, tuple[float, float]]] = {
+    # engine: scenario: (default loop, uvloop)
+    "ours-aiohttp": {
+        "pingpong": (1.3, 1.0),
+        "flood32": (1.25, 1.1),
+        "flood1k": (0.95, 1.3),
+        "flood64k": (0.9, 1.4),
+        "send32": (3.5, 3.0),
+        "send1k": (2.7, 2.5),
+        "echo1m": (1.4, 1.0),
+        "conn100": (1.0, 1.0),
+        "connect": (0.95, 0.95),
+        "flood_deflate1k": (1.0, 1.0),
+        "memory": (1.0, 1.0),
+        "get": (0.9, 0.9),
+    },
+    "ours-httpx": {
+        "pingpong": (4.0, 3.5),
+        "flood32": (40.0, 40.0),
+        "flood1k": (25.0, 25.0),
+        "flood64k": (8.0, 5.0),
+        "send32": (35.0, 35.0),
+        "send1k": (25.0, 25.0),
+        "echo1m": (5.0, 5.0),
+        "conn100": (8.0, 8.0),
+        "connect": (1.15, 1.15),
+        "memory": (2.0, 2.0),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One goal and what was measured for it; `measured` is None where it was not run or failed."""
+
+    contender: str
+    scenario: str
+    loop: str
+    goal: float
+    measured: Summary | None
+
+    @property
+    def passed(self) -> bool:
+        return self.measured is not None and self.measured.median >= TOLERANCE * self.goal
+
+    @property
+    def reached(self) -> bool:
+        return self.measured is not None and self.measured.median >= self.goal
+
+
+def goal(contender: str, scenario: str, loop: str) -> float | None:
+    pair = _GOALS.get(contender, {}).get(scenario)
+    return None if pair is None else pair[loop == "uvloop"]
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """One for each goal whose contender, scenario and loop took part in the run."""
+    found = []
+    for contender in results.named("contender", _GOALS):
+        for scenario in results.named("scenario", _GOALS[contender]):
+            for loop in results.named("loop", ("default", "uvloop")):
+                floor = goal(contender, scenario, loop)
+                assert floor is not None
+                metric = SCENARIOS[scenario].metric
+                measured = results.ratio(scenario, loop, contender, BASES[contender], metric)
+                found.append(Verdict(contender, scenario, loop, floor, measured))
+    return found
+
+
+def import_time(results: Results) -> tuple[Summary, bool] | None:
+    """The import of the bare package, and whether it is within its limit (with the tolerance)."""
+    measured = results.summary(IMPORT, "default", "ktor_client", "cpu_ms")
+    if measured is None:
+        return None
+    return measured, measured.median <= IMPORT_GOAL_MS / TOLERANCE
