@@ -24,8 +24,8 @@ class Held:
 
 class HttpxWs(Contender[Held]):
     packages: ClassVar = ("httpx-ws", "httpx")
-    # Each session holds a connection of httpcore's pool, which looks at all of them for each request:
-    # 2,500 sessions would take minutes to open.
+    # Each session holds a connection of httpcore's pool, which looks at all of them at each
+    # request: 2,500 sessions would take minutes to open.
     skips: ClassVar = frozenset({"flood_deflate1k", "scale_2500", "scale_5000"})
 
     async def start(self) -> None:
