@@ -1,0 +1,105 @@
+"""How an engine turns its library's exceptions into ours: one table for each engine.
+
+The rows are the engine's; how they are looked up and worded is here. No library is named.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+
+from ktor_client.engine.upload import Upload
+from ktor_client.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    DnsError,
+    KtorClientError,
+    RequestTimeoutError,
+    TlsError,
+)
+from ktor_client.http import HttpRequest
+
+__all__ = ["ErrorRow", "ErrorTable", "connect_timeout_error", "place"]
+
+ErrorRow = tuple[type[Exception], type[KtorClientError], str]
+"""A foreign exception, ours, and what happened: the verb of "<Engine> <verb> <host>: <detail>"."""
+
+_SYSTEM_ROWS: tuple[ErrorRow, ...] = (
+    (socket.gaierror, DnsError, "could not resolve"),
+    (ssl.SSLCertVerificationError, TlsError, "does not trust the certificate of"),
+    (ssl.CertificateError, TlsError, "does not trust the certificate of"),
+    (ssl.SSLError, TlsError, "could not agree on TLS with"),
+    (TimeoutError, RequestTimeoutError, "waited too long for"),
+    (ConnectionError, ConnectError, "lost the connection to"),
+    (OSError, ConnectError, "could not connect to"),
+)
+
+
+class ErrorTable:
+    """Rows of foreign exceptions, most specific first, and the operating system's behind them."""
+
+    def __init__(self, engine: str, rows: Iterable[ErrorRow]) -> None:
+        self.engine = engine
+        self.rows: tuple[ErrorRow, ...] = (*rows, *_SYSTEM_ROWS)
+        self.foreign = tuple(row[0] for row in self.rows)
+
+    def translate(self, error: Exception, where: str) -> KtorClientError:
+        """Return our error for a foreign one; one of ours that it wraps comes out as it is."""
+        ours = _own_cause(error)
+        if ours is not None:
+            return ours
+        for foreign, own, happened in self.rows:
+            if isinstance(error, foreign):
+                return own(f"{self.engine} {happened} {where}{_detail(error)}")
+        raise AssertionError(f"{type(error).__name__} is in no row")
+
+    @contextmanager
+    def mapped(
+        self, request: HttpRequest, upload: Upload | None = None
+    ) -> Generator[None, None, None]:
+        """Raise ours for what the block raises of the library's or the system's.
+
+        An exception of the user's own body iterator comes out unchanged.
+        """
+        try:
+            yield
+        except self.foreign as error:
+            if upload is not None and upload.error is not None:
+                raise upload.error from None
+            ours = self.translate(error, place(request))
+            if ours is error:
+                raise
+            raise ours from (ours.__cause__ or error)
+
+
+def place(request: HttpRequest) -> str:
+    """Return host and port of a request, for messages; nothing secret is in there."""
+    url = request.url
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{host}:{url.port}"
+
+
+def _own_cause(error: BaseException) -> KtorClientError | None:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KtorClientError):
+            return seen
+        seen = seen.__cause__
+    return None
+
+
+def _detail(error: Exception) -> str:
+    """Say what the library said, except for timeouts, whose texts may hold the whole URL."""
+    if isinstance(error, TimeoutError):
+        return ""
+    text = str(error) or type(error).__name__
+    return f": {text}"
+
+
+def connect_timeout_error(engine: str, where: str, timeout: float) -> ConnectTimeoutError:
+    """Return the error for a `connect_timeout` that is over."""
+    return ConnectTimeoutError(
+        f"{engine} could not connect to {where} within {timeout:g} s (connect_timeout)"
+    )

@@ -1,0 +1,74 @@
+"""The links that an engine has handed over and that still have a socket: its books.
+
+An engine that is closed aborts what is left and waits until the sockets are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ktor_client.link import StreamLink
+from ktor_client.protocol.masking import MaskInPlace
+
+__all__ = ["LostTransport", "OpenLinks"]
+
+
+class OpenLinks:
+    """Makes links and knows which of them are still connected."""
+
+    def __init__(self, mask: MaskInPlace | None = None) -> None:
+        self._mask = mask
+        self._links: set[StreamLink] = set()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __contains__(self, link: object) -> bool:
+        return link in self._links
+
+    def make(self, transport: asyncio.Transport, leading: bytes = b"") -> StreamLink:
+        """Return a link on a transport; the caller then sets it as the transport's protocol."""
+
+        def lost(_: Exception | None) -> None:
+            self._links.discard(link)
+            if not self._links and self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+
+        link = StreamLink(transport, leading, mask=self._mask, on_lost=lost)
+        self._links.add(link)
+        return link
+
+    async def abort(self) -> None:
+        """Abort every link and return when the last transport is gone."""
+        for link in tuple(self._links):
+            link.abort()
+        if self._links:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+            self._waiter = None
+
+
+class LostTransport(asyncio.Transport):
+    """Stands for a connection that ended before it could be handed over."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def is_reading(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        """Do nothing: there is nothing to read."""
+
+    def resume_reading(self) -> None:
+        """Do nothing: there is nothing to read."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Do nothing: nobody is there."""
+
+    def close(self) -> None:
+        """Do nothing: it is closed."""
+
+    def abort(self) -> None:
+        """Do nothing: it is closed."""

@@ -1,0 +1,63 @@
+"""The options that engines with sockets share, checked alike."""
+
+from __future__ import annotations
+
+import ssl
+
+from ktor_client.durations import Duration, seconds
+
+__all__ = ["DEFAULT_CONNECT_TIMEOUT", "DEFAULT_LIMIT", "SocketOptions"]
+
+DEFAULT_LIMIT = 100
+DEFAULT_CONNECT_TIMEOUT = 10.0
+
+
+class SocketOptions:
+    """`limit`, `ssl_context`, `proxy`, `trust_env`, `unix_socket` and `connect_timeout`."""
+
+    __slots__ = ("connect_timeout", "limit", "proxy", "ssl_context", "trust_env", "unix_socket")
+
+    def __init__(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        unix_socket: str | None = None,
+        connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
+    ) -> None:
+        """Check the options.
+
+        Raises:
+            TypeError: an option is of the wrong type.
+            ValueError: an option's value is impossible, or two contradict each other.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int):
+            raise TypeError(f"limit is a number of connections, not {type(limit).__name__}")
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1 connection, not {limit}")
+        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+            raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(ssl_context).__name__}")
+        if unix_socket is not None and (proxy is not None or trust_env):
+            raise ValueError("unix_socket takes neither proxy nor trust_env: it goes nowhere else")
+        self.limit = limit
+        self.ssl_context = ssl_context
+        self.proxy = proxy
+        self.trust_env = trust_env
+        self.unix_socket = unix_socket
+        self.connect_timeout = seconds(connect_timeout, "connect_timeout")
+
+    def refuse_beside(self, engine: str, adopted: str) -> None:
+        """Check that nothing was set beside an object that the caller brings.
+
+        Raises:
+            TypeError: an option was set that the adopted object decides.
+        """
+        plain = SocketOptions()
+        for name in self.__slots__:
+            if getattr(self, name) != getattr(plain, name):
+                raise TypeError(
+                    f"{engine}({adopted}=...) takes no {name}: the {adopted} that you bring "
+                    f"decides it; set it there, or leave {adopted} out"
+                )

@@ -1,0 +1,31 @@
+"""A streamed request body on its way through a library that would wrap what its iterator raises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+from ktor_client.http import RequestBody
+
+__all__ = ["Upload"]
+
+
+class Upload:
+    """Passes chunks on, and keeps an exception of the user's iterator for the engine to raise."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks = chunks
+        self.error: Exception | None = None
+
+    @staticmethod
+    def of(body: RequestBody | None) -> Upload | None:
+        """Return the upload of a streamed body; None for bytes, or no body."""
+        return None if body is None or isinstance(body, bytes) else Upload(body)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._chunks:
+                if chunk:  # an empty chunk would end a chunked body
+                    yield bytes(chunk)
+        except Exception as error:
+            self.error = error
+            raise
