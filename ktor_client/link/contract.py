@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
 
@@ -128,6 +128,10 @@ class FrameLink(ABC):
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a whole binary message."""
         self.send(BinaryFrame(data))
+
+    def map_close(self, reason: CloseReason) -> CloseReason:
+        """Return what a Close for `reason` says when it leaves: browsers refuse some codes."""
+        return reason
 
     def flush(self) -> None:  # noqa: B027  # most links hold nothing back
         """Hand everything sent so far to the transport now."""
