@@ -166,7 +166,7 @@ class ReceiveChannel(Generic[T]):
         `on_choke` is called when the marks are reached, `on_relief` when half is free again.
         """
         self._queue: deque[T] = deque()
-        self._waiters: deque[asyncio.Future[T]] = deque()
+        self._waiters: list[asyncio.Future[T]] = []
         self._limit = limit
         self._high = _NO_LIMIT if limit.capacity is None else limit.capacity
         self._max_bytes = _NO_LIMIT if limit.max_bytes is None else limit.max_bytes
@@ -270,6 +270,8 @@ class ReceiveChannel(Generic[T]):
     def overflowing(self) -> bool:
         """Drop what is beyond a strict limit, newest first; say whether anything was."""
         queue, size_of = self._queue, self._size_of
+        if len(queue) <= self._high and self._bytes <= self._max_bytes:
+            return False
         total = kept = 0
         for item in queue:
             total += size_of(item)
@@ -277,6 +279,7 @@ class ReceiveChannel(Generic[T]):
                 break
             kept += 1
         if kept == len(queue):
+            self._bytes = total
             return False
         while len(queue) > kept:
             queue.pop()
@@ -286,11 +289,12 @@ class ReceiveChannel(Generic[T]):
         """Let receivers have what is queued, then `end()`. The first call counts."""
         if self._end is not None:
             return
+        self._hand_over()
         self._end = end
         self._ends_quietly = quietly
         waiters = self._waiters
         while waiters:
-            waiter = waiters.popleft()
+            waiter = waiters.pop(0)
             if not waiter.done():
                 waiter.set_exception(end())
 
@@ -315,7 +319,7 @@ class ReceiveChannel(Generic[T]):
     def _hand_over(self) -> None:
         queue, waiters = self._queue, self._waiters
         while queue and waiters:
-            waiter = waiters.popleft()
+            waiter = waiters.pop(0)
             if not waiter.done():
                 waiter.set_result(queue.popleft())
 

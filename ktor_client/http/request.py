@@ -110,7 +110,9 @@ class HttpRequestBuilder:
         url = self.url.build()
         if url.user is not None and "authorization" not in headers:
             headers.set("Authorization", _basic(url.user, url.password or ""))
-        return HttpRequest(self.method, url, headers.build(), self.body, Attributes(self.attributes))
+        return HttpRequest(
+            self.method, url, headers.build(), self.body, Attributes(self.attributes)
+        )
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]

@@ -128,9 +128,7 @@ def _structure_dataclass(value: Any, type_: Any, where: str) -> Any:
             arguments[field.name] = structure(
                 value[field.name], hints[field.name], f"{where}.{field.name}"
             )
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise DeserializationError(f"{where}: {type_.__name__} needs {field.name!r}")
     try:
         return type_(**arguments)

@@ -53,9 +53,7 @@ class Url:
                 control character that would smuggle bytes into the request.
         """
         if scheme not in DEFAULT_PORTS:
-            raise InvalidUrlError(
-                f"scheme {scheme!r} is not supported; use http, https, ws or wss"
-            )
+            raise InvalidUrlError(f"scheme {scheme!r} is not supported; use http, https, ws or wss")
         if port is not None and not 1 <= port <= 65535:
             raise InvalidUrlError(f"port {port} is outside 1..65535")
         for name, part in (("path", path), ("query", query)):

@@ -317,6 +317,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             self.frames_received += len(control)
             for frame in control:
                 receiver.control(frame)
+        if decoder.inflated:
+            size, decoder.inflated = decoder.inflated, 0
         receiver.arrived(size)
         if violation is not None:
             receiver.violated(violation)

@@ -75,6 +75,8 @@ class FrameDecoder:
         self.max_size = max_size
         self.finished = False
         """Whether Close came or a rule was broken: further bytes are ignored."""
+        self.inflated = 0
+        """Bytes that extensions have made of what came; whoever asks sets it back to 0."""
         self._masked = masked
         self._raw = raw
         self._codecs = [codec for _, codec in reversed(extensions)]
@@ -403,6 +405,7 @@ class FrameDecoder:
         fin = bool(first & 0x80)
         if self._codecs:
             payload = self._decode(payload, first=bool(first & 0x0F), fin=fin)
+            self.inflated += len(payload)
             if len(payload) + len(self._message) > self.max_size:
                 raise Violation.too_big(None, self.max_size)
         if self._type == _TEXT and (self._codecs or self._masked):

@@ -106,9 +106,7 @@ def check_conflicts(extensions: Sequence[WebSocketExtension]) -> None:
             if extension.rsv & bit:
                 if bit in claimed:
                     number = {0x40: 1, 0x20: 2, 0x10: 3}[bit]
-                    raise ValueError(
-                        f"extensions {claimed[bit]} and {name} both claim RSV{number}"
-                    )
+                    raise ValueError(f"extensions {claimed[bit]} and {name} both claim RSV{number}")
                 claimed[bit] = name
 
 

@@ -13,11 +13,22 @@ from ktor_client.http.headers import Headers, is_token
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
     WebSocketExtension,
+    format_extension,
     format_offer,
     negotiate,
+    parse_extensions,
 )
 
-__all__ = ["Negotiated", "accept_for", "check_subprotocols", "make_key", "request_headers", "verify"]
+__all__ = [
+    "Negotiated",
+    "accept_for",
+    "check_choices",
+    "check_subprotocols",
+    "describe_choices",
+    "make_key",
+    "request_headers",
+    "verify",
+]
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -138,3 +149,15 @@ def _single(headers: Headers, name: str) -> str | None:
     if len(values) > 1:
         raise ValueError(f"the {name} header stands {len(values)} times")
     return values[0].strip() if values else None
+
+
+def describe_choices(headers: Headers) -> Negotiated:
+    """Take the server's choices as they are, where the platform has checked and applied them."""
+    subprotocol = headers.get("sec-websocket-protocol") or None
+    header = headers.get("sec-websocket-extensions", "")
+    return Negotiated(
+        subprotocol,
+        descriptions=[
+            format_extension(name, parameters) for name, parameters in parse_extensions(header)
+        ],
+    )

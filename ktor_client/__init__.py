@@ -1,0 +1,179 @@
+"""ktor-client: one HTTP and WebSocket client, engines you swap.
+
+    async with HttpClient(AiohttpEngine, install(WebSockets)) as client:
+        async with client.web_socket("ws://127.0.0.1:8080/echo") as session:
+            await session.send("hello")
+            frame = await session.incoming.receive()
+
+The daily vocabulary is here; engines are in `ktor_client.engines`, plugins in `ktor_client.plugins`,
+helpers for tests in `ktor_client.testing`. Importing this imports no network library.
+"""
+
+from ktor_client.channels import (
+    ChannelLimit,
+    ChannelOverflow,
+    Channels,
+    ReceiveChannel,
+    SendChannel,
+    bounded,
+    unlimited,
+)
+from ktor_client.client import HttpClient, HttpStatement, WebSocketStatement
+from ktor_client.config import Block, HttpClientConfig, install
+from ktor_client.engine.capabilities import (
+    Capability,
+    ExtensionsCapability,
+    FragmentationCapability,
+    HandshakeHeadersCapability,
+    ManualRedirectsCapability,
+    PingCapability,
+    ProxyCapability,
+    RawFramesCapability,
+    ReceiveBackpressureCapability,
+    RefusedBodyCapability,
+    StreamingUploadCapability,
+    TimeoutCapability,
+    TlsOptionsCapability,
+    UnixSocketCapability,
+    WebSocketCapability,
+)
+from ktor_client.errors import (
+    ChannelOverflowError,
+    ClientClosedError,
+    ClientRequestError,
+    ConnectError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    ConverterError,
+    ConverterNotFoundError,
+    DeserializationError,
+    DnsError,
+    EngineUnavailableError,
+    FrameTooBigError,
+    InvalidUrlError,
+    KtorClientError,
+    OpenTimeoutError,
+    PingTimeoutError,
+    PluginNotInstalledError,
+    ProtocolViolationError,
+    ProxyError,
+    RedirectError,
+    RequestTimeoutError,
+    ResponseError,
+    ServerResponseError,
+    TlsError,
+    UnsafeHeaderError,
+    UnsupportedCapabilityError,
+    WebSocketHandshakeError,
+    WrongLoopError,
+)
+from ktor_client.frames import CloseReason, Frame, FrameType
+from ktor_client.http import (
+    AttributeKey,
+    Headers,
+    HttpMethod,
+    HttpRequest,
+    HttpRequestBuilder,
+    HttpResponse,
+    RequestBlock,
+    Url,
+    bearer_auth,
+    header,
+    parameter,
+)
+from ktor_client.session import (
+    ClientWebSocketSession,
+    DefaultClientWebSocketSession,
+    DefaultWebSocketSession,
+    HttpClientCall,
+    SessionStatistics,
+    WebSocketSession,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # channels
+    "ChannelLimit",
+    "ChannelOverflow",
+    "Channels",
+    "ReceiveChannel",
+    "SendChannel",
+    "bounded",
+    "unlimited",
+    # client, config
+    "Block",
+    "HttpClient",
+    "HttpClientConfig",
+    "HttpStatement",
+    "WebSocketStatement",
+    "install",
+    # engine
+    "Capability",
+    "ExtensionsCapability",
+    "FragmentationCapability",
+    "HandshakeHeadersCapability",
+    "ManualRedirectsCapability",
+    "PingCapability",
+    "ProxyCapability",
+    "RawFramesCapability",
+    "ReceiveBackpressureCapability",
+    "RefusedBodyCapability",
+    "StreamingUploadCapability",
+    "TimeoutCapability",
+    "TlsOptionsCapability",
+    "UnixSocketCapability",
+    "WebSocketCapability",
+    # errors
+    "ChannelOverflowError",
+    "ClientClosedError",
+    "ClientRequestError",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "ConverterError",
+    "ConverterNotFoundError",
+    "DeserializationError",
+    "DnsError",
+    "EngineUnavailableError",
+    "FrameTooBigError",
+    "InvalidUrlError",
+    "KtorClientError",
+    "OpenTimeoutError",
+    "PingTimeoutError",
+    "PluginNotInstalledError",
+    "ProtocolViolationError",
+    "ProxyError",
+    "RedirectError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerResponseError",
+    "TlsError",
+    "UnsafeHeaderError",
+    "UnsupportedCapabilityError",
+    "WebSocketHandshakeError",
+    "WrongLoopError",
+    # frames
+    "CloseReason",
+    "Frame",
+    "FrameType",
+    # http
+    "AttributeKey",
+    "Headers",
+    "HttpMethod",
+    "HttpRequest",
+    "HttpRequestBuilder",
+    "HttpResponse",
+    "RequestBlock",
+    "Url",
+    "bearer_auth",
+    "header",
+    "parameter",
+    # session
+    "ClientWebSocketSession",
+    "DefaultClientWebSocketSession",
+    "DefaultWebSocketSession",
+    "HttpClientCall",
+    "SessionStatistics",
+    "WebSocketSession",
+]

@@ -1,0 +1,81 @@
+"""Making the parts of a client from what the user wrote: the config, the engine, the plugins."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ktor_client.client.scope import ClientScope
+from ktor_client.config import HttpClientConfig, Install, PluginKey
+from ktor_client.engine import HttpClientEngine
+from ktor_client.engine.registry import default_engine, engine_class
+from ktor_client.engine.shared import SharedEngine
+from ktor_client.plugin import HttpClientPlugin
+from ktor_client.plugins.redirect import HttpRedirect
+
+__all__ = ["EngineLike", "install_plugins", "make_engine"]
+
+EngineLike = HttpClientEngine | Callable[..., HttpClientEngine] | str | None
+
+
+def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:
+    """Return the engine that was asked for, and note whether the client owns it.
+
+    Raises:
+        TypeError: a block where the engine belongs, options for an engine that exists, options
+            that the factory does not take, or a factory that makes something else.
+        EngineUnavailableError: no such engine, or its library is not installed.
+    """
+    if isinstance(engine, HttpClientEngine):
+        if options:
+            raise TypeError(
+                f"config.engine({', '.join(options)}) needs an engine class or factory; "
+                f"{type(engine).__name__} was made already"
+            )
+        return SharedEngine(engine, owned=False)
+    if engine is None:
+        factory: Callable[..., HttpClientEngine] = default_engine()
+    elif isinstance(engine, str):
+        factory = engine_class(engine)
+    else:
+        factory = engine
+    _refuse_block(factory)
+    made: object = factory(**options)
+    if not isinstance(made, HttpClientEngine):
+        raise TypeError(f"{factory!r} made {made!r}, which is no HttpClientEngine")
+    return SharedEngine(made, owned=True)
+
+
+def install_plugins(
+    scope: ClientScope, config: HttpClientConfig
+) -> dict[PluginKey, HttpClientPlugin]:
+    """Make the plugins in order of first installation and let each register its hooks."""
+    plugins = {key: key(**options) for key, options in config.plugins.items()}
+    if config.follow_redirects and HttpRedirect not in plugins:
+        HttpRedirect().install(scope)  # outermost: cookies and auth see each hop
+    for plugin in plugins.values():
+        plugin.install(scope)
+    return plugins
+
+
+def _refuse_block(factory: object) -> None:
+    wrong: object = None
+    if isinstance(factory, Install) or isinstance(factory, HttpClientPlugin):
+        wrong = factory
+    elif isinstance(factory, type) and issubclass(factory, HttpClientPlugin):
+        wrong = f"install({factory.__name__})"
+    elif not callable(factory):
+        raise TypeError(f"the engine is a class, a factory, an instance or a name, not {factory!r}")
+    elif not isinstance(factory, type | partial):
+        parameters = inspect.signature(factory).parameters.values()
+        needed = [
+            p
+            for p in parameters
+            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        if needed:
+            wrong = getattr(factory, "__name__", "block")
+    if wrong is not None:
+        raise TypeError(f"the engine comes first: HttpClient(AiohttpEngine, {wrong})")

@@ -1,0 +1,399 @@
+"""`HttpClient`: what users make, what it opens, and how all of that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ktor_client.client.building import EngineLike, install_plugins, make_engine
+from ktor_client.client.preparing import Body, UrlLike, http_request, web_socket_request
+from ktor_client.client.scope import ClientScope
+from ktor_client.client.statements import HttpStatement, WebSocketStatement
+from ktor_client.client.verbs import HttpCalls
+from ktor_client.config import Block, HttpClientConfig, apply_blocks, plugin_name
+from ktor_client.engine import Capability, HttpClientEngine
+from ktor_client.engine.capabilities import ManualRedirectsCapability, StreamingUploadCapability
+from ktor_client.engine.shared import SharedEngine, require
+from ktor_client.errors import (
+    ClientClosedError,
+    ClientRequestError,
+    PluginNotInstalledError,
+    RedirectError,
+    ServerResponseError,
+)
+from ktor_client.frames import CloseReason
+from ktor_client.http import (
+    Attributes,
+    HttpMethod,
+    HttpRequest,
+    HttpRequestBuilder,
+    HttpResponse,
+    RequestBlock,
+)
+from ktor_client.http.headers import HeadersLike
+from ktor_client.http.response import MAX_REFUSAL_BODY
+from ktor_client.http.url import ParametersLike
+from ktor_client.plugin import Events, HttpClientPlugin
+from ktor_client.plugins.websockets import WebSockets
+from ktor_client.session import (
+    ClientWebSocketSession,
+    DefaultClientWebSocketSession,
+    WebSocketSession,
+)
+from ktor_client.session.oneshot import OneShot
+
+__all__ = ["HttpClient"]
+
+T = TypeVar("T", bound=HttpClientPlugin)
+S = TypeVar("S", bound=WebSocketSession)
+P = ParamSpec("P")
+
+
+def _over_tls(
+    method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
+) -> Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]:
+    """Give `method` a twin that forces wss; an explicit port stays."""
+
+    def force(request: HttpRequestBuilder) -> None:
+        request.url.scheme = "wss"
+
+    @functools.wraps(method)
+    def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[S]:
+        call: Any = method
+        url = args[:1] or (kwargs.pop("url", None),)
+        return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
+
+    return twin
+
+
+def _opened(
+    method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
+) -> Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]:
+    """Give `method` a twin that opens the session at once and leaves it to the caller."""
+
+    @functools.wraps(method)
+    async def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> S:
+        return await method(self, *args, **kwargs).__aenter__()
+
+    twin.__name__ = twin.__qualname__ = f"{method.__name__}_session"
+    twin.__doc__ = (
+        f"Open a session that is yours to close; it is also an async context manager.\n\n"
+        f"Takes what `{method.__name__}` takes, and raises what it and entering it raise."
+    )
+    return twin
+
+
+class HttpClient(HttpCalls):
+    """A client on an exchangeable engine: `HttpClient(AiohttpEngine, install(WebSockets))`.
+
+    Making one touches no event loop; the engine binds to the loop of the first call. Use it as an
+    async context manager, or `close()` it.
+    """
+
+    def __init__(self, engine: EngineLike = None, *blocks: Block) -> None:
+        """Make a client.
+
+        Args:
+            engine: a class or factory (the client owns what it makes), an instance (yours to
+                close), a registered name, or None for the best that is installed.
+            blocks: functions of `HttpClientConfig`, such as `install(WebSockets)`, run in order.
+
+        Raises:
+            EngineUnavailableError: no such engine, or its library is not installed.
+            TypeError: something is not an engine, not a block, or not an option.
+        """
+        config = HttpClientConfig()
+        apply_blocks(config, blocks)
+        self._set_up(config, make_engine(engine, config.engine_options))
+
+    def _set_up(self, config: HttpClientConfig, shared: SharedEngine) -> None:
+        self._config = config
+        self._shared = shared
+        self._scope = ClientScope(shared.engine)
+        self._sessions: set[WebSocketSession] = set()
+        self._closing = False
+        self._closed: OneShot[None] = OneShot()
+        self._used = False
+        self._plugins = install_plugins(self._scope, config)
+
+    def config(self, *blocks: Block) -> HttpClient:
+        """Return a client with more blocks, on this client's engine.
+
+        The engine is closed with the last client that shares it.
+
+        Raises:
+            TypeError: a block gives options to the engine, which exists already.
+            ClientClosedError: this client is closed.
+        """
+        self._raise_if_closed()
+        config = self._config.copy()
+        before = config.engine_options
+        apply_blocks(config, blocks)
+        if config.engine_options != before:
+            raise TypeError("config.engine(...) needs a new HttpClient; this engine exists already")
+        twin = HttpClient.__new__(HttpClient)
+        twin._set_up(config, self._shared)
+        self._shared.share()
+        return twin
+
+    # --- what it is made of ---
+
+    @property
+    def engine(self) -> HttpClientEngine:
+        """The engine; `client.engine.capabilities` says what it can do."""
+        return self._shared.engine
+
+    @property
+    def attributes(self) -> Attributes:
+        """Values that plugins share."""
+        return self._scope.attributes
+
+    @property
+    def events(self) -> Events:
+        """Where to watch requests and responses."""
+        return self._scope.events
+
+    def is_supported(self, capability: Capability) -> bool:
+        """Whether the engine has a capability."""
+        return capability in self.engine.capabilities
+
+    def plugin(self, plugin: Callable[..., T]) -> T:
+        """Return an installed plugin.
+
+        Raises:
+            PluginNotInstalledError: it is not installed.
+        """
+        found = self.plugin_or_none(plugin)
+        if found is None:
+            name = plugin_name(plugin)
+            raise PluginNotInstalledError(
+                f"{name} is not installed; add install({name}) to HttpClient(...)"
+            )
+        return found
+
+    def plugin_or_none(self, plugin: Callable[..., T]) -> T | None:
+        """Return an installed plugin, or None."""
+        found: Any = self._plugins.get(plugin)
+        return found
+
+    # --- web sockets ---
+
+    def web_socket(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        method: str = HttpMethod.Get,
+        host: str | None = None,
+        port: int | None = None,
+        path: str | None = None,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        subprotocols: Sequence[str] = (),
+    ) -> WebSocketStatement[DefaultClientWebSocketSession]:
+        """Prepare a session: `async with client.web_socket(url) as session`, or `.execute(fn)`.
+
+        `http(s)://` becomes `ws(s)://`. A missing or empty host means DefaultRequest's, else
+        localhost.
+
+        Raises:
+            PluginNotInstalledError: `install(WebSockets)` is missing.
+            UnsupportedCapabilityError: the engine cannot do what options or call ask.
+            InvalidUrlError, UnsafeHeaderError, ValueError: the request is not legal.
+            ClientClosedError: the client is closed.
+
+        Entering raises `WebSocketHandshakeError` when the server refuses or answers wrongly,
+        `OpenTimeoutError` after `open_timeout`, and `ConnectError` without a connection.
+        """
+        self._raise_if_closed()
+        plugin = self.plugin(WebSockets)
+        request, offered = web_socket_request(
+            self._scope,
+            url,
+            blocks,
+            method=method,
+            host=host,
+            port=port,
+            path=path,
+            params=params,
+            headers=headers,
+            subprotocols=subprotocols,
+        )
+        plugin.check(self.engine, request.headers, raw=False)
+        return WebSocketStatement(
+            lambda: self._open(lambda: plugin.open(self._scope, self._scope.send, request, offered))
+        )
+
+    def web_socket_raw(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        method: str = HttpMethod.Get,
+        host: str | None = None,
+        port: int | None = None,
+        path: str | None = None,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        subprotocols: Sequence[str] = (),
+    ) -> WebSocketStatement[ClientWebSocketSession]:
+        """Prepare a raw session: every frame in, any frame out, nothing answered by itself.
+
+        Takes and raises what `web_socket` does.
+        """
+        self._raise_if_closed()
+        plugin = self.plugin(WebSockets)
+        request, offered = web_socket_request(
+            self._scope,
+            url,
+            blocks,
+            method=method,
+            host=host,
+            port=port,
+            path=path,
+            params=params,
+            headers=headers,
+            subprotocols=subprotocols,
+        )
+        plugin.check(self.engine, request.headers, raw=True)
+        return WebSocketStatement(
+            lambda: self._open(
+                lambda: plugin.open_raw(self._scope, self._scope.send, request, offered)
+            )
+        )
+
+    ws = web_socket
+    wss = _over_tls(web_socket)
+    web_socket_session = _opened(web_socket)
+    web_socket_raw_session = _opened(web_socket_raw)
+
+    async def _open(self, open_session: Callable[[], Awaitable[S]]) -> S:
+        self._begin()
+        session = await open_session()
+        core = session._core
+        if self._closing:
+            core.cancel()
+            raise ClientClosedError("the client was closed while the session was being opened")
+        self._sessions.add(session)
+        core.on_closed(lambda: self._sessions.discard(session))
+        return session
+
+    # --- HTTP ---
+
+    def prepare_request(
+        self,
+        method: HttpMethod | str,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpStatement:
+        """Prepare a request whose response streams; see `HttpCalls.prepare_request`."""
+        self._raise_if_closed()
+        request = http_request(
+            self._scope,
+            method,
+            url,
+            blocks,
+            params=params,
+            headers=headers,
+            body=body,
+            json=json,
+        )
+        if request.body is not None and not isinstance(request.body, bytes):
+            require(self.engine, StreamingUploadCapability, "a streamed body")
+        if not self._config.follow_redirects:
+            require(self.engine, ManualRedirectsCapability, "follow_redirects=False")
+        return HttpStatement(lambda: self._execute(request))
+
+    async def _execute(self, request: HttpRequest) -> HttpResponse:
+        self._begin()
+        response = await self._scope.send(request, self.engine.execute)
+        if self._config.expect_success and response.status >= 300:
+            await self._refuse(response)
+        return response
+
+    @staticmethod
+    async def _refuse(response: HttpResponse) -> None:
+        await response.read_up_to(MAX_REFUSAL_BODY)
+        request, status = response.request, response.status
+        kind: type[RedirectError] | type[ClientRequestError] | type[ServerResponseError]
+        kind, what = (
+            (RedirectError, "Unhandled redirect")
+            if status < 400
+            else (ClientRequestError, "Client request invalid")
+            if status < 500
+            else (ServerResponseError, "Server error")
+        )
+        text = (await response.body_as_text())[:200]
+        raise kind(f"{what}: {request.method} {request.url!r} gave {status}. {text}", response)
+
+    # --- the end ---
+
+    async def close(self) -> None:
+        """Close open sessions with 1001, each within its `close_timeout`, then an owned engine.
+
+        Idempotent; every caller waits for the end.
+        """
+        if self._closing:
+            await self._closed.wait()
+            return
+        self._closing = True
+        try:
+            going_away = CloseReason(CloseReason.Codes.GOING_AWAY)
+            sessions = list(self._sessions)
+            try:
+                await asyncio.gather(*(session.close(going_away) for session in sessions))
+            except asyncio.CancelledError:
+                for session in sessions:
+                    session.cancel()
+                raise
+            await self._scope.close()
+        finally:
+            try:
+                await self._shared.release()
+            finally:
+                self._closed.set(None)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing
+
+    async def __aenter__(self) -> HttpClient:
+        self._raise_if_closed()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _begin(self) -> None:
+        self._raise_if_closed()
+        self._shared.bind()
+        self._used = True
+
+    def _raise_if_closed(self) -> None:
+        if self._closing:
+            raise ClientClosedError("this HttpClient is closed; make a new one")
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else "open"
+        return f"<HttpClient {state} on {self.engine!r}>"
+
+    def __del__(self) -> None:
+        if getattr(self, "_used", False) and not self._closing and self._shared.owned:
+            warnings.warn(
+                f"unclosed {self!r}; use `async with HttpClient(...)` or `await client.close()`",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )

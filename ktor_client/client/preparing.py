@@ -1,0 +1,146 @@
+"""From the arguments of a call to a checked request. No I/O, no engine call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Sequence
+from typing import Any, TypeAlias
+
+from ktor_client.client.scope import ClientScope
+from ktor_client.errors import InvalidUrlError
+from ktor_client.http import HttpMethod, HttpRequest, HttpRequestBuilder, RequestBlock, Url
+from ktor_client.http.headers import HeadersLike
+from ktor_client.http.request import apply_blocks
+from ktor_client.http.typed_json import to_json
+from ktor_client.http.url import ParametersLike, UrlBuilder
+from ktor_client.protocol.handshake import check_subprotocols
+
+__all__ = ["Body", "UrlLike", "http_request", "web_socket_request"]
+
+UrlLike: TypeAlias = str | Url | RequestBlock | None
+Body: TypeAlias = str | bytes | AsyncIterable[bytes] | None
+
+_WEB_SOCKET_SCHEMES = {None: "ws", "http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+def http_request(
+    scope: ClientScope,
+    method: HttpMethod | str,
+    url: UrlLike,
+    blocks: tuple[RequestBlock, ...],
+    *,
+    params: ParametersLike | None,
+    headers: HeadersLike | None,
+    body: Body = None,
+    json: Any = None,
+) -> HttpRequest:
+    """Build the request of `get`, `post` and the like.
+
+    Raises:
+        InvalidUrlError: not an http or https URL.
+        UnsafeHeaderError: a header that cannot be sent.
+        TypeError: both `body` and `json`, or a body of another type.
+    """
+    builder = HttpRequestBuilder()
+    builder.method = HttpMethod(method)
+    blocks = _take_url(builder, url, blocks)
+    _add(builder, params, headers)
+    if json is not None:
+        if body is not None:
+            raise TypeError("give either body= or json=, not both")
+        body = to_json(json).encode()
+        if "content-type" not in builder.headers:
+            builder.headers.set("Content-Type", "application/json")
+    if isinstance(body, str):
+        body = body.encode()
+        if "content-type" not in builder.headers:
+            builder.headers.set("Content-Type", "text/plain; charset=UTF-8")
+    if body is not None and not isinstance(body, bytes) and not hasattr(body, "__aiter__"):
+        raise TypeError(
+            f"body is str, bytes or an async iterable of bytes, not {type(body).__name__}; "
+            "json= takes objects"
+        )
+    builder.body = body
+    apply_blocks(builder, blocks)
+    scope.prepare(builder)
+    _default_host(scope, builder.url)
+    if builder.url.scheme in ("ws", "wss"):
+        raise InvalidUrlError(
+            f"{builder.method} needs an http or https URL; client.web_socket(...) opens "
+            f"{builder.url.scheme}:// ones"
+        )
+    return builder.build()
+
+
+def web_socket_request(
+    scope: ClientScope,
+    url: UrlLike,
+    blocks: tuple[RequestBlock, ...],
+    *,
+    method: str,
+    host: str | None,
+    port: int | None,
+    path: str | None,
+    params: ParametersLike | None,
+    headers: HeadersLike | None,
+    subprotocols: Sequence[str],
+) -> tuple[HttpRequest, tuple[str, ...]]:
+    """Build the handshake's request, and the subprotocols to offer.
+
+    Raises:
+        ValueError: a method other than GET; an illegal or repeated subprotocol.
+        InvalidUrlError: not a URL that a web socket can have.
+        UnsafeHeaderError: a header that cannot be sent, or that is the handshake's own.
+    """
+    if method != "GET":
+        raise ValueError(f"a web socket opens with GET, not {method} (RFC 6455 4.1)")
+    check_subprotocols(subprotocols)
+    builder = HttpRequestBuilder()
+    builder.subprotocols = list(subprotocols)
+    blocks = _take_url(builder, url, blocks)
+    builder.url.host = host or builder.url.host
+    builder.url.port = port if port is not None else builder.url.port
+    if path is not None:
+        builder.url.set_path(path)
+    _add(builder, params, headers)
+    apply_blocks(builder, blocks)
+    scope.prepare(builder)
+    if builder.method != "GET":
+        raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
+    _default_host(scope, builder.url)
+    scheme = builder.url.scheme
+    if scheme not in _WEB_SOCKET_SCHEMES:
+        raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")
+    builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
+    check_subprotocols(builder.subprotocols)
+    return builder.build(web_socket=True), tuple(builder.subprotocols)
+
+
+def _take_url(
+    builder: HttpRequestBuilder, url: UrlLike, blocks: tuple[RequestBlock, ...]
+) -> tuple[RequestBlock, ...]:
+    if url is None:
+        return blocks
+    if callable(url):
+        return (url, *blocks)
+    builder.url.take_from(url)
+    return blocks
+
+
+def _add(
+    builder: HttpRequestBuilder, params: ParametersLike | None, headers: HeadersLike | None
+) -> None:
+    if params is not None:
+        builder.url.add_parameters(params)
+    if headers is not None:
+        for name, value in headers.items() if hasattr(headers, "items") else headers:
+            builder.headers.add(name, value)
+
+
+def _default_host(scope: ClientScope, url: UrlBuilder) -> None:
+    if url.host:
+        return
+    default = Url.parse(scope.engine.default_url)
+    url.host = default.host
+    url.scheme = url.scheme or default.scheme
+    if url.port is None and default.port != Url(default.scheme, default.host).port:
+        url.port = default.port

@@ -1,0 +1,92 @@
+"""Statements: calls that are prepared and run when they are entered (Ktor's `HttpStatement`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from ktor_client.http import HttpResponse
+from ktor_client.session import WebSocketSession
+
+__all__ = ["HttpStatement", "WebSocketStatement"]
+
+S = TypeVar("S", bound=WebSocketSession)
+T = TypeVar("T")
+
+
+class _Once:
+    __slots__ = ("_used",)
+
+    def __init__(self) -> None:
+        self._used = False
+
+    def _use(self) -> None:
+        if self._used:
+            raise RuntimeError(
+                f"a {type(self).__name__} runs once; make another one by calling the client again"
+            )
+        self._used = True
+
+
+class WebSocketStatement(_Once, Generic[S]):
+    """A web socket that is opened on `async with`, or by `execute`; once."""
+
+    __slots__ = ("_open", "_session")
+
+    def __init__(self, open_session: Callable[[], Awaitable[S]]) -> None:
+        super().__init__()
+        self._open = open_session
+        self._session: S | None = None
+
+    async def __aenter__(self) -> S:
+        self._use()
+        self._session = await self._open()
+        return self._session
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._session is not None
+        await self._session.__aexit__(exc_type, exc, traceback)
+
+    async def execute(self, block: Callable[[S], Awaitable[T]]) -> T:
+        """Open the session, run `block` with it, close it, return the block's result.
+
+        The session ends as after `async with`; what the block raises passes unchanged.
+        """
+        async with self as session:
+            return await block(session)
+
+
+class HttpStatement(_Once):
+    """A request that is sent on `async with`, or by `execute`; its response streams."""
+
+    __slots__ = ("_response", "_send")
+
+    def __init__(self, send: Callable[[], Awaitable[HttpResponse]]) -> None:
+        super().__init__()
+        self._send = send
+        self._response: HttpResponse | None = None
+
+    async def __aenter__(self) -> HttpResponse:
+        self._use()
+        self._response = await self._send()
+        return self._response
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._response is not None
+        await self._response.close()
+
+    async def execute(self, block: Callable[[HttpResponse], Awaitable[T]]) -> T:
+        """Send the request, run `block` with the response, give the connection back."""
+        async with self as response:
+            return await block(response)

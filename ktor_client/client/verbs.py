@@ -1,0 +1,182 @@
+"""The HTTP calls of a client: one method a verb, read or streamed. How they are sent is not here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from ktor_client.client.preparing import Body, UrlLike
+from ktor_client.client.statements import HttpStatement
+from ktor_client.http import HttpMethod, HttpResponse, RequestBlock
+from ktor_client.http.headers import HeadersLike
+from ktor_client.http.url import ParametersLike
+
+__all__ = ["HttpCalls"]
+
+
+class HttpCalls(ABC):
+    """Mixed into `HttpClient`."""
+
+    @abstractmethod
+    def prepare_request(
+        self,
+        method: HttpMethod | str,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpStatement:
+        """Prepare a request whose response streams: `async with client.prepare_request(...)`.
+
+        Raises:
+            InvalidUrlError, UnsafeHeaderError: the request is not legal.
+            UnsupportedCapabilityError: the engine cannot do what is asked.
+            ClientClosedError: the client is closed.
+        """
+
+    async def request(
+        self,
+        method: HttpMethod | str,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpResponse:
+        """Send a request and return its response, read to the end.
+
+        Args:
+            method: any method, `HttpMethod.Get` or a string.
+            url: absolute, or relative to DefaultRequest's; or the first block.
+            blocks: functions of the `HttpRequestBuilder`, such as `header(...)`.
+            params: query parameters.
+            headers: request headers.
+            body: text, bytes, or an async iterable of bytes that is streamed.
+            json: an object for a JSON body; dataclasses too.
+
+        Raises:
+            ConnectError: no connection, or it broke.
+            RequestTimeoutError: a limit was over.
+            ClientRequestError, ServerResponseError, RedirectError: with `expect_success`.
+
+        And what `prepare_request` raises.
+        """
+        statement = self.prepare_request(
+            method, url, *blocks, params=params, headers=headers, body=body, json=json
+        )
+        async with statement as response:
+            await response.body_as_bytes()
+        return response
+
+    async def get(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+    ) -> HttpResponse:
+        """Send a GET; see `request`."""
+        return await self.request(HttpMethod.Get, url, *blocks, params=params, headers=headers)
+
+    async def head(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+    ) -> HttpResponse:
+        """Send a HEAD; see `request`."""
+        return await self.request(HttpMethod.Head, url, *blocks, params=params, headers=headers)
+
+    async def options(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+    ) -> HttpResponse:
+        """Send an OPTIONS; see `request`."""
+        return await self.request(HttpMethod.Options, url, *blocks, params=params, headers=headers)
+
+    async def delete(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpResponse:
+        """Send a DELETE; see `request`."""
+        return await self.request(
+            HttpMethod.Delete, url, *blocks, params=params, headers=headers, body=body, json=json
+        )
+
+    async def post(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpResponse:
+        """Send a POST; see `request`."""
+        return await self.request(
+            HttpMethod.Post, url, *blocks, params=params, headers=headers, body=body, json=json
+        )
+
+    async def put(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpResponse:
+        """Send a PUT; see `request`."""
+        return await self.request(
+            HttpMethod.Put, url, *blocks, params=params, headers=headers, body=body, json=json
+        )
+
+    async def patch(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpResponse:
+        """Send a PATCH; see `request`."""
+        return await self.request(
+            HttpMethod.Patch, url, *blocks, params=params, headers=headers, body=body, json=json
+        )
+
+    def prepare_get(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+    ) -> HttpStatement:
+        """Prepare a GET whose response streams; see `prepare_request`."""
+        return self.prepare_request(HttpMethod.Get, url, *blocks, params=params, headers=headers)
+
+    def prepare_post(
+        self,
+        url: UrlLike = None,
+        *blocks: RequestBlock,
+        params: ParametersLike | None = None,
+        headers: HeadersLike | None = None,
+        body: Body = None,
+        json: Any = None,
+    ) -> HttpStatement:
+        """Prepare a POST whose response streams; see `prepare_request`."""
+        return self.prepare_request(
+            HttpMethod.Post, url, *blocks, params=params, headers=headers, body=body, json=json
+        )

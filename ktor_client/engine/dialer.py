@@ -1,0 +1,191 @@
+"""Opening a connection: DNS, TCP or a Unix socket, a proxy's tunnel, TLS. No HTTP is spoken here.
+
+Shared by the engines for what their libraries cannot do, or do wrongly. Every error that leaves
+here is one of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
+from ktor_client.engine.proxies import Proxy, environment_proxy
+from ktor_client.engine.socket_options import SocketOptions
+from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.errors import ConnectTimeoutError, InvalidUrlError, KtorClientError, ProxyError
+from ktor_client.http import Url
+from ktor_client.protocol.tunnel import (
+    Exactly,
+    Send,
+    TunnelRefusedError,
+    http_connect,
+    socks5,
+)
+
+__all__ = ["Dialer", "connect_limit"]
+
+_HAPPY_EYEBALLS_DELAY = 0.25
+"""Seconds until the next address is tried as well (RFC 8305 5)."""
+
+
+class Dialer:
+    """Opens connections as an engine's options say."""
+
+    def __init__(
+        self,
+        options: SocketOptions,
+        errors: ErrorTable,
+        default_context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ) -> None:
+        self.options = options
+        self._errors = errors
+        self._proxy = None if options.proxy is None else Proxy(options.proxy)
+        self._default_context = default_context
+        self._context = options.ssl_context
+
+    def proxy_for(self, url: Url) -> Proxy | None:
+        """Return the proxy that a URL goes through.
+
+        Raises:
+            ProxyError: the environment names a proxy that cannot be used.
+        """
+        if self._proxy is not None or not self.options.trust_env:
+            return self._proxy
+        try:
+            return environment_proxy(url)
+        except ValueError as error:
+            raise ProxyError(
+                f"{self._errors.engine} cannot use the proxy of the environment: {error}"
+            ) from error
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return the context for https and wss; a default one is made at first use."""
+        if self._context is None:
+            self._context = self._default_context()
+            self._context.set_alpn_protocols(["http/1.1"])
+        return self._context
+
+    async def open(self, host: str, port: int, proxy: Proxy | None = None) -> SocketStream:
+        """Connect to a host, through a proxy's tunnel where one is given.
+
+        Raises:
+            ConnectError: or `DnsError`, `TlsError`, `ProxyError`.
+            ConnectTimeoutError: `connect_timeout` is over.
+        """
+        where = _place(host, port)
+        deadline = asyncio.get_running_loop().time() + self.options.connect_timeout
+        async with connect_limit(self._errors.engine, where, self.options.connect_timeout):
+            if proxy is None:
+                with self._mapped(where):
+                    stream = await _connect_tcp(host, port)
+            else:
+                stream = await self._open_tunnel(proxy, host, port)
+        stream.deadline = deadline
+        return stream
+
+    async def open_unix(self, path: str) -> SocketStream:
+        """Connect to a Unix domain socket. Raises what `open` raises."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.options.connect_timeout
+        async with connect_limit(self._errors.engine, path, self.options.connect_timeout):
+            with self._mapped(path):
+                _, stream = await loop.create_unix_connection(SocketStream, path)
+        stream.deadline = deadline
+        return stream
+
+    async def start_tls(self, stream: SocketStream, host: str) -> None:
+        """Put TLS on a connection; on failure it is closed. Raises what `open` raises."""
+        limit = self.options.connect_timeout
+        try:
+            async with connect_limit(self._errors.engine, host, limit, stream.deadline):
+                with self._mapped(host):
+                    await stream.start_tls(self.ssl_context(), host)
+        except BaseException:
+            stream.abort()
+            raise
+
+    async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
+        with self._mapped(f"the proxy {proxy}", proxy):
+            stream = await _connect_tcp(proxy.host, proxy.port)
+        try:
+            with self._mapped(f"the proxy {proxy}", proxy):
+                if proxy.scheme == "https":
+                    await stream.start_tls(self.ssl_context(), proxy.host)
+                await _talk(stream, proxy, host, port)
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    @contextmanager
+    def _mapped(self, where: str, proxy: Proxy | None = None) -> Generator[None, None, None]:
+        try:
+            yield
+        except TunnelRefusedError as error:
+            raise ProxyError(
+                f"{self._errors.engine} got no tunnel through {where}: {error}"
+            ) from error
+        except KtorClientError:
+            raise
+        except UnicodeError as error:
+            raise InvalidUrlError(f"{where} is not a host name: {error}") from error
+        except self._errors.foreign as error:
+            ours = self._errors.translate(error, where)
+            raise (ours if proxy is None else ProxyError(str(ours))) from error
+
+
+@asynccontextmanager
+async def connect_limit(
+    engine: str, where: str, limit: float, deadline: float | None = None
+) -> AsyncGenerator[None, None]:
+    """Give the block `connect_timeout` seconds, or what is left of them.
+
+    Raises:
+        ConnectTimeoutError: they are over.
+    """
+    scope = asyncio.timeout(limit) if deadline is None else asyncio.timeout_at(deadline)
+    try:
+        async with scope:
+            yield
+    except TimeoutError as error:
+        if not scope.expired() or isinstance(error, ConnectTimeoutError):
+            raise
+        raise connect_timeout_error(engine, where, limit) from error
+
+
+async def _connect_tcp(host: str, port: int) -> SocketStream:
+    loop = asyncio.get_running_loop()
+    more: dict[str, Any] = {}
+    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one address after the other
+        more["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
+    _, stream = await loop.create_connection(SocketStream, host, port, **more)
+    return stream
+
+
+async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> None:
+    conversation = (socks5 if proxy.is_socks else http_connect)(
+        host, port, proxy.user, proxy.password
+    )
+    try:
+        step = next(conversation)
+        while True:
+            if isinstance(step, Send):
+                await stream.write(step.data)
+                answer = b""
+            elif isinstance(step, Exactly):
+                answer = await stream.read_exactly(step.size)
+            else:
+                answer = await stream.read_until(step.mark, step.limit)
+            step = conversation.send(answer)
+    except StopIteration:
+        return
+    except EOFError:
+        raise TunnelRefusedError("it closed the connection") from None
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,196 @@
+"""A connection that can be read, written, and given away: before, or without, a library's protocol.
+
+It owns its transport until `detach`. Which host, which proxy and whether TLS is the dialer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+__all__ = ["SocketStream"]
+
+_HIGH_WATER = 256 * 1024
+"""Bytes that may wait for a reader before the socket is no longer read."""
+
+
+class SocketStream(asyncio.Protocol):
+    """Bytes in and out of an asyncio transport. One task reads, one writes."""
+
+    deadline: float | None = None
+    """Loop time at which `connect_timeout` is over."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._congested = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._heir: asyncio.BaseProtocol | None = None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The transport; after `start_tls` the one with TLS."""
+        assert self._transport is not None
+        return self._transport
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether a read would return at once: with bytes, or because of the end."""
+        return bool(self._buffer) or self._ended
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the transport is gone."""
+        return self._gone.done()
+
+    async def read(self, size: int) -> bytes:
+        """Read at most `size` bytes; b"" is the end.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        await self._fill(1)
+        data = bytes(self._buffer[:size])
+        self._consume(len(data))
+        return data
+
+    async def read_exactly(self, size: int) -> bytes:
+        """Read `size` bytes.
+
+        Raises:
+            EOFError: the connection ended before.
+        """
+        while len(self._buffer) < size:
+            if self._ended:
+                raise EOFError
+            await self._fill(len(self._buffer) + 1)
+        data = bytes(self._buffer[:size])
+        self._consume(size)
+        return data
+
+    async def read_until(self, mark: bytes, limit: int) -> bytes:
+        """Read up to and with `mark`.
+
+        Raises:
+            EOFError: the connection ended before, or the mark is not within `limit` bytes.
+        """
+        while (at := self._buffer.find(mark)) < 0:
+            if self._ended or len(self._buffer) > limit:
+                raise EOFError
+            await self._fill(len(self._buffer) + 1)
+        return await self.read_exactly(at + len(mark))
+
+    async def write(self, data: bytes) -> None:
+        """Write, and wait while the transport is above its mark.
+
+        Raises:
+            OSError: the connection broke or is closed.
+        """
+        if self._gone.done() or self.transport.is_closing():
+            raise self._error or ConnectionResetError("the connection is closed")
+        self.transport.write(data)
+        while self._congested:
+            self._writer = self._loop.create_future()
+            await self._writer
+        if self._error is not None:
+            raise self._error
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Begin TLS as the client.
+
+        Raises:
+            ssl.SSLError: the handshake failed, or bytes came before it.
+            OSError: the connection broke.
+        """
+        if self._buffer:
+            raise ssl.SSLError("the peer sent bytes before TLS began")
+        transport = await self._loop.start_tls(self.transport, self, context, server_hostname=host)
+        if transport is None:
+            raise ConnectionResetError("the connection ended during the TLS handshake")
+        self._transport = transport
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None and self._heir is None:
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Drop the connection and return when it is gone; nothing once it was given away."""
+        if self._heir is None:
+            self.abort()
+            await asyncio.shield(self._gone)
+
+    def take_buffer(self) -> bytes:
+        """Return the bytes that are here and not read."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def hand_over(self, heir: asyncio.BaseProtocol) -> None:
+        """Give the transport to another protocol, which hears of the connection's end."""
+        self._heir = heir
+        if self.is_lost:
+            heir.connection_lost(self._error)
+        else:
+            self.transport.set_protocol(heir)
+
+    async def _fill(self, size: int) -> None:
+        """Wait until `size` bytes are here, or the end."""
+        while len(self._buffer) < size and not self._ended:
+            self._reader = self._loop.create_future()
+            await self._reader
+        if self._error is not None and not self._buffer:
+            raise self._error
+
+    def _consume(self, size: int) -> None:
+        above = len(self._buffer) >= _HIGH_WATER
+        del self._buffer[:size]
+        if above and len(self._buffer) < _HIGH_WATER and not self._ended:
+            self.transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Keep bytes for the reader; above the mark, stop reading."""
+        self._buffer += data
+        if len(self._buffer) >= _HIGH_WATER:
+            self.transport.pause_reading()
+        _wake(self._reader)
+
+    def eof_received(self) -> None:
+        """Take note of the end, and let the transport close."""
+        self._ended = True
+        _wake(self._reader)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone; tell who has it now."""
+        self._ended = True
+        self._error = exc
+        self._congested = False
+        _wake(self._gone)
+        _wake(self._reader)
+        _wake(self._writer)
+        if self._heir is not None:
+            self._heir.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Make writers wait."""
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        """Let writers go on."""
+        self._congested = False
+        _wake(self._writer)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

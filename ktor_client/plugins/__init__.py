@@ -1,0 +1,33 @@
+"""Plugins: one file a feature. A plugin sees a `PluginScope`, never the client."""
+
+from ktor_client.plugin import HttpClientPlugin, PluginScope, client_plugin
+from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
+from ktor_client.plugins.default_request import DefaultRequest
+from ktor_client.plugins.redirect import HttpRedirect
+from ktor_client.plugins.user_agent import UserAgent
+from ktor_client.plugins.websockets import WebSockets
+from ktor_client.protocol.deflate import WebSocketDeflate
+from ktor_client.protocol.extensions import (
+    ExtensionCodec,
+    ExtensionParameters,
+    WebSocketExtension,
+)
+from ktor_client.session.converter import WebSocketContentConverter
+
+__all__ = [
+    "DefaultRequest",
+    "ExtensionCodec",
+    "ExtensionParameters",
+    "HttpClientPlugin",
+    "HttpRedirect",
+    "JsonConverter",
+    "MsgspecConverter",
+    "PluginScope",
+    "PydanticConverter",
+    "UserAgent",
+    "WebSocketContentConverter",
+    "WebSocketDeflate",
+    "WebSocketExtension",
+    "WebSockets",
+    "client_plugin",
+]

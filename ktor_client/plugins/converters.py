@@ -1,0 +1,94 @@
+"""Content converters for typed messages: JSON by the standard library, msgspec, pydantic.
+
+Only the first needs nothing installed; the others import their library when they are made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ktor_client.errors import DeserializationError
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.http.typed_json import from_json, to_json
+from ktor_client.session.converter import WebSocketContentConverter
+
+__all__ = ["JsonConverter", "MsgspecConverter", "PydanticConverter"]
+
+
+class JsonConverter(WebSocketContentConverter):
+    """JSON in text frames: plain JSON types, dataclasses, enums, and collections of them."""
+
+    def serialize(self, value: object) -> Frame:
+        """Return a text frame. Raises `TypeError` for what has no JSON form."""
+        return TextFrame(to_json(value))
+
+    def deserialize(self, frame: Frame, type_: Any) -> Any:
+        """Return the object; JSON in a binary frame is read too."""
+        return from_json(frame.data, type_)
+
+    def is_applicable(self, frame: Frame) -> bool:
+        """Text and binary frames."""
+        return isinstance(frame, TextFrame | BinaryFrame)
+
+
+class MsgspecConverter(WebSocketContentConverter):
+    """JSON by msgspec, fast and checked; `format="msgpack"` speaks MessagePack in binary frames."""
+
+    def __init__(self, *, format: str = "json") -> None:
+        if format not in ("json", "msgpack"):
+            raise ValueError(f"format is 'json' or 'msgpack', not {format!r}")
+        from importlib import import_module
+
+        self._binary = format == "msgpack"
+        self._codec: Any = import_module(f"msgspec.{format}")
+        self._error: Any = import_module("msgspec").MsgspecError
+
+    def serialize(self, value: object) -> Frame:
+        """Return a text frame for JSON, a binary one for MessagePack."""
+        data: bytes = self._codec.encode(value)
+        return BinaryFrame(data) if self._binary else TextFrame(data)
+
+    def deserialize(self, frame: Frame, type_: Any) -> Any:
+        """Return the object, validated by msgspec."""
+        try:
+            return self._codec.decode(frame.data, type=type_)
+        except self._error as error:
+            raise DeserializationError(str(error), frame) from error
+
+    def is_applicable(self, frame: Frame) -> bool:
+        """JSON in text and binary frames, MessagePack in binary ones."""
+        return isinstance(frame, BinaryFrame) or (isinstance(frame, TextFrame) and not self._binary)
+
+
+class PydanticConverter(WebSocketContentConverter):
+    """JSON by pydantic 2: models, dataclasses, and everything that `TypeAdapter` takes."""
+
+    def __init__(self) -> None:
+        from importlib import import_module
+
+        pydantic = import_module("pydantic")
+        self._adapter: Any = pydantic.TypeAdapter
+        self._error: Any = pydantic.ValidationError
+        self._adapters: dict[Any, Any] = {}
+
+    def serialize(self, value: object) -> Frame:
+        """Return a text frame."""
+        data: bytes = self._adapter_for(type(value)).dump_json(value)
+        return TextFrame(data)
+
+    def deserialize(self, frame: Frame, type_: Any) -> Any:
+        """Return the object, validated by pydantic."""
+        try:
+            return self._adapter_for(type_).validate_json(frame.data)
+        except self._error as error:
+            raise DeserializationError(str(error), frame) from error
+
+    def is_applicable(self, frame: Frame) -> bool:
+        """Text and binary frames."""
+        return isinstance(frame, TextFrame | BinaryFrame)
+
+    def _adapter_for(self, type_: Any) -> Any:
+        adapter = self._adapters.get(type_)
+        if adapter is None:
+            adapter = self._adapters[type_] = self._adapter(type_)
+        return adapter

@@ -1,0 +1,89 @@
+"""Defaults for every request: where it goes when it does not say, and headers that it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ktor_client.http import Headers, HttpRequestBuilder, RequestBlock, UrlBuilder
+from ktor_client.http.request import apply_blocks
+from ktor_client.http.url import ParametersLike
+from ktor_client.plugin import HttpClientPlugin, PluginScope
+
+__all__ = ["DefaultRequest"]
+
+
+class DefaultRequest(HttpClientPlugin):
+    """Fill in what a request leaves open (Ktor's `DefaultRequest`).
+
+    `install(DefaultRequest, url="wss://example.org/v1/")` makes `web_socket("feed")` go to
+    `wss://example.org/v1/feed`; a path that starts with "/" replaces the default's path.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        scheme: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        path: str | None = None,
+        params: ParametersLike | None = None,
+        headers: Mapping[str, str] | None = None,
+        block: RequestBlock | None = None,
+    ) -> None:
+        """Check the defaults.
+
+        Args:
+            url: scheme, host, port and path in one; the parts below override it.
+            scheme: http, https, ws or wss; ws is used for web sockets where http is given.
+            host: host name or address.
+            port: 1..65535.
+            path: prefix for relative paths when it ends with "/".
+            params: query parameters added to each request.
+            headers: set where the request has none of that name.
+            block: run last, and free to change anything.
+
+        Raises:
+            InvalidUrlError: `url` is not a URL.
+        """
+        self._url = UrlBuilder()
+        if url is not None:
+            self._url.take_from(url)
+        self._url.scheme = scheme or self._url.scheme
+        self._url.host = host or self._url.host
+        self._url.port = port or self._url.port
+        if path is not None:
+            self._url.set_path(path)
+        self._params = params
+        self._headers = Headers(headers or {})
+        self._block = block
+
+    def install(self, scope: PluginScope) -> None:
+        """Register the hook."""
+        scope.on_request(self._fill_in)
+
+    def _fill_in(self, request: HttpRequestBuilder) -> None:
+        mine, theirs = self._url, request.url
+        if not theirs.host:
+            theirs.host = mine.host
+            theirs.scheme = theirs.scheme or mine.scheme
+            theirs.port = theirs.port or mine.port
+            if theirs.user is None:
+                theirs.user, theirs.password = mine.user, mine.password
+            theirs.path = _join(mine.path, theirs.path)
+            theirs.query = theirs.query or mine.query
+        if self._params is not None:
+            theirs.add_parameters(self._params)
+        for name, value in self._headers.fields():
+            if name not in request.headers:
+                request.headers.add(name, value)
+        if self._block is not None:
+            apply_blocks(request, (self._block,))
+
+
+def _join(base: str | None, path: str | None) -> str | None:
+    if not path or base is None:
+        return path or base
+    if path.startswith("/"):
+        return path
+    return base.rpartition("/")[0] + "/" + path

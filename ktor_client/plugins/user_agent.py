@@ -1,0 +1,23 @@
+"""The `User-Agent` header: the smallest plugin, and the example that the documentation quotes."""
+
+from __future__ import annotations
+
+from ktor_client.http import HttpRequestBuilder
+from ktor_client.plugin import HttpClientPlugin, PluginScope
+
+__all__ = ["UserAgent"]
+
+
+class UserAgent(HttpClientPlugin):
+    """Set `User-Agent` on each request that has none (Ktor's `UserAgent`)."""
+
+    def __init__(self, *, agent: str = "ktor-client") -> None:
+        self.agent = agent
+
+    def install(self, scope: PluginScope) -> None:
+        """Register the hook."""
+        scope.on_request(self._set_header)
+
+    def _set_header(self, request: HttpRequestBuilder) -> None:
+        if "user-agent" not in request.headers:
+            request.headers.set("User-Agent", self.agent)

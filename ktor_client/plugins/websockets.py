@@ -1,0 +1,297 @@
+"""The `WebSockets` plugin: its options, the check of the engine, and opening a session.
+
+The handshake's rules are in `protocol/handshake.py`, the session's in `session/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from ktor_client.channels import ChannelLimit, ChannelOverflow, Channels
+from ktor_client.durations import Duration, optional_seconds, seconds
+from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgrade, capabilities
+from ktor_client.engine.capabilities import (
+    Capability,
+    ExtensionsCapability,
+    HandshakeHeadersCapability,
+    PingCapability,
+    RawFramesCapability,
+    ReceiveBackpressureCapability,
+    WebSocketCapability,
+)
+from ktor_client.engine.shared import require
+from ktor_client.errors import OpenTimeoutError, WebSocketHandshakeError
+from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.http.response import MAX_REFUSAL_BODY
+from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.protocol import handshake
+from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
+from ktor_client.session import (
+    ClientWebSocketSession,
+    DefaultClientWebSocketSession,
+    HttpClientCall,
+    SessionCore,
+    WebSocketContentConverter,
+)
+
+__all__ = ["WebSockets"]
+
+DEFAULT_PING_INTERVAL = 20.0
+DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
+INBOX_BYTES = 64 * 1024 * 1024
+"""Bytes that may wait in `incoming` where the engine cannot hold the peer back."""
+
+
+class _Unset:
+    """Stands for an option that nobody gave: it adapts to the engine."""
+
+    def __repr__(self) -> str:
+        return "<default>"
+
+
+UNSET: Any = _Unset()
+
+Pipeline: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
+"""Runs the client's send onion around the function that talks to the engine."""
+
+
+class WebSockets(HttpClientPlugin):
+    """Web sockets for a client (Ktor's `WebSockets`): `install(WebSockets, ping_interval=20)`."""
+
+    def __init__(
+        self,
+        *,
+        ping_interval: Duration | None = UNSET,
+        timeout: Duration = UNSET,
+        max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
+        channels: Channels = UNSET,
+        close_timeout: Duration = 10.0,
+        open_timeout: Duration = 10.0,
+        extensions: Sequence[WebSocketExtension] = (),
+        content_converter: WebSocketContentConverter | None = None,
+    ) -> None:
+        """Check and keep the options. Durations are seconds or `timedelta`.
+
+        Args:
+            ping_interval: from a pong to the next keepalive ping; 20 s where the engine can ping.
+                None turns keepalive off.
+            timeout: for the pong; twice `ping_interval`. Then Close 1011, `PingTimeoutError`.
+            max_frame_size: bytes of a whole message after inflation, inclusive. Beyond it Close
+                1009, `FrameTooBigError`.
+            channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
+            close_timeout: for the whole close handshake; then the connection is dropped.
+            open_timeout: for DNS, TCP, TLS, proxy and handshake together.
+            extensions: offered in this order, for instance `[WebSocketDeflate()]`.
+            content_converter: for `send_serialized` and `receive_deserialized`.
+
+        Raises:
+            ValueError: an option out of its range, or extensions that conflict.
+            TypeError: an option of the wrong type.
+        """
+        self._ping_interval = (
+            UNSET if ping_interval is UNSET else optional_seconds(ping_interval, "ping_interval")
+        )
+        self._timeout = UNSET if timeout is UNSET else optional_seconds(timeout, "timeout")
+        if isinstance(max_frame_size, bool) or not isinstance(max_frame_size, int):
+            raise TypeError("max_frame_size is a number of bytes")
+        if max_frame_size < 1:
+            raise ValueError("max_frame_size must be at least 1")
+        if channels is not UNSET and not isinstance(channels, Channels):
+            raise TypeError("channels takes Channels(incoming=bounded(64), outgoing=bounded(64))")
+        self._max_frame_size = max_frame_size
+        self._channels = channels
+        self._close_timeout = seconds(close_timeout, "close_timeout")
+        self._open_timeout = seconds(open_timeout, "open_timeout")
+        self._extensions = tuple(extensions)
+        for extension in self._extensions:
+            if not isinstance(extension, WebSocketExtension):
+                raise TypeError(
+                    f"extensions takes instances such as WebSocketDeflate(), not {extension!r}"
+                )
+        check_conflicts(self._extensions)
+        self._converter = content_converter
+
+    def install(self, scope: PluginScope) -> None:
+        """Register nothing: the client asks this plugin when it opens a session."""
+
+    def check(self, engine: HttpClientEngine, headers: Headers, *, raw: bool) -> None:
+        """Check that the engine can do what options and request ask, before any I/O.
+
+        Raises:
+            UnsupportedCapabilityError: it cannot; the message names the option.
+        """
+        require(engine, WebSocketCapability)
+        if raw:
+            require(engine, RawFramesCapability, "web_socket_raw")
+        if self._ping_interval is not UNSET and self._ping_interval is not None:
+            require(engine, PingCapability, "ping_interval")
+        if self._timeout is not UNSET:
+            require(engine, PingCapability, "timeout")
+        if self._extensions:
+            require(engine, ExtensionsCapability, "extensions")
+        if self._channels is not UNSET:
+            incoming: ChannelLimit = self._channels.incoming
+            if incoming.capacity is not None and incoming.on_overflow is ChannelOverflow.SUSPEND:
+                require(engine, ReceiveBackpressureCapability, "channels.incoming with SUSPEND")
+        if len(headers):
+            require(engine, HandshakeHeadersCapability, f"header {next(iter(headers))}")
+
+    async def open(
+        self,
+        scope: PluginScope,
+        pipeline: Pipeline,
+        request: HttpRequest,
+        subprotocols: Sequence[str],
+    ) -> DefaultClientWebSocketSession:
+        """Open a default session.
+
+        Raises:
+            WebSocketHandshakeError: the server refused or answered wrongly.
+            OpenTimeoutError: it took longer than `open_timeout`.
+            ConnectError: no connection; and whatever else the engine and plugins raise.
+        """
+        engine = scope.engine
+        channels = self._channels_for(engine)
+        answer = await self._upgrade(engine, pipeline, request, subprotocols, channels, raw=False)
+        pings = PingCapability in engine.capabilities
+        default_interval = DEFAULT_PING_INTERVAL if pings else None
+        core = answer.start(
+            channels=channels,
+            max_frame_size=self._max_frame_size,
+            close_timeout=self._close_timeout,
+            ping_interval=default_interval if self._ping_interval is UNSET else self._ping_interval,
+            timeout=None if self._timeout is UNSET else self._timeout,
+        )
+        return DefaultClientWebSocketSession(
+            core,
+            answer.call,
+            content_converter=self._converter,
+            require=lambda name, what: require(engine, _capability(name), what),
+        )
+
+    async def open_raw(
+        self,
+        scope: PluginScope,
+        pipeline: Pipeline,
+        request: HttpRequest,
+        subprotocols: Sequence[str],
+    ) -> ClientWebSocketSession:
+        """Open a raw session. Raises what `open` raises."""
+        engine = scope.engine
+        channels = self._channels_for(engine)
+        answer = await self._upgrade(engine, pipeline, request, subprotocols, channels, raw=True)
+        core = answer.start(
+            channels=channels,
+            max_frame_size=self._max_frame_size,
+            close_timeout=self._close_timeout,
+            raw=True,
+        )
+        return ClientWebSocketSession(core, answer.call)
+
+    def _channels_for(self, engine: HttpClientEngine) -> Channels:
+        if self._channels is not UNSET:
+            channels: Channels = self._channels
+            return channels
+        if ReceiveBackpressureCapability in engine.capabilities:
+            return Channels()
+        return Channels(incoming=ChannelLimit(None, ChannelOverflow.CLOSE, INBOX_BYTES))
+
+    async def _upgrade(
+        self,
+        engine: HttpClientEngine,
+        pipeline: Pipeline,
+        request: HttpRequest,
+        subprotocols: Sequence[str],
+        channels: Channels,
+        *,
+        raw: bool,
+    ) -> _Answer:
+        extensions = self._extensions
+        options = WebSocketOptions(
+            subprotocols=subprotocols,
+            max_frame_size=self._max_frame_size,
+            raw=raw,
+            channels=channels,
+        )
+        attempts: list[_Answer] = []
+
+        async def shake_hands(attempt: HttpRequest) -> HttpResponse:
+            key = handshake.make_key()
+            headers = [
+                *attempt.headers.fields(),
+                *handshake.request_headers(key, subprotocols, extensions),
+            ]
+            attempt = attempt.copy(headers=Headers(headers))
+            upgrade = await engine.open_web_socket(attempt, options)
+            attempts.append(_Answer(upgrade, attempt, key))
+            return upgrade.response
+
+        chosen: _Answer | None = None
+        try:
+            limit = asyncio.timeout(self._open_timeout)
+            try:
+                async with limit:
+                    response = await pipeline(request, shake_hands)
+                    answer = next((a for a in attempts if a.upgrade.response is response), None)
+                    if answer is None or answer.upgrade.link is None or response.status != 101:
+                        await _refuse(response)
+                    assert answer is not None
+                    answer.verify(subprotocols, extensions)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise OpenTimeoutError(
+                    f"{type(engine).__name__} did not open {request.url!r} within "
+                    f"open_timeout={self._open_timeout:g} s"
+                ) from error
+            chosen = answer
+            return answer
+        finally:
+            for attempt in attempts:
+                if attempt is not chosen and attempt.upgrade.link is not None:
+                    attempt.upgrade.link.abort()
+
+
+class _Answer:
+    """One attempt at the handshake, and what came of it."""
+
+    def __init__(self, upgrade: WebSocketUpgrade, request: HttpRequest, key: str) -> None:
+        self.upgrade = upgrade
+        self.call = HttpClientCall(request, upgrade.response)
+        self._key = key
+        self._negotiated = handshake.Negotiated()
+
+    def verify(self, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]) -> None:
+        headers = self.upgrade.response.headers
+        try:
+            if self.upgrade.verified:
+                self._negotiated = handshake.describe_choices(headers)
+            else:
+                self._negotiated = handshake.verify(headers, self._key, subprotocols, extensions)
+        except ValueError as error:
+            raise WebSocketHandshakeError(
+                f"Handshake exception: {error}", self.upgrade.response
+            ) from error
+
+    def start(self, **options: Any) -> SessionCore:
+        link = self.upgrade.link
+        assert link is not None
+        return SessionCore(link, negotiated=self._negotiated, **options)
+
+
+async def _refuse(response: HttpResponse) -> None:
+    await response.read_up_to(MAX_REFUSAL_BODY)
+    if response.status == 101:
+        raise WebSocketHandshakeError(
+            "Handshake exception: the engine gave no connection with the 101", response
+        )
+    raise WebSocketHandshakeError(
+        f"Handshake exception, expected status code 101 but was {response.status}", response
+    )
+
+
+def _capability(name: str) -> Capability:
+    capability: Capability = getattr(capabilities, name)
+    return capability

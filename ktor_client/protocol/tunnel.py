@@ -1,0 +1,146 @@
+"""Asking a proxy for a tunnel: HTTP CONNECT (RFC 9110 9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
+
+Sans-IO: each conversation is a generator that yields what to do next, and is sent what was read.
+Sockets, and which proxy to ask, are the dialer's business.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from collections.abc import Generator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+__all__ = [
+    "Conversation",
+    "Exactly",
+    "Send",
+    "TunnelRefusedError",
+    "Until",
+    "http_connect",
+    "socks5",
+]
+
+
+class TunnelRefusedError(Exception):
+    """The proxy said no, or nothing that makes sense; the message says what."""
+
+
+class Send:
+    """Write these bytes."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class Exactly:
+    """Read that many bytes."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+class Until:
+    """Read up to and with that mark, and no more than `limit` bytes."""
+
+    __slots__ = ("limit", "mark")
+
+    def __init__(self, mark: bytes, limit: int) -> None:
+        self.mark = mark
+        self.limit = limit
+
+
+Conversation: TypeAlias = Generator[Send | Exactly | Until, bytes, None]
+"""What a tunnel's set-up does; when it returns, the tunnel is open."""
+
+_MAX_HEAD = 64 * 1024
+_status_line = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r?\n").match
+
+_NO_AUTHENTICATION, _PASSWORD, _NO_METHOD = 0, 2, 0xFF
+_SOCKS_REPLIES = {
+    1: "general failure",
+    2: "connection not allowed by ruleset",
+    3: "network unreachable",
+    4: "host unreachable",
+    5: "connection refused",
+    6: "time to live expired",
+    7: "command not supported",
+    8: "address type not supported",
+}
+
+
+def basic_credentials(user: str, password: str) -> str:
+    """Return the value of a `Proxy-Authorization` header (RFC 7617)."""
+    return "Basic " + b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
+
+
+def http_connect(host: str, port: int, user: str | None, password: str | None) -> Conversation:
+    """Ask an HTTP proxy for a tunnel.
+
+    Raises:
+        TunnelRefusedError: any answer but 2xx.
+    """
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    if user is not None:
+        lines.append(f"Proxy-Authorization: {basic_credentials(user, password or '')}")
+    yield Send("\r\n".join([*lines, "", ""]).encode())
+    head = yield Until(b"\r\n\r\n", _MAX_HEAD)
+    found = _status_line(head)
+    if found is None:
+        raise TunnelRefusedError("it does not speak HTTP")
+    status = int(found[1])
+    if not 200 <= status < 300:
+        reason = (found[2] or b"").decode("latin-1").strip()
+        hint = "; it wants a user and a password in the proxy URL" if status == 407 else ""
+        raise TunnelRefusedError(f"it answered CONNECT with {status} {reason}".rstrip() + hint)
+
+
+def socks5(host: str, port: int, user: str | None, password: str | None) -> Conversation:
+    """Ask a SOCKS5 proxy for a connection; it resolves the name, so no DNS query leaks.
+
+    Raises:
+        TunnelRefusedError: the proxy wants other credentials, or could not connect.
+    """
+    methods = [_NO_AUTHENTICATION] if user is None else [_NO_AUTHENTICATION, _PASSWORD]
+    yield Send(bytes((5, len(methods), *methods)))
+    version, method = yield Exactly(2)
+    if version != 5:
+        raise TunnelRefusedError("it does not speak SOCKS5")
+    if method not in methods:
+        wants = "a user and a password" if method in (_PASSWORD, _NO_METHOD) else "another login"
+        raise TunnelRefusedError(f"it wants {wants} in the proxy URL")
+    if method == _PASSWORD:
+        name, secret = (user or "").encode(), (password or "").encode()
+        if not 1 <= len(name) <= 255 or len(secret) > 255:
+            raise TunnelRefusedError("SOCKS5 users and passwords have at most 255 bytes")
+        yield Send(bytes((1, len(name))) + name + bytes((len(secret),)) + secret)
+        _, status = yield Exactly(2)
+        if status != 0:
+            raise TunnelRefusedError("it refused the user or the password")
+    yield Send(b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
+    version, reply, _, kind = yield Exactly(4)
+    if version != 5:
+        raise TunnelRefusedError("it does not speak SOCKS5")
+    if reply != 0:
+        raise TunnelRefusedError(_SOCKS_REPLIES.get(reply, f"SOCKS5 reply {reply}"))
+    size = {1: 4, 4: 16}.get(kind)
+    if size is None:
+        size = (yield Exactly(1))[0]
+    yield Exactly(size + 2)
+
+
+def _socks_address(host: str) -> bytes:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        name = host.encode("ascii")
+        if len(name) > 255:
+            raise TunnelRefusedError("SOCKS5 host names have at most 255 bytes") from None
+        return bytes((3, len(name))) + name
+    return bytes((1 if address.version == 4 else 4,)) + address.packed

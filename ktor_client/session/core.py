@@ -1,0 +1,451 @@
+"""The state machine of a session: who closed, with what, what is still awaited, and the end of all.
+
+One owner for every transition. It talks to a link below and to the channels above; the public face
+is `session.py`. No bytes, no library.
+
+    OPEN ──our Close──▶ CLOSING ──peer's Close, EOF, deadline──▶ CLOSED
+      ├────peer's Close (echoed)──▶ CLOSING ──EOF──▶ CLOSED
+      ├────violation, overflow, ping timeout──▶ CLOSING (incoming discarded) ──EOF──▶ CLOSED
+      └────connection lost, cancel──▶ CLOSED
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+
+from ktor_client.channels import ChannelOverflow, Channels, ReceiveChannel
+from ktor_client.errors import (
+    ChannelOverflowError,
+    ConnectionClosedError,
+    FrameTooBigError,
+    PingTimeoutError,
+    ProtocolViolationError,
+)
+from ktor_client.frames import (
+    MAX_REASON_BYTES,
+    CloseFrame,
+    CloseReason,
+    Frame,
+    FrameType,
+    Initiator,
+    PingFrame,
+    PongFrame,
+    TextFrame,
+    may_be_sent,
+)
+from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
+from ktor_client.protocol.handshake import Negotiated
+from ktor_client.protocol.violation import Violation
+from ktor_client.session.keepalive import Keepalive
+from ktor_client.session.oneshot import OneShot
+from ktor_client.session.outgoing import Outgoing
+from ktor_client.session.pings import Pings
+
+__all__ = ["SessionCore", "State"]
+
+LINGER = 1.0
+"""Seconds that the peer has to end the connection once there is nothing left to say."""
+
+
+class State(enum.Enum):
+    """Where a session is."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+def size_of(frame: Frame) -> int:
+    """Return what a queued frame weighs, in characters or bytes."""
+    return len(frame.text) if type(frame) is TextFrame and not frame._bits else len(frame.data)
+
+
+class SessionCore:
+    """Implements `LinkReceiver`; owns every timer of the session and ends its link."""
+
+    __slots__ = (
+        "_client",
+        "_close_timeout",
+        "_error_type",
+        "_final",
+        "_initiator",
+        "_on_closed",
+        "_owed_pong",
+        "_raw",
+        "_received",
+        "_said",
+        "_sent",
+        "_strict",
+        "_timer",
+        "_why",
+        "_writable_again",
+        "cause",
+        "clock",
+        "closed",
+        "incoming",
+        "is_choked",
+        "keepalive",
+        "link",
+        "max_frame_size",
+        "messages",
+        "negotiated",
+        "outgoing",
+        "pings",
+        "reason",
+        "state",
+    )
+
+    def __init__(
+        self,
+        link: FrameLink,
+        *,
+        channels: Channels,
+        max_frame_size: int,
+        close_timeout: float,
+        ping_interval: float | None = None,
+        timeout: float | None = None,
+        negotiated: Negotiated | None = None,
+        raw: bool = False,
+        client: bool = True,
+    ) -> None:
+        """Start a session on a link whose handshake was verified."""
+        self.link = link
+        self.clock: Clock = link.clock
+        self.state = State.OPEN
+        self.negotiated = Negotiated() if negotiated is None else negotiated
+        self.max_frame_size = max_frame_size
+        self.incoming: ReceiveChannel[Frame] = ReceiveChannel(
+            channels.incoming, size_of=size_of, on_choke=self._choke, on_relief=self._relieve
+        )
+        self.messages: deque[Frame] = self.incoming.queue
+        self.outgoing = Outgoing(self, channels.outgoing)
+        self.pings = Pings(self)
+        self.keepalive = Keepalive(self, ping_interval, timeout)
+        self.is_choked = False
+        self.cause: BaseException | None = None
+        self.reason: OneShot[CloseReason] = OneShot()
+        self.closed: OneShot[None] = OneShot()
+        self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
+        self._close_timeout = close_timeout
+        self._raw = raw
+        self._client = client
+        self._said: CloseReason | None = None
+        self._sent: CloseReason | None = None
+        self._received: CloseReason | None = None
+        self._initiator: Initiator | None = None
+        self._error_type: type[ConnectionClosedError] = ConnectionClosedError
+        self._why = ""
+        self._timer: Timer | None = None
+        self._owed_pong: PongFrame | None = None
+        self._on_closed: list[Callable[[], None]] = []
+        self._writable_again: OneShot[None] | None = None
+        link.start(
+            self,
+            LinkOptions(
+                max_frame_size=max_frame_size, raw=raw, client=client, negotiated=negotiated
+            ),
+        )
+        self.keepalive.start()
+
+    # --- asked by the session ---
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no side has said Close and the connection stands."""
+        return self.state is State.OPEN
+
+    def on_closed(self, callback: Callable[[], None]) -> None:
+        """Call back when the connection is gone; at once if it is."""
+        if self.closed.is_set:
+            callback()
+        else:
+            self._on_closed.append(callback)
+
+    def error(self) -> ConnectionClosedError:
+        """Return a new exception that says how the session ended."""
+        reason = self.final_reason()
+        error = self._error_type(self._why or _explain(reason), reason=reason)
+        error.__cause__ = self.cause
+        return error
+
+    def final_reason(self) -> CloseReason:
+        """Return how it ended, as far as that is known now."""
+        first = self._received if self._initiator == "peer" else self._said
+        if first is None:
+            first = CloseReason(1006, self._why if self._initiator == "local" else "")
+        code = 1006 if first.code is None else first.code
+        return CloseReason(
+            code,
+            first.message,
+            initiator=self._initiator,
+            clean=self._sent is not None and self._received is not None,
+            sent=self._sent,
+            received=self._received,
+        )
+
+    # --- ending, by us ---
+
+    def start_close(self, reason: CloseReason) -> None:
+        """Send Close and wait for the peer's, at most `close_timeout`; nothing if it was sent."""
+        if self._sent is not None or self.state is State.CLOSED:
+            return
+        if self.state is State.CLOSING and not self._raw:
+            return
+        self._initiator = self._initiator or "local"
+        self._say_close(reason)
+        self.state = State.CLOSING
+        self._stop_sending()
+        if self._received is not None:  # a raw session answers by itself
+            self._both_closed()
+            return
+        if self.is_choked:
+            self.link.resume()
+        self._set_timer(self._close_timeout, self.link.abort)
+
+    def close_without_waiting(self, reason: CloseReason) -> None:
+        """Send Close if that is possible at once, and close the connection."""
+        if self.state is State.OPEN:
+            self.start_close(reason)
+        if self.state is not State.CLOSED:
+            self._end_incoming()
+            self.link.discard()
+            self.link.close()
+            self._set_timer(LINGER, self.link.abort)
+
+    def cancel(self) -> None:
+        """Drop the connection now."""
+        if self.state is State.CLOSED:
+            return
+        if self.state is State.OPEN:
+            self._initiator = "local"
+            self._why = "The session was cancelled"
+        self.state = State.CLOSING
+        self.link.abort()
+        self._stop_sending()
+        self._end_incoming()
+        self._decide()
+
+    def ping_timed_out(self) -> None:
+        """End the session because the peer does not answer."""
+        self._fail(1011, "Ping timeout", PingTimeoutError)
+
+    def overflow(self, which: str) -> ConnectionClosedError:
+        """End the session because a channel is full; return the error to raise."""
+        self._fail(1008, f"Channel {which} overflowed", ChannelOverflowError)
+        return self.error()
+
+    def _fail(self, code: int, message: str, error_type: type[ConnectionClosedError]) -> None:
+        """Fail the connection (RFC 6455 7.1.7): say why, stop listening, let the peer end it."""
+        if self.state is not State.OPEN:
+            return
+        self._initiator = "local"
+        self._error_type = error_type
+        self._why = message
+        self._say_close(CloseReason(code, _shorten(message)))
+        self.state = State.CLOSING
+        self._stop_sending()
+        self._end_incoming()
+        self._decide()
+        self.link.discard()
+        self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+
+    def _say_close(self, reason: CloseReason) -> None:
+        self._said = reason
+        self._sent = self.link.map_close(reason)
+        self._owed_pong = None
+        self.link.send(CloseFrame(self._sent))
+        self.link.flush()
+
+    def _stop_sending(self) -> None:
+        self.keepalive.stop()
+        self.outgoing.end(self.error)
+        self.pings.fail(self.error)
+        self._wake_writer()
+
+    # --- told by the link ---
+
+    def arrived(self, size: int) -> None:
+        """Take messages that the link has appended; see `LinkReceiver`."""
+        self.incoming.arrived(size)
+        if self.state is not State.OPEN:
+            self.incoming.overflowing()
+        elif self._strict and self.incoming.overflowing():
+            self.overflow("incoming")
+
+    def control(self, frame: Frame) -> None:
+        """Take a control frame; see `LinkReceiver`."""
+        if isinstance(frame, CloseFrame):
+            self._peer_closed(frame)
+        elif isinstance(frame, PingFrame):
+            if not self._raw and self.state is State.OPEN:
+                self._answer(PongFrame(frame.data))
+        else:
+            self.pings.ponged(frame.data)
+
+    def _answer(self, pong: PongFrame) -> None:
+        """Send a pong; while the transport is busy keep only the newest (RFC 6455 5.5.3)."""
+        if self.link.writable:
+            self.link.send(pong)
+        else:
+            self._owed_pong = pong
+
+    def _peer_closed(self, frame: CloseFrame) -> None:
+        reason = frame.read_reason()
+        self._received = CloseReason(1005) if reason is None else reason
+        if self._initiator is None:
+            self._initiator = "peer"
+        if self._sent is None and not self._raw:
+            self._sent = self._received
+            self._owed_pong = None
+            self.link.send(CloseFrame(frame.data))
+            self.link.flush()
+        self.state = State.CLOSING
+        if self._sent is not None:
+            self._stop_sending()
+            self._end_incoming()
+            self._both_closed()
+        else:
+            self.keepalive.stop()
+            self._end_incoming()
+            self.link.discard()
+
+    def _both_closed(self) -> None:
+        self._decide()
+        self.link.discard()
+        if not self._client:
+            self.link.close()  # the server ends the connection first (RFC 6455 7.1.1)
+        self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+
+    def violated(self, violation: Violation) -> None:
+        """Take a broken rule; see `LinkReceiver`."""
+        if self.state is State.OPEN:
+            kind = FrameTooBigError if violation.code == 1009 else ProtocolViolationError
+            self.cause = violation.__cause__
+            self._fail(violation.code, violation.message, kind)
+        elif self.state is State.CLOSING:
+            self.link.discard()
+            self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+
+    def writable(self) -> None:
+        """Take note that the link takes frames again; see `LinkReceiver`."""
+        if self._owed_pong is not None:
+            pong, self._owed_pong = self._owed_pong, None
+            self.link.send(pong)
+        self._wake_writer()
+        self.outgoing.drain()
+
+    def lost(self, error: BaseException | None) -> None:
+        """Take the end of the connection; see `LinkReceiver`."""
+        if self.state is State.CLOSED:
+            return
+        if self._initiator is None:
+            self._initiator = "peer"
+            self.cause = error
+            self._why = (
+                f"The connection was lost without a Close frame: {error}"
+                if error is not None and str(error)
+                else "The connection was lost without a Close frame"
+            )
+        elif self.cause is None:
+            self.cause = error
+        self.state = State.CLOSED
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._stop_sending()
+        self._end_incoming()
+        self._decide()
+        for codec in self.negotiated.codecs:
+            codec.close()
+        self.closed.set(None)
+        callbacks, self._on_closed = self._on_closed, []
+        for callback in callbacks:
+            callback()
+
+    # --- sending ---
+
+    def sent_as_control(self, frame: Frame) -> bool:
+        """Send a control frame past the queue; say whether it was one.
+
+        Raises:
+            ValueError: a Close with a code that may not be sent.
+        """
+        kind = frame.frame_type
+        if not kind.is_control:
+            return False
+        if kind is FrameType.CLOSE:
+            assert isinstance(frame, CloseFrame)
+            reason = frame.read_reason()
+            self.start_close(checked_reason(CloseReason(1005) if reason is None else reason))
+        else:
+            self.link.send(frame)
+            if not self.link.writable:
+                self.outgoing.not_writable()
+        return True
+
+    async def wait_writable(self) -> None:
+        """Wait until the link takes frames, or the session ends."""
+        if self._writable_again is None:
+            self._writable_again = OneShot()
+        await self._writable_again.wait()
+
+    def _wake_writer(self) -> None:
+        if self._writable_again is not None:
+            waiting, self._writable_again = self._writable_again, None
+            waiting.set(None)
+
+    # --- inside ---
+
+    def _choke(self) -> None:
+        if self._strict:
+            return
+        self.is_choked = True
+        if self.state is State.OPEN:
+            self.link.pause()
+
+    def _relieve(self) -> None:
+        self.is_choked = False
+        if self.state is State.OPEN:
+            self.link.resume()
+            self.keepalive.relieved()
+
+    def _end_incoming(self) -> None:
+        quiet = self._error_type is ConnectionClosedError and (
+            self._initiator == "local" or (self._received is not None and self._received.is_normal)
+        )
+        self.incoming.close(self.error, quietly=quiet)
+
+    def _decide(self) -> None:
+        self.reason.set(self.final_reason())
+
+    def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.clock.call_later(delay, callback)
+
+
+def checked_reason(reason: CloseReason) -> CloseReason:
+    """Return a reason that a Close frame may carry; 1005 stands for an empty one from `Frame`.
+
+    Raises:
+        ValueError: the code may not be sent (RFC 6455 7.4.1).
+    """
+    if reason.code is None or not (may_be_sent(reason.code) or reason.code == 1005):
+        raise ValueError(
+            f"close code {reason.code} may not be sent (RFC 6455 7.4); "
+            "use CloseReason.Codes.NORMAL, another registered code, or 3000..4999"
+        )
+    return reason
+
+
+def _shorten(message: str) -> str:
+    """Cut a message to what a Close frame holds, at a character's end."""
+    return message.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def _explain(reason: CloseReason) -> str:
+    if reason.initiator == "local":
+        return f"The session was closed by us ({reason})"
+    return f"The session was closed by the peer ({reason})"

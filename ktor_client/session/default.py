@@ -1,0 +1,253 @@
+"""Default sessions: whole messages, answered pings, keepalive, typed messages (Ktor's names)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Any, TypeVar, overload
+
+from ktor_client.durations import Duration, optional_seconds
+from ktor_client.errors import (
+    ConnectionClosedError,
+    ConverterNotFoundError,
+    DeserializationError,
+)
+from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
+from ktor_client.session.call import HttpClientCall
+from ktor_client.session.converter import WebSocketContentConverter
+from ktor_client.session.core import SessionCore
+from ktor_client.session.keepalive import PAYLOAD_SIZE
+from ktor_client.session.raw import ClientWebSocketSession, WebSocketSession
+
+__all__ = ["DefaultClientWebSocketSession", "DefaultWebSocketSession"]
+
+T = TypeVar("T")
+
+
+class DefaultWebSocketSession(WebSocketSession):
+    """A session of whole messages: fragments are joined, pings answered, Close echoed.
+
+    `async for message in session` yields str and bytes. Iteration ends quietly when the peer closed
+    with 1000, 1001 or no code, or when we closed first; otherwise it raises.
+    """
+
+    __slots__ = ("_converter", "_require")
+
+    def __init__(
+        self,
+        core: SessionCore,
+        call: HttpClientCall | None = None,
+        *,
+        content_converter: WebSocketContentConverter | None = None,
+        require: Callable[[str, str], None] | None = None,
+    ) -> None:
+        super().__init__(core, call)
+        self._converter = content_converter
+        self._require = require
+
+    # --- receiving ---
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        return _Messages(self)
+
+    async def receive_text(self) -> str:
+        """Return the next message, which must be text.
+
+        Raises:
+            ConnectionClosedError: the session has ended.
+            DeserializationError: the message is binary; `frame` has it.
+        """
+        frame = await self._core.incoming.receive()
+        if not isinstance(frame, TextFrame):
+            raise DeserializationError("expected a text message, got a binary one", frame)
+        return frame.text
+
+    async def receive_bytes(self) -> bytes:
+        """Return the next message, which must be binary. Raises what `receive_text` raises."""
+        frame = await self._core.incoming.receive()
+        if not isinstance(frame, BinaryFrame):
+            raise DeserializationError("expected a binary message, got a text one", frame)
+        return frame.data
+
+    # --- typed messages ---
+
+    @property
+    def converter(self) -> WebSocketContentConverter | None:
+        """The `content_converter` of the plugin."""
+        return self._converter
+
+    async def send_serialized(self, value: object) -> None:
+        """Send an object as one message, through the `content_converter`.
+
+        Raises:
+            ConverterNotFoundError: the plugin has no converter.
+            ConnectionClosedError: as `send`.
+        """
+        if self._converter is None:
+            raise ConverterNotFoundError
+        await self.send(self._converter.serialize(value))
+
+    @overload
+    async def receive_deserialized(self, type_: type[T]) -> T: ...
+    @overload
+    async def receive_deserialized(self, type_: Any) -> Any: ...
+    async def receive_deserialized(self, type_: Any) -> Any:
+        """Receive one message as an object of that type; `X | None` allows null.
+
+        Raises:
+            ConverterNotFoundError: the plugin has no converter; nothing was consumed.
+            DeserializationError: the message does not hold the type; `frame` has it.
+            ConnectionClosedError: the session has ended.
+        """
+        if self._converter is None:
+            raise ConverterNotFoundError
+        frame = await self._core.incoming.receive()
+        if not self._converter.is_applicable(frame):
+            raise DeserializationError(
+                f"Converter doesn't support frame type {frame.frame_type.name}", frame
+            )
+        try:
+            return self._converter.deserialize(frame, type_)
+        except DeserializationError as error:
+            error.frame = frame
+            raise
+
+    # --- fragments ---
+
+    async def send_stream(self, chunks: AsyncIterable[str] | AsyncIterable[bytes]) -> None:
+        """Send one message in fragments, each chunk as it comes.
+
+        The first chunk makes the message text or binary. Other messages wait until this one is
+        finished; pings and pongs pass. Nothing is sent for an iterator without chunks.
+
+        Raises:
+            ConnectionClosedError: the session has ended.
+            UnsupportedCapabilityError: the engine has no fragments.
+            TypeError: a chunk is of another type than the first.
+
+        An iterator that fails, or a cancellation, after the first fragment leaves a message that
+        cannot be finished: the session is closed with 1011, and the exception passes.
+        """
+        if self._require is not None:
+            self._require("FragmentationCapability", "send_stream")
+        outgoing = self._core.outgoing
+        outgoing.raise_if_ended()
+        frame_type: type[TextFrame] | type[BinaryFrame] | None = None
+        try:
+            async for chunk in chunks:
+                if frame_type is None:
+                    fragment = _fragment(chunk, None)
+                    await outgoing.begin_stream()
+                    frame_type = type(fragment)
+                else:
+                    fragment = _fragment(chunk, frame_type)
+                await outgoing.stream_fragment(fragment)
+            if frame_type is not None:
+                await outgoing.stream_fragment(frame_type(b""))
+        except BaseException as error:
+            if frame_type is not None:
+                failed = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
+                if isinstance(error, asyncio.CancelledError):
+                    self._core.close_without_waiting(failed)
+                elif not isinstance(error, ConnectionClosedError):
+                    self._core.start_close(failed)
+            raise
+        finally:
+            if frame_type is not None:
+                outgoing.end_stream()
+
+    # --- keepalive ---
+
+    async def ping(self, data: bytes = b"") -> float:
+        """Send a ping and return the seconds until its pong; empty data means 8 random bytes.
+
+        Raises:
+            ConnectionClosedError: the session has ended before the pong came.
+            UnsupportedCapabilityError: the engine has no pings.
+            ValueError: over 125 bytes, or a ping with this data is under way.
+        """
+        if self._require is not None:
+            self._require("PingCapability", "ping")
+        core = self._core
+        core.outgoing.raise_if_ended()
+        payload = data or os.urandom(PAYLOAD_SIZE)
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def on_pong(error: BaseException | None) -> None:
+            if answered.done():
+                return
+            if error is None:
+                answered.set_result(None)
+            else:
+                answered.set_exception(error)
+
+        sent_at = core.clock.time()
+        core.pings.send(payload, on_pong)
+        try:
+            await answered
+        finally:
+            core.pings.forget(payload)
+        return core.clock.time() - sent_at
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds of the last ping's round trip, keepalive's included; None before the first."""
+        return self._core.pings.latency
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between a pong and the next keepalive ping; None is off. Setting takes effect."""
+        return self._core.keepalive.interval
+
+    @ping_interval.setter
+    def ping_interval(self, value: Duration | None) -> None:
+        if value is not None and self._require is not None:
+            self._require("PingCapability", "ping_interval")
+        self._core.keepalive.interval = optional_seconds(value, "ping_interval")
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a keepalive pong may take; twice `ping_interval` unless set."""
+        return self._core.keepalive.timeout
+
+    @timeout.setter
+    def timeout(self, value: Duration | None) -> None:
+        if value is not None and self._require is not None:
+            self._require("PingCapability", "timeout")
+        self._core.keepalive.timeout = optional_seconds(value, "timeout")
+
+    async def __aenter__(self) -> DefaultWebSocketSession:
+        return self
+
+
+class DefaultClientWebSocketSession(DefaultWebSocketSession, ClientWebSocketSession):
+    """What `web_socket` and `web_socket_session` give (Ktor's `DefaultClientWebSocketSession`)."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> DefaultClientWebSocketSession:
+        return self
+
+
+class _Messages(AsyncIterator[str | bytes]):
+    __slots__ = ("_incoming",)
+
+    def __init__(self, session: DefaultWebSocketSession) -> None:
+        self._incoming = session.incoming
+
+    async def __anext__(self) -> str | bytes:
+        frame = await self._incoming.__anext__()
+        return frame.text if type(frame) is TextFrame else frame.data
+
+
+def _fragment(
+    chunk: object, frame_type: type[TextFrame] | type[BinaryFrame] | None
+) -> TextFrame | BinaryFrame:
+    if isinstance(chunk, str) and frame_type is not BinaryFrame:
+        return TextFrame(chunk, fin=False)
+    if isinstance(chunk, bytes | bytearray | memoryview) and frame_type is not TextFrame:
+        return BinaryFrame(chunk, fin=False)
+    raise TypeError(
+        f"send_stream takes chunks of str or of bytes, all alike; got {type(chunk).__name__}"
+    )

@@ -1,0 +1,53 @@
+"""A value that comes once and that any number of tasks may wait for, and wait for again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, TypeVar
+
+__all__ = ["OneShot"]
+
+T = TypeVar("T")
+
+
+class OneShot(Generic[T]):
+    """Costs next to nothing while nobody waits. Cancelling one waiter does not touch the others."""
+
+    __slots__ = ("_value", "_waiters", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._value: T | None = None
+        self._waiters: list[asyncio.Future[T]] | None = None
+
+    def set(self, value: T) -> None:
+        """Give the value to everybody; only the first one counts."""
+        if self.is_set:
+            return
+        self.is_set = True
+        self._value = value
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(value)
+
+    @property
+    def value(self) -> T | None:
+        """The value, or None while there is none."""
+        return self._value
+
+    async def wait(self) -> T:
+        """Return the value as soon as it is there."""
+        if self.is_set:
+            value: T = self._value  # type: ignore[assignment]  # it is set
+            return value
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if self._waiters is not None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise

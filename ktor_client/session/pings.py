@@ -1,0 +1,61 @@
+"""Pings that were sent and not yet answered, the application's and the keepalive's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from ktor_client.frames import PingFrame
+
+if TYPE_CHECKING:
+    from ktor_client.session.core import SessionCore
+
+__all__ = ["Pings"]
+
+OnPong: TypeAlias = Callable[[BaseException | None], None]
+
+
+class Pings:
+    """Matches pongs with pings and measures the time between."""
+
+    __slots__ = ("_core", "_sent", "latency")
+
+    def __init__(self, core: SessionCore) -> None:
+        self._core = core
+        self._sent: dict[bytes, tuple[float, OnPong]] = {}
+        self.latency: float | None = None
+        """Seconds of the last round trip; None before the first."""
+
+    def send(self, payload: bytes, on_pong: OnPong) -> None:
+        """Send a ping; `on_pong` is called once, with an error if the session ends first.
+
+        Raises:
+            ValueError: over 125 bytes, or a ping with that payload is under way.
+        """
+        frame = PingFrame(payload)
+        if payload in self._sent:
+            raise ValueError(f"a ping with payload {payload!r} is still under way")
+        self._sent[payload] = (self._core.clock.time(), on_pong)
+        self._core.link.send(frame)
+
+    def forget(self, payload: bytes) -> None:
+        """Do not wait for that pong any longer."""
+        self._sent.pop(payload, None)
+
+    def ponged(self, payload: bytes) -> None:
+        """Match a pong. It answers earlier pings too (RFC 6455 5.5.3); others are ignored."""
+        if payload not in self._sent:
+            return
+        now = self._core.clock.time()
+        for key in list(self._sent):
+            sent_at, on_pong = self._sent.pop(key)
+            self.latency = now - sent_at
+            on_pong(None)
+            if key == payload:
+                return
+
+    def fail(self, make_error: Callable[[], BaseException]) -> None:
+        """Tell everybody who waits that no pong will come."""
+        sent, self._sent = self._sent, {}
+        for _, on_pong in sent.values():
+            on_pong(make_error())

@@ -1,0 +1,246 @@
+"""The public face of a session, as far as raw and default sessions share it.
+
+State and rules are in `core.py`; here are the members that users call, and leaving the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from types import TracebackType
+from typing import NamedTuple
+
+from ktor_client.channels import ReceiveChannel, SendChannel
+from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
+from ktor_client.session.call import HttpClientCall
+from ktor_client.session.core import SessionCore, checked_reason
+
+__all__ = ["ClientWebSocketSession", "SessionStatistics", "WebSocketSession"]
+
+_NORMAL = CloseReason(CloseReason.Codes.NORMAL)
+
+
+class SessionStatistics(NamedTuple):
+    """Counts of one session; bytes are those on the wire, headers included."""
+
+    frames_received: int
+    frames_sent: int
+    bytes_received: int
+    bytes_sent: int
+    incoming_queued: int
+    outgoing_queued: int
+
+
+class _OpenReason(CloseReason):
+    """The `close_reason` of a session that has not ended: false, and awaitable for the final one."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: SessionCore) -> None:
+        self._core = core
+        self.code = None
+        self.message = ""
+        self.initiator = None
+        self.clean = False
+        self.sent = None
+        self.received = None
+
+    def __await__(self) -> Generator[object, None, CloseReason]:
+        return self._core.reason.wait().__await__()
+
+
+class WebSocketSession:
+    """A web socket session (Ktor's `WebSocketSession`); raw unless it is a default session.
+
+    As an async context manager it closes on leaving: 1000 normally, 1011 after an exception, and
+    without waiting 1001 when the body was cancelled.
+    """
+
+    __slots__ = ("__weakref__", "_call", "_core", "_link", "_outgoing")
+
+    def __init__(self, core: SessionCore, call: HttpClientCall | None = None) -> None:
+        self._core = core
+        self._call = call
+        # Short ways for the hot path.
+        self._link = core.link
+        self._outgoing = core.outgoing
+
+    # --- messages ---
+
+    @property
+    def incoming(self) -> ReceiveChannel[Frame]:
+        """Frames from the peer: whole messages, or in a raw session every frame."""
+        return self._core.incoming
+
+    @property
+    def outgoing(self) -> SendChannel[Frame]:
+        """Frames to the peer; the same road as `send`."""
+        return self._core.outgoing
+
+    async def send(self, message: str | bytes | bytearray | memoryview | Frame) -> None:
+        """Send a whole message: text for str, binary for bytes; or a frame as it is.
+
+        Waits while the transport is above its mark or others are waiting. Messages go out in the
+        order of the calls. A cancelled `send` has sent all of the message or nothing. Sending a
+        `Frame.Close` begins the close handshake.
+
+        Raises:
+            ConnectionClosedError: the session has ended or is closing.
+            ValueError: a Close code that may not be sent; a frame in the wrong place.
+            UnicodeEncodeError: the text has a lone surrogate.
+        """
+        outgoing, link = self._outgoing, self._link
+        if outgoing.ready:
+            kind = type(message)
+            if kind is str:
+                link.send_text(message)  # type: ignore[arg-type]  # narrowed by its type
+                if not link.writable:
+                    outgoing.ready = False
+                return
+            if kind is bytes:
+                link.send_binary(message)  # type: ignore[arg-type]  # narrowed by its type
+                if not link.writable:
+                    outgoing.ready = False
+                return
+        if isinstance(message, str):
+            message = TextFrame(message)
+            message.text.encode()  # a lone surrogate is refused before it waits
+        elif not isinstance(message, Frame):
+            if not isinstance(message, bytes | bytearray | memoryview):
+                raise TypeError(
+                    f"send takes str, bytes or a Frame, not {type(message).__name__}; "
+                    "send_serialized(obj) sends objects"
+                )
+            message = BinaryFrame(message)
+        await outgoing.send_slowly(message)
+
+    async def flush(self) -> None:
+        """Return when everything sent before was handed to the transport.
+
+        Raises:
+            ConnectionClosedError: the session has ended; what was not handed over is lost.
+        """
+        await self._outgoing.flush()
+
+    # --- the end ---
+
+    async def close(self, reason: CloseReason = _NORMAL) -> None:
+        """Close with a reason and wait for the end: the peer's Close, or `close_timeout`.
+
+        Idempotent, and safe from any task: the first Close counts, every caller waits for the end.
+        Messages that arrive meanwhile are still received from `incoming`.
+
+        Raises:
+            ValueError: the code may not be sent (RFC 6455 7.4.1).
+        """
+        if not isinstance(reason, CloseReason):
+            raise TypeError(f"close takes a CloseReason, not {type(reason).__name__}")
+        checked_reason(reason)
+        self._core.start_close(reason)
+        await self._core.closed.wait()
+
+    def cancel(self) -> None:
+        """Drop the connection now, without a Close; `close_reason` becomes 1006, by us."""
+        self._core.cancel()
+
+    @property
+    def close_reason(self) -> CloseReason:
+        """How the session ended; while it has not, false and awaitable for the final reason."""
+        final = self._core.reason.value
+        return _OpenReason(self._core) if final is None else final
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has begun to close."""
+        return self._core.is_open
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone, however it ends."""
+        await self._core.closed.wait()
+
+    # --- settings and facts ---
+
+    @property
+    def max_frame_size(self) -> int:
+        """Bytes that a message may have, after inflation; in a raw session, a frame."""
+        return self._core.max_frame_size
+
+    @max_frame_size.setter
+    def max_frame_size(self, size: int) -> None:
+        if size < 1:
+            raise ValueError("max_frame_size must be at least 1")
+        self._core.max_frame_size = size
+        self._link.set_max_frame_size(size)
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Negotiated extensions, with parameters, as the server put them."""
+        return self._core.negotiated.descriptions
+
+    @property
+    def subprotocol(self) -> str | None:
+        """Negotiated subprotocol, or None."""
+        return self._core.negotiated.subprotocol
+
+    @property
+    def peer_address(self) -> str | None:
+        """Address of the other end of the connection, if the engine can tell."""
+        return self._link.peer_address
+
+    @property
+    def statistics(self) -> SessionStatistics:
+        """Counts until now."""
+        link = self._link
+        return SessionStatistics(
+            link.frames_received,
+            link.frames_sent,
+            link.bytes_received,
+            link.bytes_sent,
+            len(self._core.incoming),
+            len(self._core.outgoing),
+        )
+
+    # --- leaving the body ---
+
+    async def __aenter__(self) -> WebSocketSession:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is not None and not issubclass(exc_type, Exception):
+            self._core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
+            return
+        code = CloseReason.Codes.NORMAL if exc_type is None else CloseReason.Codes.INTERNAL_ERROR
+        try:
+            await self.close(CloseReason(code))
+        except asyncio.CancelledError:
+            self._core.cancel()
+            raise
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else repr(self._core.final_reason())
+        return f"<{type(self).__name__} {state}>"
+
+
+class ClientWebSocketSession(WebSocketSession):
+    """A session with the call that it came from (Ktor's `ClientWebSocketSession`).
+
+    What `web_socket_raw` gives: every frame in, any frame out; nothing is answered by itself, there
+    is no keepalive, and `max_frame_size` counts per frame.
+    """
+
+    __slots__ = ()
+
+    @property
+    def call(self) -> HttpClientCall:
+        """The final request and its response."""
+        if self._call is None:
+            raise AttributeError("this session was not opened by a client")
+        return self._call
+
+    async def __aenter__(self) -> ClientWebSocketSession:
+        return self
