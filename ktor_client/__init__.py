@@ -5,8 +5,9 @@
             await session.send("hello")
             frame = await session.incoming.receive()
 
-The daily vocabulary is here; engines are in `ktor_client.engines`, plugins in `ktor_client.plugins`,
-helpers for tests in `ktor_client.testing`. Importing this imports no network library.
+The daily vocabulary is here; engines are in `ktor_client.engines`, plugins in
+`ktor_client.plugins`, helpers for tests in `ktor_client.testing`. Importing this imports no network
+library.
 """
 
 from ktor_client.channels import (

@@ -97,7 +97,7 @@ class Install:
 
 
 def install(plugin: Callable[P, HttpClientPlugin], *args: P.args, **options: P.kwargs) -> Block:
-    """Return a block that installs a plugin: `HttpClient(engine, install(WebSockets))`.
+    """Return a block that installs a plugin, as in `HttpClient(engine, install(WebSockets))`.
 
     Raises:
         TypeError: not a plugin, or an option that it does not have.
@@ -129,7 +129,7 @@ def apply_blocks(config: HttpClientConfig, blocks: tuple[Any, ...]) -> None:
             raise TypeError(f"block {block!r} is a coroutine function; blocks are plain functions")
 
 
-def plugin_name(plugin: PluginKey) -> str:
+def plugin_name(plugin: object) -> str:
     """Return what users call a plugin."""
     return getattr(plugin, "__name__", repr(plugin))
 
@@ -147,7 +147,8 @@ def _check_options(plugin: object, args: tuple[object, ...], options: dict[str, 
         raise TypeError(f"{shown} is not a plugin; install(WebSockets) installs one")
     if args:
         raise TypeError(
-            f"{plugin_name(plugin)} takes its options by name: install({plugin_name(plugin)}, name=value)"
+            f"{plugin_name(plugin)} takes its options by name: "
+            f"install({plugin_name(plugin)}, name=value)"
         )
     parameters = inspect.signature(plugin).parameters
     for name in options:

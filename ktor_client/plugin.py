@@ -88,14 +88,17 @@ class PluginScope(Protocol):
     @property
     def engine(self) -> HttpClientEngine:
         """The client's engine."""
+        ...
 
     @property
     def attributes(self) -> Attributes:
         """Values that plugins share within one client."""
+        ...
 
     @property
     def events(self) -> Events:
         """Where to watch requests and responses."""
+        ...
 
     def on_request(self, hook: Callable[[HttpRequestBuilder], None]) -> None:
         """Run `hook` on each new request, after the caller's blocks, in order of installation."""

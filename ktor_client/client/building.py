@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ktor_client.client.scope import ClientScope
 from ktor_client.config import HttpClientConfig, Install, PluginKey
@@ -62,14 +62,14 @@ def install_plugins(
 
 def _refuse_block(factory: object) -> None:
     wrong: object = None
-    if isinstance(factory, Install) or isinstance(factory, HttpClientPlugin):
+    if isinstance(factory, Install | HttpClientPlugin):
         wrong = factory
     elif isinstance(factory, type) and issubclass(factory, HttpClientPlugin):
         wrong = f"install({factory.__name__})"
     elif not callable(factory):
         raise TypeError(f"the engine is a class, a factory, an instance or a name, not {factory!r}")
     elif not isinstance(factory, type | partial):
-        parameters = inspect.signature(factory).parameters.values()
+        parameters = inspect.signature(cast("Callable[..., object]", factory)).parameters.values()
         needed = [
             p
             for p in parameters

@@ -7,7 +7,7 @@ import functools
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ktor_client.client.building import EngineLike, install_plugins, make_engine
 from ktor_client.client.preparing import Body, UrlLike, http_request, web_socket_request
@@ -67,7 +67,7 @@ def _over_tls(
         url = args[:1] or (kwargs.pop("url", None),)
         return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
 
-    return twin
+    return cast("Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]", twin)
 
 
 def _opened(
@@ -84,7 +84,7 @@ def _opened(
         f"Open a session that is yours to close; it is also an async context manager.\n\n"
         f"Takes what `{method.__name__}` takes, and raises what it and entering it raise."
     )
-    return twin
+    return cast("Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]", twin)
 
 
 class HttpClient(HttpCalls):
@@ -178,7 +178,7 @@ class HttpClient(HttpCalls):
     def plugin_or_none(self, plugin: Callable[..., T]) -> T | None:
         """Return an installed plugin, or None."""
         found: Any = self._plugins.get(plugin)
-        return found
+        return cast("T | None", found)
 
     # --- web sockets ---
 

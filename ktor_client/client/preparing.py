@@ -132,8 +132,7 @@ def _add(
     if params is not None:
         builder.url.add_parameters(params)
     if headers is not None:
-        for name, value in headers.items() if hasattr(headers, "items") else headers:
-            builder.headers.add(name, value)
+        builder.headers.add_all(headers)
 
 
 def _default_host(scope: ClientScope, url: UrlBuilder) -> None:

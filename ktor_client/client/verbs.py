@@ -1,4 +1,4 @@
-"""The HTTP calls of a client: one method a verb, read or streamed. How they are sent is not here."""
+"""The HTTP calls of a client: one method a verb, read or streamed. Sending is not done here."""
 
 from __future__ import annotations
 

@@ -97,6 +97,10 @@ class HeadersBuilder(Headers):
 
     def __init__(self, fields: HeadersLike = ()) -> None:
         super().__init__()
+        self.add_all(fields)
+
+    def add_all(self, fields: HeadersLike) -> None:
+        """Append fields. Raises what `add` raises."""
         for name, value in _pairs(fields):
             self.add(name, value)
 

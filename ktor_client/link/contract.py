@@ -27,9 +27,11 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Return seconds from an arbitrary start; never goes back."""
+        ...
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call `callback(*args)` after `delay` seconds."""
+        ...
 
 
 class LinkOptions:
@@ -64,6 +66,7 @@ class LinkReceiver(Protocol):
     @property
     def messages(self) -> deque[Frame]:
         """Where data frames are appended (with raw links, every frame)."""
+        ...
 
     def arrived(self, size: int) -> None:
         """Take note that frames of `size` bytes were appended."""
@@ -82,9 +85,9 @@ class LinkReceiver(Protocol):
 
 
 class FrameLink(ABC):
-    """Carries frames. Made by an engine with the 101, started by a session, owned by both:
+    """Carries frames. An engine makes it with the 101, a session starts it.
 
-    the session ends it by `close` or `abort`; an engine that is closed aborts what is left.
+    The session ends it by `close` or `abort`; an engine that is closed aborts what is left.
     """
 
     writable: bool = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
@@ -94,9 +94,9 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
     def peer_address(self) -> str | None:
         """Address of the socket's other end, which may be a proxy; None for a Unix socket."""
         name: Any = self._transport.get_extra_info("peername")
-        if isinstance(name, tuple) and len(name) >= 2:
-            host = f"[{name[0]}]" if ":" in name[0] else name[0]
-            return f"{host}:{name[1]}"
+        if isinstance(name, tuple):
+            host, port = cast("tuple[str, int]", name)[:2]
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return None
 
     # --- the session's calls ---
@@ -222,11 +222,12 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             at = 0
         self._next_key = at + 4
         key = self._keys[at : at + 4]
-        if self._mask is not None:
-            masked = bytearray(payload)
-            self._mask(key, masked)
-            return b"%c%c%b%b" % (first, 0x80 | size, key, masked)
-        return b"%c%c%b%b" % (first, 0x80 | size, key, mask_bytes(payload, key))
+        header = bytes((first, 0x80 | size)) + key
+        if self._mask is None:
+            return header + mask_bytes(payload, key)
+        masked = bytearray(payload)
+        self._mask(key, masked)
+        return header + masked
 
     def _write_long(self, first: int, payload: bytes, size: int) -> None:
         assert self._encoder is not None

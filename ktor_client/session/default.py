@@ -13,7 +13,7 @@ from ktor_client.errors import (
     ConverterNotFoundError,
     DeserializationError,
 )
-from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
+from ktor_client.frames import BinaryFrame, CloseReason, TextFrame
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.converter import WebSocketContentConverter
 from ktor_client.session.core import SessionCore
@@ -242,7 +242,8 @@ class _Messages(AsyncIterator[str | bytes]):
 
 
 def _fragment(
-    chunk: object, frame_type: type[TextFrame] | type[BinaryFrame] | None
+    chunk: str | bytes | bytearray | memoryview,
+    frame_type: type[TextFrame] | type[BinaryFrame] | None,
 ) -> TextFrame | BinaryFrame:
     if isinstance(chunk, str) and frame_type is not BinaryFrame:
         return TextFrame(chunk, fin=False)

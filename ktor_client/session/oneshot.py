@@ -48,6 +48,6 @@ class OneShot(Generic[T]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            if self._waiters is not None and waiter in self._waiters:
+            if not self.is_set:
                 self._waiters.remove(waiter)
             raise

@@ -32,7 +32,7 @@ class SessionStatistics(NamedTuple):
 
 
 class _OpenReason(CloseReason):
-    """The `close_reason` of a session that has not ended: false, and awaitable for the final one."""
+    """The `close_reason` of a session that has not ended: false, awaitable for the final one."""
 
     __slots__ = ("_core",)
 
