@@ -1,0 +1,98 @@
+"""The browser engine as clients hold it: what it can do, what it has open, and its end."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.capabilities import Capability, WebSocketCapability
+from ktor_client.engine.shared import require
+from ktor_client.engines._browser.fetch import Exchange, check
+from ktor_client.engines._browser.link import BrowserLink
+from ktor_client.engines._browser.platform import Platform
+from ktor_client.http import Headers, HttpRequest, HttpResponse
+
+__all__ = ["BrowserEngine"]
+
+
+class BrowserEngine(HttpClientEngine):
+    """Web sockets and HTTP by the browser that this Python runs in (Ktor's Js engine).
+
+    Runs in a tab and in a Web Worker, under Pyodide. The browser decides about TLS, proxies,
+    cookies, redirects, compression and pings; what it does not let a page do is missing in
+    `capabilities` and refused. Close codes other than 1000 and 3000 to 4999 are mapped: 1001 leaves
+    as 1000, 1011 as 4011 and so on; `close_reason.sent` shows it.
+    """
+
+    name: ClassVar[str] = "browser"
+
+    def __init__(
+        self, *, credentials: Literal["omit", "same-origin", "include"] = "same-origin"
+    ) -> None:
+        """Find the browser.
+
+        Args:
+            credentials: which cookies and HTTP authentication of the browser's go with a request
+                by `fetch`; web sockets always carry them.
+
+        Raises:
+            EngineUnavailableError: this Python does not run in a browser.
+            ValueError: `credentials` is none of the three.
+        """
+        if credentials not in ("omit", "same-origin", "include"):
+            raise ValueError(
+                f"credentials is 'omit', 'same-origin' or 'include', not {credentials!r}"
+            )
+        self._platform = Platform()
+        self._credentials = credentials
+        self._live: set[BrowserLink | Exchange] = set()
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Web sockets, wherever there is a global `WebSocket`."""
+        return frozenset({WebSocketCapability} if self._platform.has_web_sockets else ())
+
+    async def execute(self, request: HttpRequest) -> HttpResponse:
+        """Send a request by `fetch`; see `HttpClientEngine.execute`."""
+        check(request)
+        exchange = Exchange(self._platform, self._live.discard)
+        self._live.add(exchange)
+        return await exchange.send(request, self._credentials)
+
+    async def open_web_socket(
+        self, request: HttpRequest, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Open a `js.WebSocket`; see `HttpClientEngine.open_web_socket`.
+
+        The browser has verified the answer, and shows of it only what it negotiated.
+        """
+        require(self, WebSocketCapability)
+        socket = self._new_socket(request, options)
+        link = BrowserLink(self._platform.js, self._platform.ffi, socket, self._live.discard)
+        self._live.add(link)
+        try:
+            await link.opened()
+        except BaseException:
+            link.abort()
+            raise
+        shown = {
+            "Sec-WebSocket-Protocol": str(socket.protocol),
+            "Sec-WebSocket-Extensions": str(socket.extensions),
+        }
+        headers = Headers([(name, value) for name, value in shown.items() if value])
+        response = HttpResponse(request, 101, headers, reason="Switching Protocols")
+        return WebSocketUpgrade(response, link, verified=True)
+
+    def _new_socket(self, request: HttpRequest, options: WebSocketOptions) -> Any:
+        platform = self._platform
+        try:
+            return platform.js.WebSocket.new(
+                str(request.url), platform.ffi.to_js(list(options.subprotocols))
+            )
+        except platform.ffi.JsException as error:
+            raise platform.error(request.url, error) from error
+
+    async def close(self) -> None:
+        """Abort every socket and request. Idempotent."""
+        for one in list(self._live):
+            one.abort()

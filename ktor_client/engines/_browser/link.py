@@ -1,0 +1,308 @@
+"""One `js.WebSocket` as a link: whole messages in and out, no frames, no pings, no way to pause.
+
+A browser speaks RFC 6455 by itself: it answers pings and echoes Close before we hear of it. Here is
+what it leaves to its user: events in the right order, proxies that are given back, the codes that
+it refuses, and senders that wait for `bufferedAmount`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ktor_client.engine.capabilities import FragmentationCapability, PingCapability
+from ktor_client.errors import ConnectError, UnsupportedCapabilityError
+from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
+from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.protocol.violation import Violation
+
+__all__ = ["BrowserLink"]
+
+HIGH_WATER = 1024 * 1024
+"""Bytes in `bufferedAmount` above which senders wait."""
+LOW_WATER = 256 * 1024
+"""Bytes to which it must have fallen before they go on."""
+POLL = 0.005
+"""Seconds between two looks at `bufferedAmount`: browsers have no event for it."""
+BURST = 256 * 1024
+"""Weight that may be sent before senders give way to the page for a moment."""
+MESSAGE_WEIGHT = 512
+"""What a message weighs beyond its bytes: the time that the call into the browser takes."""
+LARGE = 32 * 1024
+"""Bytes from which binary data is copied once by `assign` instead of being converted."""
+
+CLOSED = 3
+NO_STATUS = 1005
+ABNORMAL = 1006
+
+
+class BrowserLink(FrameLink):
+    """A web socket of the browser's. Made connecting; `opened()` waits for the handshake.
+
+    `bytes_sent` and `bytes_received` count payloads: a browser does not show what is on the wire.
+    """
+
+    def __init__(
+        self, js: Any, ffi: Any, socket: Any, on_ended: Callable[[BrowserLink], None]
+    ) -> None:
+        """Take a socket in state CONNECTING; `on_ended` is told once when it is gone."""
+        self._socket = socket
+        self._js_send = socket.send
+        self._to_js = ffi.to_js
+        self._bytes_view = js.Uint8Array.new
+        self._on_ended = on_ended
+        self._loop = asyncio.get_running_loop()
+        self._opening: asyncio.Future[None] = self._loop.create_future()
+        self._receiver: LinkReceiver | None = None
+        self._early: list[Frame] = []
+        self._max_size = 0
+        self._discarding = False
+        self._is_lost = False
+        self._error: Exception | None = None
+        self._burst = 0
+        self._drain: asyncio.Handle | None = None
+        socket.binaryType = "arraybuffer"
+        self._proxies = {
+            "onopen": ffi.create_proxy(self._on_open),
+            "onmessage": ffi.create_proxy(self._on_message),
+            "onerror": ffi.create_proxy(self._on_error),
+            "onclose": ffi.create_proxy(self._on_close),
+        }
+        for name, proxy in self._proxies.items():
+            setattr(socket, name, proxy)
+
+    async def opened(self) -> None:
+        """Wait until the handshake is done.
+
+        Raises:
+            ConnectError: it failed; browsers do not say why.
+        """
+        await self._opening
+
+    # --- the session's calls ---
+
+    def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
+        """Begin to deliver; see `FrameLink.start`."""
+        self._receiver = receiver
+        self._max_size = options.max_frame_size
+        early, self._early = self._early, []
+        for frame in early:
+            self._deliver(receiver, frame)
+        if self._is_lost:
+            self._loop.call_soon(receiver.lost, self._error)
+
+    def send(self, frame: Frame) -> None:
+        """Take a whole message or a Close.
+
+        Raises:
+            UnsupportedCapabilityError: a ping, a pong, a fragment, or reserved bits.
+        """
+        if isinstance(frame, CloseFrame):
+            self._send_close(frame)
+        elif not isinstance(frame, TextFrame | BinaryFrame):
+            raise UnsupportedCapabilityError(
+                f"Engine BrowserEngine doesn't support {PingCapability}: "
+                "browsers send pings and pongs by themselves only"
+            )
+        elif frame._bits:
+            raise UnsupportedCapabilityError(
+                f"Engine BrowserEngine doesn't support {FragmentationCapability}: "
+                "browsers send whole messages only, with no reserved bits"
+            )
+        elif isinstance(frame, TextFrame):
+            self.send_text(frame.text)
+        else:
+            self.send_binary(frame.data)
+
+    def send_text(self, text: str) -> None:
+        """Send a text message. A browser would turn a lone surrogate into U+FFFD; we raise."""
+        size = len(text) if text.isascii() else len(text.encode())
+        if not self._is_lost:
+            self._js_send(text)
+            self._sent(size)
+
+    def send_binary(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a binary message; `data` may be reused when this returns."""
+        size = data.nbytes if isinstance(data, memoryview) else len(data)
+        if self._is_lost:
+            return
+        if size < LARGE:
+            self._js_send(self._to_js(data if type(data) is bytes else bytes(data)))
+        else:
+            view = self._bytes_view(size)
+            view.assign(data)
+            self._js_send(view)
+        self._sent(size)
+
+    def map_close(self, reason: CloseReason) -> CloseReason:
+        """Return what a browser is allowed to send: 1000, 3000 to 4999, or no code.
+
+        1001 leaves as 1000, other codes below 3000 as 4000 + (code - 1000): 1011 is 4011.
+        """
+        code = reason.code
+        if code is None or code in (1000, NO_STATUS) or code >= 3000:
+            return reason
+        return CloseReason(1000 if code == 1001 else 3000 + code, reason.message)
+
+    def pause(self) -> None:
+        """Do nothing: a browser reads on, and what it has read is delivered."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+    def discard(self) -> None:
+        """Deliver nothing any more but the end."""
+        self._discarding = True
+
+    def set_max_frame_size(self, size: int) -> None:
+        """Change the limit for messages that arrive from now on."""
+        self._max_size = size
+
+    def close(self) -> None:
+        """Begin the closing handshake if nobody has; the browser ends the connection after it."""
+        if not self._is_lost:
+            self._socket.close()
+
+    def abort(self) -> None:
+        """Let go of the socket. A browser cannot drop the connection: it closes it by itself."""
+        if not self._is_lost:
+            self._socket.close()
+            self._end(None)
+            if self._receiver is not None:
+                self._loop.call_soon(self._receiver.lost, None)
+
+    # --- sending ---
+
+    def _send_close(self, frame: CloseFrame) -> None:
+        if self._is_lost:
+            return
+        reason = frame.read_reason()
+        if reason is None:
+            self._socket.close()
+        else:
+            mapped = self.map_close(reason)
+            self._socket.close(mapped.code, mapped.message)
+
+    def _sent(self, size: int) -> None:
+        self.frames_sent += 1
+        self.bytes_sent += size
+        self._burst += size + MESSAGE_WEIGHT
+        if self._burst >= BURST and self._drain is None:
+            self.writable = False
+            self._drain = self._loop.call_soon(self._look_at_buffer, HIGH_WATER)
+
+    def _look_at_buffer(self, mark: int) -> None:
+        if self._socket.bufferedAmount > mark:
+            self._drain = self._loop.call_later(POLL, self._look_at_buffer, LOW_WATER)
+            return
+        self._drain = None
+        self._burst = 0
+        self.writable = True
+        if self._receiver is not None:
+            self._receiver.writable()
+
+    # --- the browser's calls; an exception here would only reach the page's console ---
+
+    def _on_open(self, event: object) -> None:
+        if not self._opening.done():
+            self._opening.set_result(None)
+
+    def _on_message(self, event: Any) -> None:
+        try:
+            data = event.data
+            frame = TextFrame(data) if type(data) is str else BinaryFrame(data.to_bytes())
+            receiver = self._receiver
+            if receiver is None:
+                self._early.append(frame)
+            else:
+                self._deliver(receiver, frame)
+        except Exception as error:
+            self._broke(error)
+
+    def _deliver(self, receiver: LinkReceiver, frame: Frame) -> None:
+        if self._discarding:
+            return
+        if type(frame) is TextFrame:
+            text = frame.text
+            size = len(text) if text.isascii() else len(text.encode())
+        elif type(frame) is BinaryFrame:
+            size = len(frame.data)
+        else:
+            receiver.control(frame)
+            return
+        self.frames_received += 1
+        self.bytes_received += size
+        if size > self._max_size:
+            receiver.violated(Violation.too_big(size, self._max_size))
+        else:
+            receiver.messages.append(frame)
+            receiver.arrived(size)
+
+    def _on_error(self, event: object) -> None:
+        # A socket that a Content-Security-Policy blocks has an error event and no close event.
+        if self._socket.readyState == CLOSED:
+            self._drop_drain()
+            self._drain = self._loop.call_soon(self._failed)
+
+    def _on_close(self, event: Any) -> None:
+        try:
+            code = int(event.code)
+            if code == ABNORMAL:
+                self._failed()
+                return
+            reason = None if code == NO_STATUS else CloseReason(code, str(event.reason))
+            frame = CloseFrame(reason)
+            self._end(None)
+            if self._receiver is None:
+                self._early.append(frame)
+            else:
+                self._deliver(self._receiver, frame)
+                self._receiver.lost(None)
+        except Exception as error:
+            self._broke(error)
+
+    # --- the end ---
+
+    def _failed(self) -> None:
+        if not self._opening.done():
+            self._opening.set_exception(
+                ConnectError(
+                    f"the browser could not open {self._socket.url!r}. Browsers hide the reason "
+                    "from programs (server not reached, handshake refused, certificate, no common "
+                    "subprotocol, Content-Security-Policy); the browser's console shows it"
+                )
+            )
+        error = ConnectionError("the browser reports close code 1006: no Close frame came")
+        self._end(error)
+        if self._receiver is not None:
+            self._receiver.lost(error)
+
+    def _broke(self, error: Exception) -> None:
+        """End the connection because delivering has failed, and say so as an event loop does."""
+        self._loop.call_exception_handler(
+            {"message": "a web socket's event could not be delivered", "exception": error}
+        )
+        if not self._is_lost:
+            self._socket.close()
+            self._end(error)
+            if self._receiver is not None:
+                self._loop.call_soon(self._receiver.lost, error)
+
+    def _end(self, error: Exception | None) -> None:
+        """Give everything back: handlers before proxies, for a destroyed proxy must not be called."""
+        self._is_lost = True
+        self._error = error
+        self.writable = False
+        self._drop_drain()
+        for name, proxy in self._proxies.items():
+            setattr(self._socket, name, None)
+            proxy.destroy()
+        self._proxies.clear()
+        self._opening.cancel()
+        self._on_ended(self)
+
+    def _drop_drain(self) -> None:
+        if self._drain is not None:
+            self._drain.cancel()
+            self._drain = None

@@ -1,0 +1,70 @@
+"""The door to JavaScript: the modules that exist in a browser only, and its exceptions mapped."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+from ktor_client.errors import (
+    ConnectError,
+    EngineUnavailableError,
+    InvalidUrlError,
+    KtorClientError,
+)
+
+__all__ = ["Platform"]
+
+
+class Platform:
+    """`js` and `pyodide.ffi`, as far as the engine uses them."""
+
+    def __init__(self) -> None:
+        """Import them.
+
+        Raises:
+            EngineUnavailableError: this Python does not run in a browser.
+        """
+        try:
+            self.js: Any = import_module("js")
+            self.ffi: Any = import_module("pyodide.ffi")
+        except ImportError as error:
+            raise _unavailable() from error
+        if not hasattr(self.js, "fetch"):
+            raise _unavailable()
+
+    @property
+    def has_web_sockets(self) -> bool:
+        """Whether there is a global `WebSocket`; Node 20 has none."""
+        return hasattr(self.js, "WebSocket")
+
+    def object(self, values: dict[str, Any]) -> Any:
+        """Return a plain JavaScript object."""
+        return self.ffi.to_js(values, dict_converter=self.js.Object.fromEntries)
+
+    def error(self, url: object, cause: Exception) -> KtorClientError:
+        """Return our error for an exception of `new WebSocket` or `fetch`.
+
+        SyntaxError is a URL that the browser does not take, SecurityError mixed content. Everything
+        else is a TypeError without a reason, so that pages cannot look around in a network.
+        """
+        name = str(getattr(cause, "name", type(cause).__name__))
+        text = str(getattr(cause, "message", cause))
+        if name == "SyntaxError":
+            return InvalidUrlError(f"the browser refuses {url!r}: {text}")
+        if name == "SecurityError":
+            return ConnectError(
+                f"the browser forbids {url!r}: a page from https may only use wss and https ({text})"
+            )
+        return ConnectError(
+            f"no answer from {url!r}: {text}. Browsers hide the reason from programs (server not "
+            "reached, certificate, CORS, Content-Security-Policy, mixed content); the browser's "
+            "console shows it"
+        )
+
+
+def _unavailable() -> EngineUnavailableError:
+    return EngineUnavailableError(
+        "BrowserEngine runs in a browser tab or a Web Worker, under Pyodide (PyScript, JupyterLite "
+        f"...), and this is Python on {sys.platform}; use AiohttpEngine or HttpxEngine here"
+    )

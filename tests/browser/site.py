@@ -1,0 +1,249 @@
+"""The site that the browser visits: pages, the archive for Pyodide, and peers for every trap.
+
+A peer that is asked with `?id=...` tells afterwards what it saw, at `/seen/<id>`: a browser shows
+only its own half of a conversation.
+"""
+
+import asyncio
+import io
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from .lane import HERE, PYODIDE, ROOT
+
+CSP = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"
+"""Forbids eval, in the page and in the worker: neither the engine nor its tests may need it."""
+
+IN_PAGE_DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
+
+
+def archive() -> bytes:
+    """Everything for site-packages: the client, the tests, and the pytest of this environment."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as into:
+        for folder, base in (
+            (ROOT / "ktor_client", ROOT),
+            (HERE / "in_page", HERE),
+            (HERE / "page", HERE / "page"),
+        ):
+            for path in sorted(folder.rglob("*.py")):
+                into.write(path, path.relative_to(base))
+        for name in IN_PAGE_DISTRIBUTIONS:
+            for file in distribution(name).files or ():
+                if ".." not in file.parts and file.suffix not in (".pyc", ".so"):
+                    into.write(Path(str(file.locate())), str(file))
+    return packed.getvalue()
+
+
+class Site:
+    """The application, and what its peers have seen."""
+
+    def __init__(self) -> None:
+        self._archive = archive()
+        self._seen: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._go: dict[str, asyncio.Event] = {}
+        self.app = web.Application(client_max_size=64 * 1024 * 1024)
+        self.app.on_response_prepare.append(self._forbid_eval)
+        self.app.router.add_static("/page", HERE / "page")
+        self.app.router.add_static("/pyodide", PYODIDE)
+        self.app.router.add_get("/site.zip", self._site_zip)
+        self.app.router.add_get("/seen/{id}", self._tell)
+        self.app.router.add_post("/go/{id}", self._let_go)
+        for peer in (
+            self.echo,
+            self.close,
+            self.silent,
+            self.abort,
+            self.burst,
+            self.stuck,
+            self.refuse,
+            self.ping,
+        ):
+            self.app.router.add_get(f"/ws/{peer.__name__}", peer)
+        for answer in (self.mirror, self.status, self.stream, self.endless, self.hang, self.redirect):
+            self.app.router.add_route("*", f"/http/{answer.__name__}", answer)
+
+    # --- pages ---
+
+    async def _forbid_eval(self, request: web.Request, response: web.StreamResponse) -> None:
+        if request.path.startswith("/page/"):
+            response.headers["Content-Security-Policy"] = request.query.get("csp", CSP)
+
+    async def _site_zip(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._archive)
+
+    # --- what was seen ---
+
+    def _visit(self, request: web.Request) -> asyncio.Future[dict[str, Any]]:
+        return self.seen(request.query.get("id", ""))
+
+    def seen(self, name: str) -> asyncio.Future[dict[str, Any]]:
+        if name not in self._seen:
+            self._seen[name] = asyncio.get_running_loop().create_future()
+        return self._seen[name]
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        return web.json_response(await self.seen(request.match_info["id"]))
+
+    def _gate(self, name: str) -> asyncio.Event:
+        return self._go.setdefault(name, asyncio.Event())
+
+    async def _let_go(self, request: web.Request) -> web.Response:
+        self._gate(request.match_info["id"]).set()
+        return web.Response()
+
+    async def _accept(self, request: web.Request, **options: Any) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(
+            protocols=("chat", "superchat"), max_msg_size=0, compress=True, **options
+        )
+        await socket.prepare(request)
+        return socket
+
+    async def _until_closed(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        """Read to the end and note code, reason and number of messages."""
+        messages = total = 0
+        async for message in socket:
+            messages += 1
+            total += len(message.data)
+        self._note(request, code=socket.close_code, messages=messages, bytes=total)
+
+    def _note(self, request: web.Request, **seen: Any) -> None:
+        visit = self._visit(request)
+        if not visit.done():
+            visit.set_result(seen)
+
+    # --- web socket peers ---
+
+    async def echo(self, request: web.Request) -> web.StreamResponse:
+        socket = await self._accept(request, autoclose=False)
+        reason, code, messages = "", 1006, 0
+        while True:
+            message = await socket.receive()
+            if message.type is WSMsgType.TEXT:
+                messages += 1
+                await socket.send_str(message.data)
+            elif message.type is WSMsgType.BINARY:
+                messages += 1
+                await socket.send_bytes(message.data)
+            else:
+                if message.type is WSMsgType.CLOSE:
+                    code, reason = message.data, message.extra or ""
+                    await socket.close(code=code or 1000)
+                break
+        headers = dict(request.headers)
+        self._note(request, code=code, reason=reason, messages=messages, headers=headers)
+        return socket
+
+    async def close(self, request: web.Request) -> web.StreamResponse:
+        socket = await self._accept(request)
+        for number in range(int(request.query.get("first", 0))):
+            await socket.send_str(str(number))
+        code = int(request.query.get("code", 1000))
+        await socket.close(code=code, message=request.query.get("reason", "").encode())
+        return socket
+
+    async def silent(self, request: web.Request) -> web.StreamResponse:
+        """Never answer, not even a Close, until told to go."""
+        socket = await self._accept(request, autoclose=False)
+        await self._gate(request.query.get("id", "")).wait()
+        if request.transport is not None:
+            request.transport.abort()
+        return socket
+
+    async def abort(self, request: web.Request) -> web.StreamResponse:
+        socket = await self._accept(request)
+        await socket.receive()
+        assert request.transport is not None
+        request.transport.abort()
+        return socket
+
+    async def burst(self, request: web.Request) -> web.StreamResponse:
+        """Send n messages of a size as fast as the client takes them."""
+        socket = await self._accept(request)
+        number, size = int(request.query["n"]), int(request.query["size"])
+        for at in range(number):
+            await socket.send_str(f"{at:0{size}}")
+        await self._until_closed(request, socket)
+        return socket
+
+    async def stuck(self, request: web.Request) -> web.StreamResponse:
+        """Read nothing until told to go."""
+        socket = await self._accept(request)
+        assert isinstance(request.transport, asyncio.Transport)
+        request.transport.pause_reading()
+        await self._gate(request.query["id"]).wait()
+        request.transport.resume_reading()
+        await self._until_closed(request, socket)
+        return socket
+
+    async def refuse(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=403, text="not you")
+
+    async def ping(self, request: web.Request) -> web.StreamResponse:
+        """Ping, and tell the client what its browser answered."""
+        socket = await self._accept(request, autoping=False)
+        await socket.ping(b"anybody?")
+        message = await socket.receive()
+        await socket.send_str(f"{message.type.name} {message.data.decode()}")
+        await self._until_closed(request, socket)
+        return socket
+
+    # --- HTTP ---
+
+    async def mirror(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        response = web.json_response(
+            {
+                "method": request.method,
+                "headers": dict(request.headers),
+                "query": dict(request.query),
+                "body": body.decode("latin-1"),
+            }
+        )
+        response.enable_compression()
+        return response
+
+    async def status(self, request: web.Request) -> web.Response:
+        code = int(request.query["code"])
+        text = None if code == 204 else "the body"
+        response = web.Response(status=code, text=text, headers={"X-Twice": "one"})
+        response.headers.add("X-Twice", "two")
+        return response
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Send one chunk; the second when told that the first was received."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"first")
+        await self._gate(request.query["id"]).wait()
+        await response.write(b"second")
+        if "break" in request.query and request.transport is not None:
+            request.transport.abort()
+        return response
+
+    async def endless(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65536)
+        except (ConnectionError, asyncio.CancelledError):
+            self._note(request, aborted=True)
+            raise
+
+    async def hang(self, request: web.Request) -> web.StreamResponse:
+        """Never answer."""
+        self._gate(request.query["id"] + "-arrived").set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self._note(request, aborted=True)
+            raise
+        raise AssertionError
+
+    async def redirect(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound("/http/mirror?redirected=yes")
