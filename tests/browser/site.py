@@ -53,6 +53,7 @@ class Site:
         self.app.router.add_get("/site.zip", self._site_zip)
         self.app.router.add_get("/seen/{id}", self._tell)
         self.app.router.add_post("/go/{id}", self._let_go)
+        self.app.router.add_get("/passed/{id}", self._wait_passed)
         for peer in (
             self.echo,
             self.close,
@@ -94,6 +95,10 @@ class Site:
 
     async def _let_go(self, request: web.Request) -> web.Response:
         self._gate(request.match_info["id"]).set()
+        return web.Response()
+
+    async def _wait_passed(self, request: web.Request) -> web.Response:
+        await self._gate(request.match_info["id"]).wait()
         return web.Response()
 
     async def _accept(self, request: web.Request, **options: Any) -> web.WebSocketResponse:

@@ -30,6 +30,10 @@ class Site:
         seen: dict[str, Any] = await response.body(dict)
         return seen
 
+    async def passed(self, gate: str) -> None:
+        """Wait until somebody has let the peer of that id go on."""
+        await self.client.get(self.http(f"/passed/{gate}"))
+
     async def go(self, name: str) -> None:
         """Let the peer of that id go on."""
         await self.client.post(self.http(f"/go/{name}"))
