@@ -94,11 +94,13 @@ def unlimited() -> ChannelLimit:
 class Channels:
     """The limits of both directions: `Channels(incoming=bounded(16), outgoing=unlimited())`."""
 
-    __slots__ = ("incoming", "outgoing")
+    __slots__ = ("adapts", "incoming", "outgoing")
 
     def __init__(
         self, *, incoming: ChannelLimit | None = None, outgoing: ChannelLimit | None = None
     ) -> None:
+        self.adapts = incoming is None
+        """Whether `incoming` was left open, and may be limited as suits the engine."""
         self.incoming = bounded(DEFAULT_CAPACITY) if incoming is None else incoming
         self.outgoing = bounded(DEFAULT_CAPACITY) if outgoing is None else outgoing
 

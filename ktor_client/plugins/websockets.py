@@ -43,6 +43,10 @@ DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
 INBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait in `incoming` where the engine cannot hold the peer back."""
 
+_BROWSERS_OWN = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+"""Headers that mean nothing to a handshake and that a browser puts itself: defaults that plugins
+set on every request do not keep a client out of browsers."""
+
 
 class _Unset:
     """Stands for an option that nobody gave: it adapts to the engine."""
@@ -131,12 +135,13 @@ class WebSockets(HttpClientPlugin):
             require(engine, PingCapability, "timeout")
         if self._extensions:
             require(engine, ExtensionsCapability, "extensions")
-        if self._channels is not UNSET:
+        if self._channels is not UNSET and not self._channels.adapts:
             incoming: ChannelLimit = self._channels.incoming
             if incoming.capacity is not None and incoming.on_overflow is ChannelOverflow.SUSPEND:
                 require(engine, ReceiveBackpressureCapability, "channels.incoming with SUSPEND")
-        if len(headers):
-            require(engine, HandshakeHeadersCapability, f"header {next(iter(headers))}")
+        for name in headers:
+            if name.lower() not in _BROWSERS_OWN:
+                require(engine, HandshakeHeadersCapability, f"header {name}")
 
     async def open(
         self,
@@ -191,12 +196,11 @@ class WebSockets(HttpClientPlugin):
         return ClientWebSocketSession(core, answer.call)
 
     def _channels_for(self, engine: HttpClientEngine) -> Channels:
-        if self._channels is not UNSET:
-            channels: Channels = self._channels
+        channels: Channels = Channels() if self._channels is UNSET else self._channels
+        if not channels.adapts or ReceiveBackpressureCapability in engine.capabilities:
             return channels
-        if ReceiveBackpressureCapability in engine.capabilities:
-            return Channels()
-        return Channels(incoming=ChannelLimit(None, ChannelOverflow.CLOSE, INBOX_BYTES))
+        inbox = ChannelLimit(None, ChannelOverflow.CLOSE, INBOX_BYTES)
+        return Channels(incoming=inbox, outgoing=channels.outgoing)
 
     async def _upgrade(
         self,
