@@ -93,7 +93,7 @@ from ktor_client.session import (
 
 __version__ = "0.1.0"
 
-__all__ = [
+__all__ = [  # noqa: RUF022  # grouped by room
     # channels
     "ChannelLimit",
     "ChannelOverflow",

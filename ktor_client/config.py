@@ -97,7 +97,7 @@ class Install:
 
 
 def install(plugin: Callable[P, HttpClientPlugin], *args: P.args, **options: P.kwargs) -> Block:
-    """Return a block that installs a plugin, as in `HttpClient(engine, install(WebSockets))`.
+    """Return a block that installs a plugin in the client it is given to.
 
     Raises:
         TypeError: not a plugin, or an option that it does not have.

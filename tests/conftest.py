@@ -1,0 +1,58 @@
+"""What every test has: the `engine` fixture, and the watch over leaks and unseen errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from ktor_client.engine.registry import EngineFactory, engine_class
+
+try:
+    import uvloop
+except ImportError:  # no wheel for this platform
+    uvloop = None  # type: ignore[assignment]
+
+ENGINES = ["aiohttp", "httpx"]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> EngineFactory:
+    """The class of each socket engine; its tests run on each event loop."""
+    return engine_class(request.param)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests of an engine on the default loop and on uvloop, others on the default one."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if uvloop is not None and "engine" in getattr(item, "fixturenames", ()):
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
+
+
+@pytest.fixture(autouse=True)
+def no_unseen_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test behind whose back something went wrong: asyncio only logs it."""
+    yield
+    seen = [
+        record
+        for when in ("setup", "call", "teardown")
+        for record in caplog.get_records(when)  # type: ignore[arg-type]  # the three phases
+        if record.name == "asyncio" and record.levelno >= logging.ERROR
+    ]
+    if seen:
+        pytest.fail(f"asyncio logged: {seen[0].getMessage()}\n{seen[0].exc_text or ''}")
+
+
+@pytest.fixture(autouse=True)
+async def no_stray_tasks() -> AsyncIterator[None]:
+    """Fail a test that leaves a task."""
+    before = asyncio.all_tasks()
+    yield
+    stray = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if stray:
+        pytest.fail(f"tasks were left: {stray}")
