@@ -1,7 +1,8 @@
 """Fixtures of the interop lane: the foreign servers, each started once for the whole run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 
 import pytest
@@ -36,8 +37,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(line)
 
 
-@pytest.fixture(scope="session", params=LANES, ids=str)
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Callable[[Lane], Server]]:
+    """Starts a lane's server when it is first asked for; all end with the run."""
+    with ExitStack() as stack:
+        yield cache(lambda lane: stack.enter_context(running(lane)))
+
+
+@pytest.fixture(params=LANES, ids=str)
+def server(request: pytest.FixtureRequest, fleet: Callable[[Lane], Server]) -> Server:
     """Each lane's server, running."""
-    with running(request.param) as started:
-        yield started
+    return fleet(request.param)

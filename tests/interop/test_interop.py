@@ -14,23 +14,18 @@ from ktor_client import (
     WebSocketHandshakeError,
     install,
 )
-from ktor_client.plugins import WebSocketDeflate, WebSockets
+from ktor_client.plugins import WebSockets
 
-from .lanes import PINGING_LANES, TELLING_LANES, Server
+from .lanes import DEFLATE, DEFLATING_LANES, PINGING_LANES, TELLING_LANES, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30, func_only=True)]
+on_deflating_lanes = pytest.mark.parametrize(
+    ("server", "deflate"), DEFLATING_LANES, indirect=True, ids=str
+)
 on_pinging_lanes = pytest.mark.parametrize("server", PINGING_LANES, indirect=True, ids=str)
 on_telling_lanes = pytest.mark.parametrize("server", TELLING_LANES, indirect=True, ids=str)
 
 MIB = 2**20
-
-DEFLATE = {
-    "plain": (),
-    "deflate": (WebSocketDeflate(),),
-    "deflate-no-context": (
-        WebSocketDeflate(server_no_context_takeover=True, client_no_context_takeover=True),
-    ),
-}
 
 
 @pytest.fixture(params=["aiohttp", "httpx"])
@@ -39,21 +34,24 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
         yield client
 
 
-@pytest.fixture(params=DEFLATE)
+@pytest.fixture
 def deflate(request: pytest.FixtureRequest) -> str:
+    """The way to negotiate deflate, a key of `DEFLATE`."""
     return str(request.param)
 
 
-def deflating(client: HttpClient, deflate: str) -> HttpClient:
-    """The same engine, with deflate as the parameter says."""
-    return client.config(install(WebSockets, extensions=DEFLATE[deflate]))
+@pytest.fixture
+async def deflating(client: HttpClient, deflate: str) -> AsyncIterator[HttpClient]:
+    """A client on the same engine, with deflate as the parameter says."""
+    async with client.config(install(WebSockets, extensions=DEFLATE[deflate])) as derived:
+        yield derived
 
 
 def with_empties(
     server: Server, deflate: str, messages: Sequence[str | bytes]
 ) -> list[str | bytes]:
     """The messages, an empty one after each where the server can compress that."""
-    empties = server.lane.deflates_empty or deflate != "deflate"
+    empties = server.lane.deflates_empty or deflate in ("plain", "server-no-context")
     return [
         part for message in messages for part in ((message, message[:0]) if empties else (message,))
     ]
@@ -65,10 +63,19 @@ async def test_http_get(client: HttpClient, server: Server) -> None:
     assert await response.body_as_text() == f"hello from {server.lane}"
 
 
-async def test_echo(client: HttpClient, server: Server, deflate: str) -> None:
-    small = ["hello", "жук 🪲", bytes(range(256)), "a" * 125, "b" * 126, b"c" * 65535, "d" * 65536]
-    large = ["ж" * (MIB // 2), bytes(range(256)) * (MIB // 256)]
-    async with deflating(client, deflate).web_socket(server.ws("/echo")) as session:
+@on_deflating_lanes
+async def test_echo(deflating: HttpClient, server: Server, deflate: str) -> None:
+    small: list[str | bytes] = [
+        "hello",
+        "жук 🪲",
+        bytes(range(256)),
+        "a" * 125,
+        "b" * 126,
+        b"c" * 65535,
+        "d" * 65536,
+    ]
+    large: list[str | bytes] = ["ж" * (MIB // 2), bytes(range(256)) * (MIB // 256)]
+    async with deflating.web_socket(server.ws("/echo")) as session:
         assert bool(session.extensions) is (deflate != "plain")
         for message in with_empties(server, deflate, small + large):
             await session.send(message)
@@ -79,11 +86,12 @@ async def test_echo(client: HttpClient, server: Server, deflate: str) -> None:
     assert (await session.close_reason).clean
 
 
+@on_deflating_lanes
 async def test_echo_of_a_pipelined_thousand(
-    client: HttpClient, server: Server, deflate: str
+    deflating: HttpClient, server: Server, deflate: str
 ) -> None:
     messages = [f"{i} " * (i % 50 + 1) for i in range(1000)]
-    async with deflating(client, deflate).web_socket(server.ws("/echo")) as session:
+    async with deflating.web_socket(server.ws("/echo")) as session:
 
         async def send_all() -> None:
             for message in messages:
@@ -94,23 +102,25 @@ async def test_echo_of_a_pipelined_thousand(
         await sender
 
 
+@on_deflating_lanes
 async def test_echo_of_a_fragmented_message(
-    client: HttpClient, server: Server, deflate: str
+    deflating: HttpClient, server: Server, deflate: str
 ) -> None:
     async def chunks() -> AsyncIterator[str]:
         for i in range(100):
             yield f"жук {i} "
 
-    async with deflating(client, deflate).web_socket(server.ws("/echo")) as session:
+    async with deflating.web_socket(server.ws("/echo")) as session:
         for _ in range(2):
             await session.send_stream(chunks())
             assert await session.receive_text() == "".join(f"жук {i} " for i in range(100))
 
 
+@on_deflating_lanes
 async def test_a_thousand_messages_then_a_normal_end(
-    client: HttpClient, server: Server, deflate: str
+    deflating: HttpClient, server: Server, deflate: str
 ) -> None:
-    async with deflating(client, deflate).web_socket(server.ws("/count?n=1000")) as session:
+    async with deflating.web_socket(server.ws("/count?n=1000")) as session:
         assert [message async for message in session] == [str(i) for i in range(1000)]
         reason = await session.close_reason
         assert (reason.code, reason.message, reason.clean) == (1000, "done", True)
