@@ -16,7 +16,7 @@ from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
 from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.errors import ConnectTimeoutError, InvalidUrlError, KtorClientError, ProxyError
+from ktor_client.errors import ConnectTimeoutError, KtorClientError, ProxyError
 from ktor_client.http import Url
 from ktor_client.protocol.tunnel import (
     Exactly,
@@ -131,8 +131,10 @@ class Dialer:
             ) from error
         except KtorClientError:
             raise
-        except UnicodeError as error:
-            raise InvalidUrlError(f"{where} is not a host name: {error}") from error
+        except TimeoutError as error:
+            raise connect_timeout_error(
+                self._errors.engine, where, self.options.connect_timeout
+            ) from error
         except self._errors.foreign as error:
             ours = self._errors.translate(error, where)
             raise (ours if proxy is None else ProxyError(str(ours))) from error

@@ -15,6 +15,7 @@ from ktor_client.errors import (
     ConnectError,
     ConnectTimeoutError,
     DnsError,
+    InvalidUrlError,
     KtorClientError,
     RequestTimeoutError,
     TlsError,
@@ -32,6 +33,7 @@ _SYSTEM_ROWS: tuple[ErrorRow, ...] = (
     (ssl.CertificateError, TlsError, "does not trust the certificate of"),
     (ssl.SSLError, TlsError, "could not agree on TLS with"),
     (TimeoutError, RequestTimeoutError, "waited too long for"),
+    (UnicodeError, InvalidUrlError, "cannot look up the host name of"),
     (ConnectionError, ConnectError, "lost the connection to"),
     (OSError, ConnectError, "could not connect to"),
 )

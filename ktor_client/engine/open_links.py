@@ -6,6 +6,8 @@ An engine that is closed aborts what is left and waits until the sockets are gon
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from ktor_client.link import StreamLink
 from ktor_client.protocol.masking import MaskInPlace
@@ -19,6 +21,7 @@ class OpenLinks:
     def __init__(self, mask: MaskInPlace | None = None) -> None:
         self._mask = mask
         self._links: set[StreamLink] = set()
+        self._owners: set[asyncio.Task[None]] = set()
         self._waiter: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -39,6 +42,13 @@ class OpenLinks:
         self._links.add(link)
         return link
 
+    def own(self, carrier: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a task that carries a link's bytes; `abort` waits for its end too."""
+        task = asyncio.get_running_loop().create_task(carrier)
+        self._owners.add(task)
+        task.add_done_callback(self._owners.discard)
+        return task
+
     async def abort(self) -> None:
         """Abort every link and return when the last transport is gone."""
         for link in tuple(self._links):
@@ -47,6 +57,8 @@ class OpenLinks:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             self._waiter = None
+        if self._owners:
+            await asyncio.wait(self._owners)
 
 
 class LostTransport(asyncio.Transport):

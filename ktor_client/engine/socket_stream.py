@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 __all__ = ["SocketStream"]
 
@@ -30,6 +31,7 @@ class SocketStream(asyncio.Protocol):
         self._congested = False
         self._ended = False
         self._error: Exception | None = None
+        self._detached = False
         self._heir: asyncio.BaseProtocol | None = None
 
     @property
@@ -48,13 +50,18 @@ class SocketStream(asyncio.Protocol):
         """Whether the transport is gone."""
         return self._gone.done()
 
+    def detach(self) -> None:
+        """Read without waiting from now on, and close nothing: the transport is about to go."""
+        self._detached = True
+
     async def read(self, size: int) -> bytes:
         """Read at most `size` bytes; b"" is the end.
 
         Raises:
             OSError: the connection broke.
         """
-        await self._fill(1)
+        if not self._detached:
+            await self._fill(1)
         data = bytes(self._buffer[:size])
         self._consume(len(data))
         return data
@@ -116,23 +123,18 @@ class SocketStream(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection."""
-        if self._transport is not None and self._heir is None:
+        if self._transport is not None and not self._detached:
             self._transport.abort()
 
     async def aclose(self) -> None:
-        """Drop the connection and return when it is gone; nothing once it was given away."""
-        if self._heir is None:
+        """Drop the connection and return when it is gone; nothing once it is detached."""
+        if not self._detached:
             self.abort()
             await asyncio.shield(self._gone)
 
-    def take_buffer(self) -> bytes:
-        """Return the bytes that are here and not read."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        return data
-
     def hand_over(self, heir: asyncio.BaseProtocol) -> None:
         """Give the transport to another protocol, which hears of the connection's end."""
+        self._detached = True
         self._heir = heir
         if self.is_lost:
             heir.connection_lost(self._error)
@@ -155,8 +157,7 @@ class SocketStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep bytes for the reader; above the mark, stop reading."""

@@ -1,0 +1,200 @@
+"""`HttpxEngine`: requests through an `httpx.AsyncClient`, web sockets opened by httpx-ws.
+
+httpx-ws opens the socket and is left at once; after the 101 the connection becomes a
+`StreamLink`'s, so no codec of its dependencies sees a frame.
+"""
+
+from __future__ import annotations
+
+import ssl
+from http.cookiejar import CookieJar
+from typing import Any
+
+import httpx
+
+from ktor_client.durations import Duration
+from ktor_client.engine.capabilities import (
+    Capability,
+    ExtensionsCapability,
+    FragmentationCapability,
+    HandshakeHeadersCapability,
+    PingCapability,
+    RawFramesCapability,
+    ReceiveBackpressureCapability,
+    RefusedBodyCapability,
+    WebSocketCapability,
+)
+from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.open_links import OpenLinks
+from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engine.socket_options import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_LIMIT,
+    SocketOptions,
+)
+from ktor_client.engine.upload import Upload
+from ktor_client.engines._httpx.errors import ERRORS
+from ktor_client.engines._httpx.responses import to_response
+from ktor_client.engines._httpx.transport import FROM_URL, PoolTransport
+from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
+from ktor_client.http import HttpRequest, HttpResponse
+
+try:
+    from ktor_client.engines._httpx.web_socket import Handshake
+except ImportError:  # plain HTTP works without httpx-ws
+    Handshake = None  # type: ignore[assignment,misc]
+
+__all__ = ["HttpxEngine"]
+
+_NEEDS_HTTPX_WS = frozenset(
+    {
+        ExtensionsCapability,
+        FragmentationCapability,
+        HandshakeHeadersCapability,
+        PingCapability,
+        RawFramesCapability,
+        ReceiveBackpressureCapability,
+        RefusedBodyCapability,
+        WebSocketCapability,
+    }
+)
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing: cookies are a plugin's business."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Do nothing."""
+
+
+class HttpxEngine(HttpClientEngine):
+    """HTTP on an `httpx.AsyncClient`; web sockets where httpx-ws is installed."""
+
+    name = "httpx"
+
+    def __init__(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        unix_socket: str | None = None,
+        connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Take the options; no loop is touched.
+
+        Args:
+            limit: HTTP connections at a time on one way (direct, or through one proxy); open web
+                sockets do not count.
+            ssl_context: for https and wss; client certificates are in there.
+            proxy: "http://user:password@host:port", "https://..." or "socks5://...".
+            trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+            unix_socket: path of a Unix domain socket to connect to, whatever the host.
+            connect_timeout: seconds for DNS, TCP, TLS and proxy together.
+            client: a client to use and leave open: its own settings apply, its cookie jar too, and
+                an open web socket takes a connection of its pool.
+
+        Raises:
+            TypeError: an option of the wrong type, or socket options beside `client`.
+            ValueError: an impossible value.
+        """
+        options = SocketOptions(
+            limit=limit,
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            unix_socket=unix_socket,
+            connect_timeout=connect_timeout,
+        )
+        if client is not None:
+            options.refuse_beside("HttpxEngine", "client")
+        self._dialer = Dialer(options, ERRORS, httpx.create_ssl_context)
+        self._client = client
+        self._owned = client is None
+        self._links = OpenLinks()
+        self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything; nothing about web sockets where httpx-ws is not installed."""
+        known = BUILT_IN[self.name].capabilities
+        return known if Handshake is not None else known - _NEEDS_HTTPX_WS
+
+    async def execute(self, request: HttpRequest) -> HttpResponse:
+        """Send a request; see `HttpClientEngine.execute`."""
+        upload = Upload.of(request.body)
+        with ERRORS.mapped(request, upload):
+            response = await self._send(request, upload)
+        return to_response(request, response, upload)
+
+    async def open_web_socket(
+        self, request: HttpRequest, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Send a handshake; see `HttpClientEngine.open_web_socket`."""
+        if Handshake is None:
+            raise UnsupportedCapabilityError(
+                "Engine HttpxEngine doesn't support WebSocketCapability without httpx-ws; "
+                "try: pip install 'ktor-client[httpx]'"
+            )
+        handshake = Handshake(request, self._send, self._links)
+        with ERRORS.mapped(request):
+            if self._owned:
+                upgrade = await handshake.take_over()
+            else:
+                upgrade = await handshake.hold_open()
+        if self._closed and upgrade.link is not None:
+            upgrade.link.abort()
+            raise ClientClosedError("HttpxEngine was closed during the handshake")
+        return upgrade
+
+    async def close(self) -> None:
+        """Abort every link and close the client if it is the engine's own."""
+        self._closed = True
+        await self._links.abort()
+        if self._owned and self._client is not None:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    async def _send(self, request: HttpRequest, upload: Upload | None = None) -> httpx.Response:
+        """Send a request with httpx and return the response unread."""
+        if self._closed:
+            raise ClientClosedError("HttpxEngine is closed; make a new one")
+        if self._client is None:
+            self._client = _new_client(self._dialer)
+        client, url = self._client, request.url
+        fields = [(n.encode(), v.encode()) for n, v in request.headers.fields()]
+        if self._owned and url.scheme in ("http", "https"):
+            fields += [
+                (name, value)
+                for name, value in _DEFAULT_FIELDS.items()
+                if name.decode() not in request.headers
+            ]
+        scheme = "https" if url.is_secure else "http"
+        return await client.send(
+            client.build_request(
+                str(request.method),
+                str(url.with_scheme(scheme)),
+                headers=fields,
+                content=request.body if upload is None else upload,
+                extensions={FROM_URL: url},
+            ),
+            stream=True,
+            follow_redirects=False,
+        )
+
+
+_DEFAULT_FIELDS = {
+    b"Accept": b"*/*",
+    b"Accept-Encoding": httpx.Client().headers["accept-encoding"].encode(),
+}
+
+
+def _new_client(dialer: Dialer) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(
+        transport=PoolTransport(dialer), cookies=_NoCookies(), timeout=None, trust_env=False
+    )
+    client.headers.clear()
+    return client

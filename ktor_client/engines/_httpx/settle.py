@@ -1,0 +1,25 @@
+"""Cleaning up to the end, whoever cancels: httpcore's books go wrong when a close is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+__all__ = ["settle"]
+
+
+async def settle(cleanup: Coroutine[Any, Any, None]) -> None:
+    """Await a short clean-up that a cancellation does not interrupt; it is passed on afterwards."""
+    task = asyncio.ensure_future(cleanup)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:
+            break
+    if cancelled is not None:
+        raise cancelled
+    task.result()

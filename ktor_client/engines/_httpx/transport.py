@@ -1,0 +1,196 @@
+"""Our httpx transport: httpcore's pools over asyncio connections that can be taken over.
+
+httpcore does HTTP/1.1 and the pools. Connecting, TLS, proxies and `connect_timeout` are the
+dialer's, so that wss is never sent in clear and ws goes through a tunnel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.proxies import Proxy
+from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.errors import ConnectError, ProxyError
+from ktor_client.http import Url
+
+__all__ = ["FROM_URL", "STREAM", "PoolTransport"]
+
+FROM_URL = "ktor_client.url"
+"""Request extension: the `Url` that was asked for, ws and wss included."""
+
+STREAM = "ktor_client.stream"
+"""Name under which `get_extra_info` gives the `SocketStream`."""
+
+_KEEPALIVE = 15.0
+"""Seconds that an idle connection stays in a pool."""
+
+
+class PoolTransport(httpx.AsyncBaseTransport):
+    """One httpcore pool for each way to the network: direct, or through a certain proxy."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._pools: dict[tuple[object, ...], httpcore.AsyncConnectionPool] = {}
+        # httpcore wants a context where it would load certificates; ours is used instead.
+        self._no_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request through the pool of its way."""
+        url: Url = request.extensions[FROM_URL]
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        answer = await self._pool(url).handle_async_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=b"https" if url.is_secure else b"http",
+                    host=url.host.encode("ascii"),
+                    port=url.port,
+                    target=url.target.encode("ascii"),
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions={"timeout": {}},
+            )
+        )
+        assert isinstance(answer.stream, AsyncIterable)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_ResponseStream(answer.stream),
+            extensions=dict(answer.extensions),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    def _pool(self, url: Url) -> httpcore.AsyncConnectionPool:
+        proxy = self._dialer.proxy_for(url)
+        forward = proxy is not None and not proxy.is_socks and url.scheme == "http"
+        key = (forward, *(() if proxy is None else proxy.key()))
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = self._new_pool(proxy, forward)
+        return pool
+
+    def _new_pool(self, proxy: Proxy | None, forward: bool) -> httpcore.AsyncConnectionPool:
+        options = self._dialer.options
+        more: dict[str, Any] = {}
+        if proxy is not None and forward:
+            credentials = (
+                None
+                if proxy.user is None
+                else (proxy.user.encode(), (proxy.password or "").encode())
+            )
+            more["proxy"] = httpcore.Proxy(
+                str(proxy), auth=credentials, ssl_context=self._no_context
+            )
+        return httpcore.AsyncConnectionPool(
+            ssl_context=self._no_context,
+            max_connections=options.limit,
+            keepalive_expiry=_KEEPALIVE,
+            uds=options.unix_socket,
+            network_backend=_Backend(self._dialer, proxy, forward=forward),
+            **more,
+        )
+
+
+class _ResponseStream(httpx.AsyncByteStream):
+    """httpcore's body under the class that httpx wants."""
+
+    def __init__(self, stream: AsyncIterable[bytes]) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()
+
+    async def aclose(self) -> None:
+        close = getattr(self._stream, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Connections for one pool."""
+
+    def __init__(self, dialer: Dialer, proxy: Proxy | None, *, forward: bool) -> None:
+        self._dialer = dialer
+        self._tunnel = None if forward else proxy
+        self._forward = forward
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            stream = await self._dialer.open(host, port, self._tunnel)
+        except ConnectError as error:
+            if self._forward and not isinstance(error, ProxyError):
+                raise ProxyError(f"{error} (the proxy)") from error.__cause__
+            raise
+        return _NetworkStream(stream, self._dialer)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _NetworkStream(await self._dialer.open_unix(path), self._dialer)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class _NetworkStream(httpcore.AsyncNetworkStream):
+    """A `SocketStream` with httpcore's names and exceptions."""
+
+    def __init__(self, stream: SocketStream, dialer: Dialer) -> None:
+        self._stream = stream
+        self._dialer = dialer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            return await self._stream.read(max_bytes)
+        except OSError as error:
+            raise httpcore.ReadError(error) from error
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
+        try:
+            await self._stream.write(buffer)
+        except OSError as error:
+            raise httpcore.WriteError(error) from error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        await self._dialer.start_tls(self._stream, server_hostname or "")
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == STREAM:
+            return self._stream
+        if info == "is_readable":
+            return self._stream.is_readable
+        names = {"client_addr": "sockname", "server_addr": "peername"}
+        return self._stream.transport.get_extra_info(names.get(info, info))
