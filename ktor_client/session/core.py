@@ -11,6 +11,7 @@ is `session.py`. No bytes, no library.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections import deque
 from collections.abc import Callable
@@ -79,6 +80,7 @@ class SessionCore:
         "_sent",
         "_strict",
         "_timer",
+        "_violation",
         "_why",
         "_writable_again",
         "cause",
@@ -138,6 +140,7 @@ class SessionCore:
         self._error_type: type[ConnectionClosedError] = ConnectionClosedError
         self._why = ""
         self._timer: Timer | None = None
+        self._violation: Violation | None = None
         self._owed_pong: PongFrame | None = None
         self._on_closed: list[Callable[[], None]] = []
         self._writable_again: OneShot[None] | None = None
@@ -321,12 +324,19 @@ class SessionCore:
     def violated(self, violation: Violation) -> None:
         """Take a broken rule; see `LinkReceiver`."""
         if self.state is State.OPEN:
-            kind = FrameTooBigError if violation.code == 1009 else ProtocolViolationError
-            self.cause = violation.__cause__
-            self._fail(violation.code, violation.message, kind)
+            # Messages that came before it are delivered first: whoever waits for one runs next.
+            self._violation = violation
+            asyncio.get_running_loop().call_soon(self._fail_by_violation)
         elif self.state is State.CLOSING:
             self.link.discard()
             self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+
+    def _fail_by_violation(self) -> None:
+        violation, self._violation = self._violation, None
+        if violation is not None:
+            kind = FrameTooBigError if violation.code == 1009 else ProtocolViolationError
+            self.cause = violation.__cause__
+            self._fail(violation.code, violation.message, kind)
 
     def writable(self) -> None:
         """Take note that the link takes frames again; see `LinkReceiver`."""
@@ -340,6 +350,7 @@ class SessionCore:
         """Take the end of the connection; see `LinkReceiver`."""
         if self.state is State.CLOSED:
             return
+        self._fail_by_violation()
         if self._initiator is None:
             self._initiator = "peer"
             self.cause = error
