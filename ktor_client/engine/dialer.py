@@ -26,7 +26,7 @@ from ktor_client.protocol.tunnel import (
     socks5,
 )
 
-__all__ = ["Dialer", "connect_limit"]
+__all__ = ["Dialer"]
 
 _HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds until the next address is tried as well (RFC 8305 5)."""
@@ -78,7 +78,7 @@ class Dialer:
         """
         where = _place(host, port)
         deadline = asyncio.get_running_loop().time() + self.options.connect_timeout
-        async with connect_limit(self._errors.engine, where, self.options.connect_timeout):
+        async with self.limited(where, deadline):
             if proxy is None:
                 with self._mapped(where):
                     stream = await _connect_tcp(host, port)
@@ -91,7 +91,7 @@ class Dialer:
         """Connect to a Unix domain socket. Raises what `open` raises."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.options.connect_timeout
-        async with connect_limit(self._errors.engine, path, self.options.connect_timeout):
+        async with self.limited(path, deadline):
             with self._mapped(path):
                 _, stream = await loop.create_unix_connection(SocketStream, path)
         stream.deadline = deadline
@@ -99,14 +99,32 @@ class Dialer:
 
     async def start_tls(self, stream: SocketStream, host: str) -> None:
         """Put TLS on a connection; on failure it is closed. Raises what `open` raises."""
-        limit = self.options.connect_timeout
         try:
-            async with connect_limit(self._errors.engine, host, limit, stream.deadline):
+            async with self.limited(host, stream.deadline):
                 with self._mapped(host):
                     await stream.start_tls(self.ssl_context(), host)
         except BaseException:
             stream.abort()
             raise
+
+    @asynccontextmanager
+    async def limited(
+        self, where: str, deadline: float | None = None
+    ) -> AsyncGenerator[None, None]:
+        """Give the block `connect_timeout` seconds, or time until `deadline`.
+
+        Raises:
+            ConnectTimeoutError: it is over.
+        """
+        limit = self.options.connect_timeout
+        scope = asyncio.timeout(limit) if deadline is None else asyncio.timeout_at(deadline)
+        try:
+            async with scope:
+                yield
+        except TimeoutError as error:
+            if not scope.expired() or isinstance(error, ConnectTimeoutError):
+                raise
+            raise connect_timeout_error(self._errors.engine, where, limit) from error
 
     async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
         with self._mapped(f"the proxy {proxy}", proxy):
@@ -138,25 +156,6 @@ class Dialer:
         except self._errors.foreign as error:
             ours = self._errors.translate(error, where)
             raise (ours if proxy is None else ProxyError(str(ours))) from error
-
-
-@asynccontextmanager
-async def connect_limit(
-    engine: str, where: str, limit: float, deadline: float | None = None
-) -> AsyncGenerator[None, None]:
-    """Give the block `connect_timeout` seconds, or what is left of them.
-
-    Raises:
-        ConnectTimeoutError: they are over.
-    """
-    scope = asyncio.timeout(limit) if deadline is None else asyncio.timeout_at(deadline)
-    try:
-        async with scope:
-            yield
-    except TimeoutError as error:
-        if not scope.expired() or isinstance(error, ConnectTimeoutError):
-            raise
-        raise connect_timeout_error(engine, where, limit) from error
 
 
 async def _connect_tcp(host: str, port: int) -> SocketStream:

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
 from ktor_client.http import Url
+from ktor_client.protocol.tunnel import basic_credentials
 
 __all__ = ["Proxy", "environment_proxy"]
 
@@ -48,6 +49,10 @@ class Proxy:
     def is_socks(self) -> bool:
         """Whether it speaks SOCKS5 rather than HTTP."""
         return self.scheme.startswith("socks")
+
+    def credentials(self) -> str:
+        """Return the value of a `Proxy-Authorization` header."""
+        return basic_credentials(self.user or "", self.password or "")
 
     def key(self) -> tuple[object, ...]:
         """Return what makes two proxies the same."""

@@ -6,7 +6,6 @@ no codec of aiohttp's sees a frame.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from importlib import import_module
@@ -18,8 +17,10 @@ from yarl import URL
 from ktor_client.durations import Duration
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
-from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.error_table import ErrorTable
 from ktor_client.engine.open_links import LostTransport, OpenLinks
+from ktor_client.engine.proxies import environment_proxy
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -36,8 +37,9 @@ from ktor_client.errors import (
     ProxyError,
     RequestTimeoutError,
     TlsError,
+    UnsupportedCapabilityError,
 )
-from ktor_client.http import Headers, HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http import Headers, HttpRequest, HttpResponse, ResponseBody, Url
 from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.link import StreamLink
 
@@ -123,7 +125,7 @@ class AiohttpEngine(HttpClientEngine):
             TypeError: an option of the wrong type, or socket options beside `session`.
             ValueError: an impossible value.
         """
-        self._options = SocketOptions(
+        options = SocketOptions(
             limit=limit,
             ssl_context=ssl_context,
             proxy=proxy,
@@ -132,7 +134,8 @@ class AiohttpEngine(HttpClientEngine):
             connect_timeout=connect_timeout,
         )
         if session is not None:
-            self._options.refuse_beside("AiohttpEngine", "session")
+            options.refuse_beside("AiohttpEngine", "session")
+        self._dialer = Dialer(options, ERRORS)
         self._session = session
         self._owned = session is None
         self._links = OpenLinks(_compiled_mask())
@@ -179,25 +182,34 @@ class AiohttpEngine(HttpClientEngine):
         self, request: HttpRequest, scheme: str, upload: Upload | None
     ) -> aiohttp.ClientResponse:
         session = self._open_session()
-        own: dict[str, Any] = {"timeout": _NO_TIMEOUT} if self._owned else {}
+        url = request.url.with_scheme(scheme)
+        fields = request.headers.fields()
+        own: dict[str, Any] = {}
+        if self._owned:
+            proxy = None if request.url.scheme != "http" else self._dialer.proxy_for(url)
+            if proxy is not None and not proxy.is_socks:
+                own["proxy"] = str(proxy)
+                if proxy.user is not None:
+                    fields.append(("Proxy-Authorization", proxy.credentials()))
+        elif request.url.scheme == "ws":
+            _refuse_proxied(session, url)
         with ERRORS.mapped(request, upload):
-            response = await session.request(
+            return await session.request(
                 request.method,
-                URL(str(request.url.with_scheme(scheme)), encoded=True),
-                headers=request.headers.fields(),
+                URL(str(url), encoded=True),
+                headers=fields,
                 data=request.body if upload is None else upload,
                 skip_auto_headers=_skipped(request),
                 allow_redirects=False,
                 raise_for_status=False,
                 **own,
             )
-        return response
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
             raise ClientClosedError("AiohttpEngine is closed; make a new one")
         if self._session is None:
-            self._session = _new_session(self._options)
+            self._session = _new_session(self._dialer)
         return self._session
 
 
@@ -208,9 +220,21 @@ def _skipped(request: HttpRequest) -> tuple[str, ...]:
     return ("User-Agent", "Content-Type")
 
 
-def _new_session(options: SocketOptions) -> aiohttp.ClientSession:
+def _refuse_proxied(session: aiohttp.ClientSession, url: Url) -> None:
+    """Refuse a ws handshake that the caller's session would send to a proxy in absolute form."""
+    proxied = getattr(session, "_default_proxy", None) is not None or (
+        session.trust_env and environment_proxy(url) is not None
+    )
+    if proxied:
+        raise UnsupportedCapabilityError(
+            "AiohttpEngine(session=...) cannot open ws:// through the session's proxy: aiohttp "
+            "asks for no tunnel there; use AiohttpEngine(proxy=...) or wss://"
+        )
+
+
+def _new_session(dialer: Dialer) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
-        connector=_Connector(options),
+        connector=_Connector(dialer),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_NO_TIMEOUT,
         max_line_size=_MAX_LINE,
@@ -222,28 +246,38 @@ def _new_session(options: SocketOptions) -> aiohttp.ClientSession:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, with one limit over DNS, TCP, TLS and proxy."""
+    """aiohttp's connector, with one limit over DNS, TCP, TLS and proxy, and our tunnels.
 
-    def __init__(self, options: SocketOptions) -> None:
-        super().__init__(
-            limit=options.limit,
-            ssl=True if options.ssl_context is None else options.ssl_context,
+    aiohttp connects where there is no proxy, and where a plain request goes to an HTTP proxy in
+    absolute form. The dialer connects for the rest: Unix sockets, SOCKS, and CONNECT for every
+    https and for each web socket.
+    """
+
+    def __init__(self, dialer: Dialer) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            limit=dialer.options.limit, ssl=dialer.options.ssl_context or True
         )
-        self._options = options
+        self._dialer = dialer
 
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        limit = self._options.connect_timeout
-        expired = asyncio.timeout(limit)
-        try:
-            async with expired:
+        url = Url("https" if req.is_ssl() else "http", req.host, req.port)
+        proxy, path = self._dialer.proxy_for(url), self._dialer.options.unix_socket
+        if req.proxy is not None or (proxy is None and path is None):
+            async with self._dialer.limited(url.authority):
                 return await super()._create_connection(req, traces, timeout)
-        except TimeoutError as error:
-            if not expired.expired():
-                raise
-            where = f"{req.host}:{req.port}"
-            raise connect_timeout_error("AiohttpEngine", where, limit) from error
+        if path is not None:
+            stream = await self._dialer.open_unix(path)
+        else:
+            stream = await self._dialer.open(url.host, url.port, proxy)
+        if url.is_secure:
+            await self._dialer.start_tls(stream, url.host)
+        protocol = self._factory()
+        stream.hand_over(protocol)
+        if not stream.is_lost:
+            protocol.connection_made(stream.transport)
+        return protocol
 
 
 def _headers(response: aiohttp.ClientResponse) -> Headers:

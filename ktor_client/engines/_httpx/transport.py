@@ -45,7 +45,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
         """Send a request through the pool of its way."""
         url: Url = request.extensions[FROM_URL]
         assert isinstance(request.stream, httpx.AsyncByteStream)
-        answer = await self._pool(url).handle_async_request(
+        answer: Any = await self._pool(url).handle_async_request(
             httpcore.Request(
                 request.method,
                 httpcore.URL(
@@ -59,12 +59,11 @@ class PoolTransport(httpx.AsyncBaseTransport):
                 extensions={"timeout": {}},
             )
         )
-        assert isinstance(answer.stream, AsyncIterable)
         return httpx.Response(
             answer.status,
             headers=answer.headers,
             stream=_ResponseStream(answer.stream),
-            extensions=dict(answer.extensions),
+            extensions=answer.extensions,
         )
 
     async def aclose(self) -> None:
