@@ -1,0 +1,129 @@
+"""What HTTP handlers of a `MockEngine` return (Ktor's `respond`), and the response made of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.headers import HeadersLike
+from ktor_client.http.typed_json import to_json
+
+__all__ = ["Answer", "Handler", "MockResponse", "answer_of", "respond", "response_to"]
+
+Content: TypeAlias = str | bytes | AsyncIterable[bytes]
+
+
+class MockResponse:
+    """A response in the making; `respond(...)` makes it."""
+
+    __slots__ = ("content", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, content: bytes | AsyncIterable[bytes]):
+        self.status = status
+        self.headers = headers
+        self.content = content
+
+    def __repr__(self) -> str:
+        return f"respond(status={self.status})"
+
+
+Answer: TypeAlias = MockResponse | str | bytes | Exception
+"""What a handler may return; str and bytes are a body with status 200."""
+
+Handler: TypeAlias = Callable[[HttpRequest], Answer | Awaitable[Answer]]
+
+
+def respond(
+    content: Content = b"",
+    status: int = 200,
+    headers: HeadersLike = (),
+    *,
+    json: Any = None,
+) -> MockResponse:
+    """Return a response for a handler to return, or for `on_request`, `on_web_socket`, `enqueue`.
+
+    Args:
+        content: the body; an async iterable streams it.
+        status: any three digits.
+        headers: as a mapping, or as pairs where names repeat.
+        json: an object for the body instead of `content`; dataclasses too.
+
+    Raises:
+        ValueError: an impossible status; both `content` and `json`.
+        UnsafeHeaderError: a header that cannot be sent.
+    """
+    if not 100 <= status <= 999:
+        raise ValueError(f"a status has three digits, not {status}")
+    fields = HeadersBuilder(headers)
+    if json is not None:
+        if content:
+            raise ValueError("give respond either content or json=, not both")
+        content = to_json(json)
+        if "content-type" not in fields:
+            fields.set("Content-Type", "application/json")
+    if isinstance(content, str):
+        content = content.encode()
+        if "content-type" not in fields:
+            fields.set("Content-Type", "text/plain; charset=UTF-8")
+    if isinstance(content, bytes):
+        if "content-length" not in fields and "transfer-encoding" not in fields:
+            fields.set("Content-Length", str(len(content)))
+    elif not hasattr(content, "__aiter__"):
+        raise TypeError(
+            f"content is str, bytes or an async iterable of bytes, not {type(content).__name__}; "
+            "json= takes objects"
+        )
+    return MockResponse(status, fields.build(), content)
+
+
+def answer_of(value: object, handler: object) -> MockResponse:
+    """Return the response that a handler means; raise the exception that it returned.
+
+    Raises:
+        TypeError: the handler returned something else.
+    """
+    if isinstance(value, MockResponse):
+        return value
+    if isinstance(value, str | bytes):
+        return respond(value)
+    if isinstance(value, Exception):
+        raise value
+    name = getattr(handler, "__name__", repr(handler))
+    raise TypeError(
+        f"handler {name} returned {value!r}; return respond(...), or str or bytes for a body"
+    )
+
+
+def response_to(request: HttpRequest, answer: MockResponse) -> HttpResponse:
+    """Return the answer as the response to a request."""
+    try:
+        reason = HTTPStatus(answer.status).phrase
+    except ValueError:
+        reason = ""
+    body: ResponseBody | bytes
+    if request.method == "HEAD":
+        body = b""
+    elif isinstance(answer.content, bytes):
+        body = answer.content
+    else:
+        body = _Stream(answer.content)
+    return HttpResponse(request, answer.status, answer.headers, body, reason=reason)
+
+
+class _Stream(ResponseBody):
+    """A body that the handler streams."""
+
+    def __init__(self, source: AsyncIterable[bytes]) -> None:
+        self._source = aiter(source)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._source:
+            yield bytes(chunk)
+
+    async def close(self) -> None:
+        """Close the handler's generator, if it is one."""
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            await close()
