@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any, ParamSpec, TypeAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 from ktor_client.plugin import HttpClientPlugin
 
@@ -69,11 +69,15 @@ class HttpClientConfig:
         twin.follow_redirects = self.follow_redirects
         return twin
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in HttpClientConfig.__slots__:
-            public = [slot for slot in HttpClientConfig.__slots__ if not slot.startswith("_")]
-            raise AttributeError(f"HttpClientConfig has no option {name!r}{_hint(name, public)}")
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # checkers see the misspelt name without this
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name not in HttpClientConfig.__slots__:
+                public = [slot for slot in HttpClientConfig.__slots__ if not slot.startswith("_")]
+                raise AttributeError(
+                    f"HttpClientConfig has no option {name!r}{_hint(name, public)}"
+                )
+            object.__setattr__(self, name, value)
 
 
 Block: TypeAlias = Callable[[HttpClientConfig], None]

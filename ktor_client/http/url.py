@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 
 from ktor_client.errors import InvalidUrlError
@@ -23,9 +23,9 @@ _bad_character = re.compile(r"[\x00-\x20\x7f\\]").search
 _bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
 
 Scalar: TypeAlias = str | int | float | bool
-ParametersLike: TypeAlias = (
-    "Mapping[str, Scalar | Iterable[Scalar]] | Iterable[tuple[str, Scalar | Iterable[Scalar]]]"
-)
+ParametersLike: TypeAlias = Mapping[str, object] | Iterable[tuple[str, object]]
+"""Names with a scalar each, or with an iterable of scalars. (Wider for type checkers, since a dict
+of mixed values is a `dict[str, object]` to them; checked at run time.)"""
 
 
 class Url:
@@ -201,12 +201,20 @@ class UrlBuilder:
             self.query = quote(query, safe=_QUERY_SAFE)
 
     def add_parameters(self, parameters: ParametersLike) -> None:
-        """Append query parameters, encoded; an iterable value gives the name once for each."""
+        """Append query parameters, encoded; an iterable value gives the name once for each.
+
+        Raises:
+            TypeError: a value is neither str, int, float or bool, nor an iterable of those.
+        """
         pairs = parameters.items() if isinstance(parameters, Mapping) else parameters
         flat: list[tuple[str, str]] = []
         for name, value in pairs:
-            values = [value] if isinstance(value, str | int | float) else value
-            flat.extend((name, _scalar(item)) for item in values)
+            if isinstance(value, str | int | float):
+                flat.append((name, _scalar(name, value)))
+            elif isinstance(value, Iterable) and not isinstance(value, bytes | Mapping):
+                flat.extend((name, _scalar(name, item)) for item in cast("Iterable[object]", value))
+            else:
+                _scalar(name, value)
         encoded = urlencode(flat)
         self.query = f"{self.query}&{encoded}" if self.query and encoded else self.query or encoded
 
@@ -229,8 +237,14 @@ def _shown(url: str) -> str:
     return repr(f"{head.partition('://')[0]}://***@{tail}") if at else repr(url)
 
 
-def _scalar(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _scalar(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise TypeError(
+        f"query parameter {name!r} takes str, int, float or bool, not {type(value).__name__}"
+    )
 
 
 def _checked_host(host: str) -> str:

@@ -1,0 +1,52 @@
+"""Wrong uses. Each line with `# wrong` must be refused by mypy and by pyright. Not executed."""
+
+# pyright: reportUnusedCoroutine=false, reportUnknownLambdaType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from functools import partial
+
+from ktor_client import DefaultClientWebSocketSession, HttpClient, HttpClientConfig, install
+from ktor_client.engines import AiohttpEngine
+from ktor_client.plugins import PluginScope, UserAgent, WebSockets, client_plugin
+
+
+@client_plugin
+def Stamp(scope: PluginScope, *, text: str) -> None:
+    """A plugin made of a function."""
+
+
+async def asynchronous(config: HttpClientConfig) -> None:
+    """A block must not be this."""
+
+
+async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> None:
+    install(WebSockets, ping_intervall=20)  # wrong
+    install(WebSockets, ping_interval="20s")  # wrong
+    install(WebSockets, 20)  # wrong
+    install(AiohttpEngine)  # wrong
+    install(Stamp, txt="x")  # wrong
+    install(Stamp)  # wrong
+    install(UserAgent, agent=1)  # wrong
+    HttpClient(AiohttpEngine, WebSockets)  # wrong
+    HttpClient(install(WebSockets))  # wrong
+    HttpClient(AiohttpEngine, asynchronous)  # wrong
+    HttpClient(AiohttpEngine, lambda config: config.instal(WebSockets))  # wrong
+    HttpClient(partial(AiohttpEngine, limits=5))  # wrong
+    HttpClient(42)  # wrong
+    config = HttpClientConfig()
+    config.expect_sucess = True  # wrong
+    client.plugin(WebSockets).nonsense()  # wrong
+    client.web_socket("ws://h/", hots="h")  # wrong
+    client.wss(host=1)  # wrong
+    await client.web_socket_session("ws://h/", prot=1)  # wrong
+    client.web_socket("ws://h/", header=("X-Id", "1"))  # wrong
+    await session.send(1)  # wrong
+    await session.close(1000)  # wrong
+    session.max_frame_size = "1 MiB"  # wrong
+    session.ping_interval = "20s"  # wrong
+    session.is_open = False  # wrong
+    await client.get("http://h/", body="x")  # wrong
+    await client.post("http://h/", body=1)  # wrong
+    number: int = await session.receive_text()  # wrong
+    print(number)

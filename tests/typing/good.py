@@ -1,0 +1,137 @@
+"""Right uses, which both type checkers must accept. Not executed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from typing_extensions import assert_type
+
+from ktor_client import (
+    Channels,
+    ClientWebSocketSession,
+    CloseReason,
+    DefaultClientWebSocketSession,
+    Frame,
+    HttpClient,
+    HttpClientConfig,
+    HttpRequestBuilder,
+    WebSocketCapability,
+    bearer_auth,
+    bounded,
+    header,
+    install,
+    unlimited,
+)
+from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
+from ktor_client.plugins import (
+    DefaultRequest,
+    JsonConverter,
+    PluginScope,
+    UserAgent,
+    WebSocketDeflate,
+    WebSockets,
+    client_plugin,
+)
+
+
+@dataclass
+class Customer:
+    id: int
+    name: str
+
+
+@client_plugin
+def Stamp(scope: PluginScope, *, text: str, times: int = 1) -> None:
+    """A plugin made of a function."""
+
+
+def company(config: HttpClientConfig) -> None:
+    config.expect_success = True
+    config.install(UserAgent, agent="demo/1")
+    config.engine(limit=5)
+
+
+def traced(request: HttpRequestBuilder) -> None:
+    request.headers.set("X-Trace", "1")
+
+
+async def chat(session: DefaultClientWebSocketSession) -> int:
+    await session.send("hello")
+    return 1
+
+
+async def chunks() -> AsyncIterator[str]:
+    yield "a"
+
+
+async def main() -> None:
+    client = HttpClient(
+        AiohttpEngine,
+        install(
+            WebSockets,
+            ping_interval=timedelta(seconds=20),
+            timeout=5,
+            channels=Channels(incoming=bounded(16), outgoing=unlimited()),
+            extensions=[WebSocketDeflate(level=1)],
+            content_converter=JsonConverter(),
+        ),
+        install(DefaultRequest, host="example.org"),
+        install(Stamp, text="x", times=2),
+        company,
+    )
+    HttpClient(partial(AiohttpEngine, limit=5), install(WebSockets))
+    HttpClient(HttpxEngine(), install(WebSockets, ping_interval=None))
+    HttpClient(MockEngine(), lambda config: config.install(WebSockets))
+    HttpClient("aiohttp")
+    HttpClient(None, install(WebSockets))
+    HttpClient()
+
+    assert_type(client.plugin(WebSockets), WebSockets)
+    assert_type(client.plugin_or_none(UserAgent), UserAgent | None)
+    assert_type(client.is_supported(WebSocketCapability), bool)
+    assert_type(client.config(company), HttpClient)
+
+    async with client.web_socket("ws://h/p", header("X-Id", "1"), traced) as session:
+        assert_type(session, DefaultClientWebSocketSession)
+        assert_type(await session.incoming.receive(), Frame)
+        assert_type(session.close_reason, CloseReason)
+        assert_type(await session.close_reason, CloseReason)
+        assert_type(await session.receive_deserialized(Customer), Customer)
+        assert_type(await session.ping(), float)
+        session.ping_interval = 5
+        await session.send_stream(chunks())
+        async for message in session:
+            assert_type(message, str | bytes)
+        async for frame in session.incoming:
+            assert_type(frame, Frame)
+            match frame:
+                case Frame.Text(text):
+                    assert_type(text, str)
+                case Frame.Binary(data):
+                    assert_type(data, bytes)
+                case _:
+                    pass
+            if isinstance(frame, Frame.Text):
+                assert_type(frame.read_text(), str)
+
+    assert_type(await client.web_socket(bearer_auth("t"), host="h").execute(chat), int)
+    assert_type(
+        await client.web_socket_session(host="", port=8080, path="/echo"),
+        DefaultClientWebSocketSession,
+    )
+    async with client.wss(host="h", path="/", subprotocols=("chat",)) as secure:
+        assert_type(secure, DefaultClientWebSocketSession)
+    async with client.web_socket_raw("ws://h/") as raw:
+        assert_type(raw, ClientWebSocketSession)
+    assert_type(await client.web_socket_raw_session("ws://h/"), ClientWebSocketSession)
+
+    response = await client.get("http://h/", params={"a": 1, "b": ["x", "y"]})
+    assert_type(response.status, int)
+    assert_type(await response.body(Customer), Customer)
+    await client.post("http://h/", json=Customer(1, "Jane"))
+    async with client.prepare_get("http://h/") as streamed:
+        async for chunk in streamed.chunks():
+            assert_type(chunk, bytes)
