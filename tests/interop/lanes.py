@@ -168,9 +168,6 @@ LANES = (
     ),
 )
 
-DEFLATING_LANES = tuple(
-    (lane, way) for lane in LANES for way in DEFLATE if way not in lane.cannot_deflate
-)
 PINGING_LANES = tuple(lane for lane in LANES if lane.pings)
 TELLING_LANES = tuple(lane for lane in LANES if lane.tells_close)
 

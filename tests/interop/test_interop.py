@@ -14,13 +14,22 @@ from ktor_client import (
     WebSocketHandshakeError,
     install,
 )
+from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
 
-from .lanes import DEFLATE, DEFLATING_LANES, PINGING_LANES, TELLING_LANES, Server
+from .lanes import DEFLATE, LANES, PINGING_LANES, TELLING_LANES, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(30, func_only=True)]
 on_deflating_lanes = pytest.mark.parametrize(
-    ("server", "deflate"), DEFLATING_LANES, indirect=True, ids=str
+    ("server", "deflate"),
+    [
+        pytest.param(lane, way, marks=() if way in ("plain", "deflate") else pytest.mark.exhaustive)
+        for lane in LANES
+        for way in DEFLATE
+        if way not in lane.cannot_deflate
+    ],
+    indirect=True,
+    ids=str,
 )
 on_pinging_lanes = pytest.mark.parametrize("server", PINGING_LANES, indirect=True, ids=str)
 on_telling_lanes = pytest.mark.parametrize("server", TELLING_LANES, indirect=True, ids=str)
@@ -28,9 +37,9 @@ on_telling_lanes = pytest.mark.parametrize("server", TELLING_LANES, indirect=Tru
 MIB = 2**20
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
-    async with HttpClient(request.param, install(WebSockets)) as client:
+@pytest.fixture
+async def client(engine: EngineFactory) -> AsyncIterator[HttpClient]:
+    async with HttpClient(engine, install(WebSockets)) as client:
         yield client
 
 

@@ -4,6 +4,7 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpServer
 
 from ktor_client import HttpClient, install
+from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
 
 from .servers.serve_aiohttp import build_app
@@ -11,8 +12,7 @@ from .servers.serve_aiohttp import build_app
 pytestmark = pytest.mark.interop
 
 
-@pytest.mark.parametrize("engine", ["aiohttp", "httpx"])
-async def test_echo_in_one_loop(aiohttp_server: AiohttpServer, engine: str) -> None:
+async def test_echo_in_one_loop(aiohttp_server: AiohttpServer, engine: EngineFactory) -> None:
     server = await aiohttp_server(build_app())
     async with HttpClient(engine, install(WebSockets)) as client:
         async with client.web_socket(str(server.make_url("/echo"))) as session:
