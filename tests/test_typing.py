@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +36,18 @@ def mypy_errors(path: Path) -> dict[int, str]:
 
 def pyright_errors(path: Path) -> dict[int, str]:
     """Return pyright's complaints by line."""
-    report = json.loads(run("pyright", "--outputjson", str(path)))
+    # A project of its own: the main one leaves bad.py out.
+    with tempfile.TemporaryDirectory() as folder:
+        project = {
+            "include": [os.path.relpath(path, folder)],
+            "extraPaths": [str(ROOT)],
+            "typeCheckingMode": "strict",
+            "pythonVersion": "3.11",
+        }
+        config = Path(folder) / "pyrightconfig.json"
+        config.write_text(json.dumps(project))
+        python = ("--pythonpath", sys.executable)
+        report = json.loads(run("pyright", "--outputjson", *python, "--project", str(config)))
     return {
         item["range"]["start"]["line"] + 1: item["message"]
         for item in report["generalDiagnostics"]
