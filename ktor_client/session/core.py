@@ -272,7 +272,7 @@ class SessionCore:
     def arrived(self, size: int) -> None:
         """Take messages that the link has appended; see `LinkReceiver`."""
         self.incoming.arrived(size)
-        if self.state is not State.OPEN:
+        if self._said is not None:  # we closed and read on; what the peer's Close ended stays whole
             self.incoming.overflowing()
         elif self._strict and self.incoming.overflowing():
             self.overflow("incoming")

@@ -1,0 +1,274 @@
+"""A pair of asyncio transports joined in memory, and web sockets on them: every byte can be met.
+
+The protocol on both ends is the one of real sockets (`stream.py`). On the way, the settings of
+`faults.py` are obeyed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ktor_client.link.contract import Clock
+from ktor_client.link.faults import Faults, WayFaults
+from ktor_client.link.stream import StreamLink
+from ktor_client.link.virtual_clock import VirtualClock
+
+__all__ = ["MemoryTransport", "PipedLink", "memory_transports", "piped_links"]
+
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+"""Bytes under way that pause the writer, and that let it go on."""
+PIECE = 64 * 1024
+
+
+class _Way:
+    """One direction: bytes under way from one transport to the other."""
+
+    def __init__(self, faults: WayFaults, clock: Clock) -> None:
+        self.source: MemoryTransport
+        self.target: MemoryTransport
+        self._faults = faults
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._bytes = bytearray()
+        self._arrived = 0
+        self._late: list[bytes] = []
+        self._scheduled = False
+        self._is_full = False
+        self._is_over = False
+        self._error: Exception | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._bytes += data
+        self.schedule()
+        if len(self._bytes) > HIGH_WATER and not self._is_full:
+            self._is_full = True
+            self.source.protocol.pause_writing()
+
+    def end(self, error: Exception | None) -> None:
+        """Let the end follow what is under way; a reset overtakes it."""
+        self._is_over = True
+        self._error = error
+        if error is not None:
+            self._bytes.clear()
+            self._late.clear()
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Move on in the next step of the loop, if there is anything that may move."""
+        if not self._scheduled and self.target.is_reading() and (self._bytes or self._is_over):
+            self._scheduled = True
+            self._loop.call_soon(self._move)
+
+    def _move(self) -> None:
+        self._scheduled = False
+        if not self.target.is_reading():
+            return
+        if not self._bytes:
+            if self._is_over and not self._late:
+                self.target.ended(self._error)
+            return
+        size = min(len(self._bytes), self._faults.split or PIECE)
+        limit = self._faults.drop_after
+        if limit is not None:
+            size = min(size, limit - self._arrived)
+        piece = self._bytes[:size]
+        del self._bytes[:size]
+        for at, flip in self._faults.corrupt.items():
+            if self._arrived <= at < self._arrived + size:
+                piece[at - self._arrived] ^= flip
+        self._arrived += size
+        if self._faults.delay:
+            self._send_late(bytes(piece))
+        elif size:
+            self.target.feed(bytes(piece))
+        if limit is not None and self._arrived >= limit:
+            self.source.lose(ConnectionResetError("the connection was dropped (engine.faults)"))
+            return
+        if self._is_full and len(self._bytes) <= LOW_WATER:
+            self._is_full = False
+            if not self.source.is_closing():
+                self.source.protocol.resume_writing()
+        self.schedule()
+
+    def _send_late(self, piece: bytes) -> None:
+        self._late.append(piece)
+        if isinstance(self._clock, VirtualClock):
+            self._clock.hold()
+        self._clock.call_later(self._faults.delay, self._arrive_late)
+
+    def _arrive_late(self) -> None:
+        if isinstance(self._clock, VirtualClock):
+            self._clock.release()
+        if self._late:  # a reset has overtaken it otherwise
+            self.target.feed(self._late.pop(0))
+        self.schedule()
+
+
+class MemoryTransport(asyncio.Transport):
+    """One end of the pipe. Reading is paused until a protocol resumes it."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__({"peername": name})
+        self.protocol: asyncio.BufferedProtocol | asyncio.Protocol = asyncio.Protocol()
+        self._incoming: _Way
+        self._outgoing: _Way
+        self._loop = asyncio.get_running_loop()
+        self._reading = False
+        self._closing = False
+        self._is_lost = False
+
+    # --- what protocols call ---
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give what arrives to another protocol."""
+        assert isinstance(protocol, asyncio.BufferedProtocol | asyncio.Protocol)
+        self.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def is_reading(self) -> bool:
+        return self._reading and not self._closing
+
+    def pause_reading(self) -> None:
+        """Take nothing: the other end's writer has to wait once the pipe is full."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Take what arrives."""
+        self._reading = True
+        self._incoming.schedule()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes to the other end."""
+        if not self._closing:
+            self._outgoing.write(data)
+
+    def close(self) -> None:
+        """End the connection; what was written still arrives."""
+        self._finish(None, None)
+
+    def abort(self) -> None:
+        """End the connection; what was written still arrives, as it does from a real kernel."""
+        self._finish(None, None)
+
+    # --- the pipe's own ---
+
+    def lose(self, error: Exception) -> None:
+        """End the connection on both ends, now, with an error."""
+        self._finish(error, error)
+
+    def reset(self, error: Exception | None) -> None:
+        """End the connection; the other end hears of `error`."""
+        self._finish(None, error)
+
+    def feed(self, data: bytes) -> None:
+        """Give arrived bytes to the protocol."""
+        protocol = self.protocol
+        if self._closing:
+            return
+        if isinstance(protocol, asyncio.Protocol):
+            protocol.data_received(data)
+            return
+        view = memoryview(data)
+        while view and not self._closing:
+            buffer = memoryview(protocol.get_buffer(len(view)))
+            size = min(len(buffer), len(view))
+            buffer[:size] = view[:size]
+            protocol.buffer_updated(size)
+            view = view[size:]
+
+    def ended(self, error: Exception | None) -> None:
+        """Take the other end's end."""
+        if not self._closing:
+            if error is None:
+                self.protocol.eof_received()
+            self._finish(error, None)
+
+    def _finish(self, own: Exception | None, others: Exception | None) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._outgoing.end(others)
+        self._loop.call_soon(self.protocol_lost, own)
+
+    def protocol_lost(self, error: Exception | None) -> None:
+        """Tell the protocol, once, that this is over."""
+        if not self._is_lost:
+            self._is_lost = True
+            self.protocol.connection_lost(error)
+
+
+def memory_transports(
+    faults: Faults | None = None, clock: Clock | None = None, address: str | None = None
+) -> tuple[MemoryTransport, MemoryTransport]:
+    """Return the client's and the server's end of a pipe."""
+    faults = Faults() if faults is None else faults
+    clock = asyncio.get_running_loop() if clock is None else clock
+    client, server = MemoryTransport(address), MemoryTransport()
+    to_server, to_client = _Way(faults.to_server, clock), _Way(faults.to_client, clock)
+    to_server.source, to_server.target = client, server
+    to_client.source, to_client.target = server, client
+    client._outgoing, client._incoming = to_server, to_client
+    server._outgoing, server._incoming = to_client, to_server
+    return client, server
+
+
+class PipedLink(StreamLink):
+    """A web socket on a pipe, with the clock of its engine."""
+
+    def __init__(
+        self,
+        transport: MemoryTransport,
+        clock: Clock | None = None,
+        address: str | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(transport, on_lost=None if on_lost is None else lambda _: on_lost())
+        self._clock: Clock = asyncio.get_running_loop() if clock is None else clock
+        self._pipe = transport
+        self._address = address
+        transport.set_protocol(self)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the link was made with."""
+        return self._clock
+
+    @property
+    def peer_address(self) -> str | None:
+        """What the engine calls the other end."""
+        return self._address
+
+    def reset(self, error: Exception | None) -> None:
+        """End the connection; the other end hears of `error`."""
+        self._pipe.reset(error)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes of one's own, which no codec has checked."""
+        self.flush()
+        self._pipe.write(data)
+
+
+def piped_links(
+    faults: Faults,
+    *,
+    clock: Clock | None = None,
+    address: str | None = None,
+    on_lost: Callable[[], None] | None = None,
+) -> tuple[PipedLink, PipedLink]:
+    """Return the client's end and the server's end of a new connection, on a byte pipe.
+
+    Args:
+        faults: what is to go wrong on the way.
+        clock: for deadlines and delays; the running loop unless given.
+        address: what the client calls the server.
+        on_lost: told once when the client's end is gone.
+    """
+    client, server = memory_transports(faults, clock, address)
+    return PipedLink(client, clock, address, on_lost), PipedLink(server, clock)
