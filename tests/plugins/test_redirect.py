@@ -1,0 +1,128 @@
+"""Redirects: what is followed, what travels along, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from ktor_client import (
+    ClientRequestError,
+    HttpClient,
+    HttpClientConfig,
+    HttpRequest,
+    RedirectError,
+    ServerResponseError,
+    install,
+)
+from ktor_client.engines import MockEngine
+from ktor_client.engines._mock.responses import respond
+from ktor_client.plugins import HttpRedirect
+
+
+def redirecting(status: int, location: str) -> MockEngine:
+    def handle(request: HttpRequest) -> object:
+        if request.url.path == "/start":
+            return respond(b"moved", status=status, headers={"Location": location})
+        return f"{request.method} {request.url} {request.headers!r} {request.body!r}"
+
+    return MockEngine(handle)
+
+
+async def body_of(engine: MockEngine, method: str = "GET", **options: object) -> str:
+    async with HttpClient(engine) as client:
+        url = options.pop("url", "http://h/start")
+        response = await client.request(method, url, **options)  # type: ignore[arg-type]  # pyright: ignore
+        return await response.body_as_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "then"),
+    [
+        (301, "GET", "GET"),
+        (302, "HEAD", "HEAD"),
+        (302, "POST", "GET"),
+        (303, "POST", "GET"),
+        (303, "PUT", "GET"),
+        (307, "POST", "POST"),
+        (308, "PUT", "PUT"),
+    ],
+)
+async def test_what_becomes_of_the_method(status: int, method: str, then: str) -> None:
+    engine = redirecting(status, "/there")
+    await body_of(engine, method, body=b"data")
+    last = engine.request_history[-1]
+    assert (last.method, str(last.url)) == (then, "http://h/there")
+    assert last.body == (b"data" if then == method else None)
+
+
+async def test_a_put_is_not_turned_into_a_get_by_302() -> None:
+    async with HttpClient(redirecting(302, "/there")) as client:
+        assert (await client.put("http://h/start", body="x")).status == 302
+
+
+@pytest.mark.parametrize(
+    ("location", "sent"),
+    [
+        ("there?x=1", "http://h/there?x=1"),
+        ("//other/x", "http://other/x"),
+        ("https://h/x", "https://h/x"),
+        ("http://h:8080/x", "http://h:8080/x"),
+    ],
+)
+async def test_relative_and_absolute_locations(location: str, sent: str) -> None:
+    assert f" {sent} " in await body_of(redirecting(302, location))
+
+
+async def test_headers_stay_with_their_origin() -> None:
+    secret = {"Authorization": "Bearer x", "X-Api-Key": "k", "Cookie": "c=1", "Accept": "a/b"}
+    here = redirecting(302, "/there")
+    await body_of(here, headers=secret)
+    assert set(here.request_history[-1].headers) >= set(secret)
+    elsewhere = redirecting(302, "http://h:81/there")
+    await body_of(elsewhere, headers=secret)
+    assert list(elsewhere.request_history[-1].headers) == ["Accept"]
+
+
+async def test_tls_is_not_given_up() -> None:
+    async with HttpClient(redirecting(302, "http://h/there")) as client:
+        assert (await client.get("https://h/start")).status == 302
+    allowed = install(HttpRedirect, allow_https_downgrade=True)
+    async with HttpClient(redirecting(302, "http://h/there"), allowed) as client:
+        assert (await client.get("https://h/start")).status == 200
+
+
+async def test_too_many_redirects() -> None:
+    engine = MockEngine(lambda request: respond(b"", status=302, headers={"Location": "/start"}))
+    async with HttpClient(engine, install(HttpRedirect, max_redirects=3)) as client:
+        with pytest.raises(RedirectError, match="more than 3 redirects"):
+            await client.get("http://h/start")
+    assert len(engine.request_history) == 4
+
+
+async def test_a_location_that_is_no_url() -> None:
+    async with HttpClient(redirecting(302, "gopher://h/")) as client:
+        with pytest.raises(RedirectError, match="gopher"):
+            await client.get("http://h/start")
+
+
+async def test_redirects_can_be_left_to_the_caller() -> None:
+    def plain(config: HttpClientConfig) -> None:
+        config.follow_redirects = False
+
+    async with HttpClient(redirecting(302, "/there"), plain) as client:
+        response = await client.get("http://h/start")
+        assert (response.status, response.headers["location"]) == (302, "/there")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(304, RedirectError), (404, ClientRequestError), (503, ServerResponseError)],
+)
+async def test_expect_success(status: int, error: type[Exception]) -> None:
+    def strict(config: HttpClientConfig) -> None:
+        config.expect_success = True
+
+    engine = MockEngine(lambda request: respond(b"why not", status=status))
+    async with HttpClient(engine, strict) as client:
+        with pytest.raises(error, match=f"GET .* gave {status}. why not") as caught:
+            await client.get("http://h/")
+        assert caught.value.response.status == status  # type: ignore[attr-defined]

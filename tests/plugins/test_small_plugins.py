@@ -1,0 +1,200 @@
+"""UserAgent, DefaultRequest, and the hooks that plugins have."""
+
+from __future__ import annotations
+
+import pytest
+
+from ktor_client import (
+    AttributeKey,
+    HttpClient,
+    HttpRequest,
+    HttpResponse,
+    InvalidUrlError,
+    UnsafeHeaderError,
+    header,
+    install,
+    parameter,
+)
+from ktor_client.engines import MockEngine
+from ktor_client.engines._mock.responses import respond
+from ktor_client.plugin import RequestCreated, ResponseFailed, ResponseReceived, Send
+from ktor_client.plugins import DefaultRequest, PluginScope, UserAgent, client_plugin
+
+
+def echo_url(request: HttpRequest) -> bytes:
+    return str(request.url).encode()
+
+
+async def url_of(client: HttpClient, *args: object, **options: object) -> str:
+    async with client:
+        response = await client.get(*args, **options)  # type: ignore[arg-type]  # pyright: ignore
+        return await response.body_as_text()
+
+
+@pytest.mark.parametrize(
+    ("default", "asked", "sent"),
+    [
+        ({"url": "https://h.example/v1/"}, "feed", "https://h.example/v1/feed"),
+        ({"url": "https://h.example/v1"}, "feed", "https://h.example/feed"),
+        ({"url": "https://h.example/v1/"}, "/feed", "https://h.example/feed"),
+        ({"url": "https://h.example:8443/v1/?a=1"}, None, "https://h.example:8443/v1/?a=1"),
+        ({"host": "h.example", "port": 81}, "/x?q=1", "http://h.example:81/x?q=1"),
+        ({"host": "h.example"}, "http://other/x", "http://other/x"),
+        ({"host": "h.example", "params": {"k": "v"}}, "/x?a=1", "http://h.example/x?a=1&k=v"),
+        ({}, "/x", "http://localhost/x"),
+    ],
+)
+async def test_default_request_fills_in_what_is_open(
+    default: dict[str, object], asked: str | None, sent: str
+) -> None:
+    client = HttpClient(
+        lambda: MockEngine(echo_url),
+        install(DefaultRequest, **default),  # type: ignore[arg-type]  # pyright: ignore
+    )
+    assert await url_of(client, asked) == sent
+
+
+async def test_the_callers_headers_win() -> None:
+    engine = MockEngine(lambda request: request.headers.get("x-id", "").encode())
+    default = install(DefaultRequest, headers={"X-Id": "default"}, block=parameter("p", "1"))
+    async with HttpClient(engine, default) as client:
+        assert await (await client.get("http://h/")).body_as_text() == "default"
+        response = await client.get("http://h/", headers={"x-id": "mine"})
+        assert await response.body_as_text() == "mine"
+        assert response.request.url.query == "p=1"
+
+
+async def test_user_agent_is_set_where_there_is_none() -> None:
+    engine = MockEngine(lambda request: request.headers["user-agent"].encode())
+    async with HttpClient(engine, install(UserAgent, agent="demo/1")) as client:
+        assert await (await client.get("http://h/")).body_as_text() == "demo/1"
+        mine = await client.get("http://h/", header("User-Agent", "mine"))
+        assert await mine.body_as_text() == "mine"
+
+
+async def test_hooks_run_in_order_and_the_first_layer_is_outermost() -> None:
+    seen: list[str] = []
+    key: AttributeKey[str] = AttributeKey("who")
+
+    @client_plugin
+    def Layer(scope: PluginScope, *, name: str) -> None:
+        scope.attributes[key] = name
+
+        async def around(request: HttpRequest, send: Send) -> HttpResponse:
+            seen.append(f"{name} in")
+            response = await send(request)
+            seen.append(f"{name} out")
+            return response
+
+        async def closing() -> None:
+            seen.append(f"{name} closed")
+
+        scope.on_request(lambda request: seen.append(f"{name} request"))
+        scope.on_send(around)
+        scope.on_response(lambda response: seen.append(f"{name} response {response.status}"))
+        scope.on_close(closing)
+
+    @client_plugin
+    def Inner(scope: PluginScope) -> None:
+        async def around(request: HttpRequest, send: Send) -> HttpResponse:
+            seen.append("inner")
+            return await send(request.with_header("X-Inner", "1"))
+
+        scope.on_send(around)
+
+    engine = MockEngine(lambda request: request.headers["x-inner"].encode())
+    async with HttpClient(engine, install(Layer, name="a"), install(Inner)) as client:
+        assert client.attributes[key] == "a"
+        client.events.subscribe(RequestCreated, lambda request: seen.append("created"))
+        client.events.subscribe(ResponseReceived, lambda response: seen.append("received"))
+        await client.get("http://h/")
+    assert seen == [
+        "a request",
+        "a in",
+        "inner",
+        "created",
+        "received",
+        "a out",
+        "a response 200",
+        "a closed",
+    ]
+
+
+async def test_a_layer_may_try_again() -> None:
+    statuses = iter([503, 503, 200])
+
+    @client_plugin
+    def Retry(scope: PluginScope) -> None:
+        async def around(request: HttpRequest, send: Send) -> HttpResponse:
+            while True:
+                response = await send(request)
+                if response.status != 503:
+                    return response
+                await response.close()
+
+        scope.on_send(around)
+
+    engine = MockEngine(lambda request: respond(status=next(statuses)))
+    async with HttpClient(engine, install(Retry)) as client:
+        assert (await client.get("http://h/")).status == 200
+
+
+async def test_failures_are_events_too() -> None:
+    def broken(request: HttpRequest) -> bytes:
+        raise ConnectionError("no luck")
+
+    seen: list[BaseException] = []
+    async with HttpClient(MockEngine(broken)) as client:
+        unsubscribe = client.events.subscribe(ResponseFailed, seen.append)
+        with pytest.raises(ConnectionError, match="no luck"):
+            await client.get("http://h/")
+        unsubscribe()
+        with pytest.raises(ConnectionError):
+            await client.get("http://h/")
+    assert [str(error) for error in seen] == ["no luck"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://h/",
+        "h:80/x",
+        "http:///x",
+        "http://h:99999/",
+        "http://h:0/",
+        "http://h/#part",
+        "http://h/a b",
+        "http://h/\r\nX-Evil: 1",
+        "http://h\\@evil/",
+        "http://[::1/",
+        "http://h%0d%0a/",
+        "ws://h/",
+    ],
+)
+async def test_bad_urls_are_refused_before_any_io(url: str) -> None:
+    engine = MockEngine(lambda request: b"")
+    async with HttpClient(engine) as client:
+        with pytest.raises(InvalidUrlError):
+            await client.get(url)
+    assert not engine.request_history
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-A", "1\r\nX-Evil: 2"),
+        ("X-A", "nul\x00"),
+        ("X\r\nY", "1"),
+        ("X A", "1"),
+        ("", "1"),
+        ("Upgrade", "h2c"),
+        ("Transfer-Encoding", "chunked"),
+        ("Sec-WebSocket-Key", "x"),
+    ],
+)
+async def test_unsafe_headers_are_refused_before_any_io(name: str, value: str) -> None:
+    engine = MockEngine(lambda request: b"")
+    async with HttpClient(engine) as client:
+        with pytest.raises(UnsafeHeaderError):
+            await client.get("http://h/", headers={name: value})
+    assert not engine.request_history
