@@ -215,7 +215,7 @@ async def test_a_closed_client_says_so_at_the_call() -> None:
     await client.close()
     for call in (client.web_socket, client.web_socket_raw, client.prepare_get, client.config):
         with pytest.raises(ClientClosedError, match="make a new one"):
-            call("http://h/")  # type: ignore[operator]
+            call("http://h/")  # type: ignore[arg-type]  # pyright: ignore
     with pytest.raises(ClientClosedError):
         await client.web_socket_session("ws://h/")
     with pytest.raises(ClientClosedError):
@@ -225,7 +225,7 @@ async def test_a_closed_client_says_so_at_the_call() -> None:
 
 
 def test_another_loop_is_told() -> None:
-    client = HttpClient(lambda: MockEngine(lambda request: b"ok"))  # type: ignore[arg-type,return-value]
+    client = HttpClient(lambda: MockEngine(lambda request: b"ok"))
 
     async def use() -> None:
         await client.get("http://h/")

@@ -14,12 +14,12 @@ from ktor_client import (
     install,
 )
 from ktor_client.engines import MockEngine
-from ktor_client.engines._mock.responses import respond
+from ktor_client.engines._mock.responses import MockResponse, respond
 from ktor_client.plugins import HttpRedirect
 
 
 def redirecting(status: int, location: str) -> MockEngine:
-    def handle(request: HttpRequest) -> object:
+    def handle(request: HttpRequest) -> MockResponse | str:
         if request.url.path == "/start":
             return respond(b"moved", status=status, headers={"Location": location})
         return f"{request.method} {request.url} {request.headers!r} {request.body!r}"
