@@ -32,8 +32,8 @@ def harness_of(config: pytest.Config) -> Harness:
 
 
 @pytest.fixture(scope="session")
-def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    yield harness_of(request.config)
+def harness(request: pytest.FixtureRequest) -> Harness:
+    return harness_of(request.config)
 
 
 class InPageModule(pytest.Module):

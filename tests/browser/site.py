@@ -54,18 +54,12 @@ class Site:
         self.app.router.add_get("/seen/{id}", self._tell)
         self.app.router.add_post("/go/{id}", self._let_go)
         self.app.router.add_get("/passed/{id}", self._wait_passed)
-        for peer in (
-            self.echo,
-            self.close,
-            self.silent,
-            self.abort,
-            self.burst,
-            self.stuck,
-            self.refuse,
-            self.ping,
-        ):
+        peers = [self.echo, self.close, self.silent, self.abort]
+        peers += [self.burst, self.stuck, self.refuse, self.ping]
+        for peer in peers:
             self.app.router.add_get(f"/ws/{peer.__name__}", peer)
-        for answer in (self.mirror, self.status, self.stream, self.endless, self.hang, self.redirect):
+        answers = [self.mirror, self.status, self.stream, self.endless, self.hang, self.redirect]
+        for answer in answers:
             self.app.router.add_route("*", f"/http/{answer.__name__}", answer)
 
     # --- pages ---

@@ -98,7 +98,7 @@ class Exchange(ResponseBody):
         if request.body is not None:
             options["body"] = request.body
         try:
-            response = await platform.js.fetch(str(request.url), platform.object(options))
+            response = await platform.js.fetch(str(request.url), platform.plain_object(options))
         except platform.ffi.JsException as error:
             await self.close()
             raise platform.error(request.url, error) from error

@@ -290,7 +290,7 @@ class BrowserLink(FrameLink):
                 self._loop.call_soon(self._receiver.lost, error)
 
     def _end(self, error: Exception | None) -> None:
-        """Give everything back: handlers before proxies, for a destroyed proxy must not be called."""
+        """Give everything back: handlers first, for nobody may call a destroyed proxy."""
         self._is_lost = True
         self._error = error
         self.writable = False

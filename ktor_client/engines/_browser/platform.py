@@ -38,7 +38,7 @@ class Platform:
         """Whether there is a global `WebSocket`; Node 20 has none."""
         return hasattr(self.js, "WebSocket")
 
-    def object(self, values: dict[str, Any]) -> Any:
+    def plain_object(self, values: dict[str, Any]) -> Any:
         """Return a plain JavaScript object."""
         return self.ffi.to_js(values, dict_converter=self.js.Object.fromEntries)
 
@@ -54,7 +54,7 @@ class Platform:
             return InvalidUrlError(f"the browser refuses {url!r}: {text}")
         if name == "SecurityError":
             return ConnectError(
-                f"the browser forbids {url!r}: a page from https may only use wss and https ({text})"
+                f"the browser forbids {url!r}; pages from https may use wss and https only ({text})"
             )
         return ConnectError(
             f"no answer from {url!r}: {text}. Browsers hide the reason from programs (server not "

@@ -1,7 +1,7 @@
 """Runs pytest inside the browser: async tests on the page's own loop, results as JSON.
 
-Loaded by Pyodide only. pytest's own `main` is called within a coroutine; async tests and fixtures
-are waited for by `run_sync`, which suspends the whole Python stack (JavaScript Promise Integration).
+Loaded by Pyodide only. `pytest.main` is called within a coroutine; async tests and fixtures are
+waited for by `run_sync`, which suspends the whole Python stack (JavaScript Promise Integration).
 """
 
 import asyncio
