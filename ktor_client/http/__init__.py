@@ -1,4 +1,4 @@
-"""HTTP values: URL, headers, method, request, response, attributes. No I/O, no engine, no client."""
+"""HTTP values: URL, headers, method, request, response, attributes. No I/O, no engine."""
 
 from ktor_client.http.attributes import AttributeKey, Attributes
 from ktor_client.http.body import BytesBody, RequestBody, ResponseBody

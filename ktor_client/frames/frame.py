@@ -1,7 +1,4 @@
-"""The words of the wire: frames, frame types and close reasons (Ktor's `Frame`, `CloseReason`).
-
-Here live immutable value objects and the rules about a single frame or a single close code.
-Bytes on the wire, masking, reassembly and sessions do not: see `protocol/` and `session/`.
+"""Frames and frame types (Ktor's `Frame`, `FrameType`): values, and the rules about a single one.
 
 A plain frame (final, no RSV bit) leaves its `_bits` slot unset; reading it then gives 0. That keeps
 the frames of the hot path at one assignment each.
@@ -10,16 +7,14 @@ the frames of the hot path at one assignment each.
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-__all__ = ["CloseReason", "Frame", "FrameType"]
+from ktor_client.frames.reason import CloseReason
+
+__all__ = ["Frame", "FrameType"]
 
 MAX_CONTROL_PAYLOAD = 125
 """Bytes that a control frame may carry (RFC 6455 5.5)."""
-
-MAX_REASON_BYTES = 123
-"""UTF-8 bytes that the message of a Close frame may have: a control payload less the code."""
 
 NOT_FINAL = 0x01
 CONTINUATION = 0x02
@@ -27,8 +22,6 @@ RSV1 = 0x40
 RSV2 = 0x20
 RSV3 = 0x10
 RSV_MASK = RSV1 | RSV2 | RSV3
-
-Initiator: TypeAlias = Literal["local", "peer"]
 
 
 class FrameType(enum.IntEnum):
@@ -290,7 +283,7 @@ class PongFrame(_ControlFrame):
 
 
 class CloseFrame(_ControlFrame):
-    """A Close frame. `Frame.Close(CloseReason(1000, "bye")).read_reason()` gives the reason back."""
+    """A Close frame: `Frame.Close(CloseReason(1000, "bye"))`; `read_reason()` gives that back."""
 
     __slots__ = ()
     frame_type: ClassVar[FrameType] = FrameType.CLOSE
@@ -325,131 +318,3 @@ if not TYPE_CHECKING:
     Frame.Close = CloseFrame
     Frame.Ping = PingFrame
     Frame.Pong = PongFrame
-
-
-class _Codes(enum.IntEnum):
-    """Close codes of the IANA registry "WebSocket Close Code Number" (RFC 6455 7.4)."""
-
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    PROTOCOL_ERROR = 1002
-    CANNOT_ACCEPT = 1003
-    RESERVED = 1004
-    NO_STATUS = 1005
-    CLOSED_ABNORMALLY = 1006
-    NOT_CONSISTENT = 1007
-    VIOLATED_POLICY = 1008
-    TOO_BIG = 1009
-    NO_EXTENSION = 1010
-    INTERNAL_ERROR = 1011
-    UNEXPECTED_CONDITION = 1011
-    SERVICE_RESTART = 1012
-    TRY_AGAIN_LATER = 1013
-    BAD_GATEWAY = 1014
-    TLS_HANDSHAKE_FAILED = 1015
-    UNAUTHORIZED = 3000
-    FORBIDDEN = 3003
-    TIMEOUT = 3008
-
-
-_NEVER_SENT = frozenset({1004, 1005, 1006, 1015})
-
-
-def may_be_sent(code: int) -> bool:
-    """Whether a Close frame may carry this code (RFC 6455 7.4.1 and 7.4.2)."""
-    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in _NEVER_SENT)
-
-
-class CloseReason:
-    """Why a session ended: a code, a message, and how it came to that (Ktor's `CloseReason`).
-
-    Two reasons are equal when code and message are. A reason is true once there is a code; the one
-    of an open session has `code is None`, is false, and can be awaited for the final one.
-    """
-
-    Codes: ClassVar[type[_Codes]] = _Codes
-
-    __match_args__ = ("code", "message")
-    __slots__ = ("clean", "code", "initiator", "message", "received", "sent")
-
-    code: int | None
-    message: str
-    initiator: Initiator | None
-    """Who began: "local" for us, "peer" for the other side or the network."""
-    clean: bool
-    """Whether Close frames went both ways."""
-    sent: CloseReason | None
-    """What our Close frame said; None while none was sent."""
-    received: CloseReason | None
-    """What the peer's Close frame said; None while none came."""
-
-    def __init__(
-        self,
-        code: int,
-        message: str = "",
-        *,
-        initiator: Initiator | None = None,
-        clean: bool = False,
-        sent: CloseReason | None = None,
-        received: CloseReason | None = None,
-    ) -> None:
-        """Check and keep the values.
-
-        Raises:
-            ValueError: code outside 0..65535, or more than 123 UTF-8 bytes of message.
-        """
-        if not 0 <= code <= 0xFFFF:
-            raise ValueError(f"a close code is within 0..65535, not {code}")
-        size = len(message.encode())
-        if size > MAX_REASON_BYTES:
-            raise ValueError(
-                f"a close message has at most {MAX_REASON_BYTES} UTF-8 bytes, not {size}"
-            )
-        self.code = int(code)
-        self.message = message
-        self.initiator = initiator
-        self.clean = clean
-        self.sent = sent
-        self.received = received
-
-    @property
-    def known_reason(self) -> _Codes | None:
-        """The named code, or None where the registry has no name."""
-        try:
-            return _Codes(self.code) if self.code is not None else None
-        except ValueError:
-            return None
-
-    @property
-    def is_normal(self) -> bool:
-        """Whether the code is 1000, 1001 or 1005 (none given): an end, not a failure."""
-        return self.code in (1000, 1001, 1005)
-
-    def __bool__(self) -> bool:
-        return self.code is not None
-
-    def __await__(self) -> Generator[object, None, CloseReason]:
-        return self
-        yield  # a generator that never yields: a final reason is there at once
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, CloseReason):
-            return NotImplemented
-        return self.code == other.code and self.message == other.message
-
-    def __hash__(self) -> int:
-        return hash((self.code, self.message))
-
-    def __repr__(self) -> str:
-        if self.code is None:
-            return "CloseReason(<still open>)"
-        known = self.known_reason
-        code = known.name if known is not None else self.code
-        return f"CloseReason({code}, {self.message!r})" if self.message else f"CloseReason({code})"
-
-    def __str__(self) -> str:
-        if self.code is None:
-            return "still open"
-        known = self.known_reason
-        text = f"{self.code} {known.name}" if known is not None else str(self.code)
-        return f"{text}: {self.message}" if self.message else text

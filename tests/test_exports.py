@@ -1,0 +1,113 @@
+"""The wall around the public names: complete, unique, documented, and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import ktor_client
+from ktor_client import errors
+
+ROOT = Path(ktor_client.__file__).parent
+DAILY = [
+    "channels",
+    "client",
+    "config",
+    "engine.capabilities",
+    "errors",
+    "frames",
+    "http",
+    "session",
+]
+INTERNAL = {
+    "CONTINUATION",
+    "CloseFrame",
+    "Initiator",
+    "MAX_CONTROL_PAYLOAD",
+    "MAX_REASON_BYTES",
+    "NOT_FINAL",
+    "PingFrame",
+    "PongFrame",
+    "RSV1",
+    "RSV2",
+    "RSV3",
+    "RSV_MASK",
+    "TextFrame",
+    "may_be_sent",
+    "ALL_CAPABILITIES",
+    "Attributes",
+    "BinaryFrame",  # users write Frame.Binary
+    "BytesBody",
+    "HeadersBuilder",
+    "RequestBody",
+    "ResponseBody",
+    "SessionCore",
+    "State",
+    "UrlBuilder",
+    "WebSocketContentConverter",  # public in ktor_client.plugins
+}
+
+
+def test_the_top_level_is_what_the_rooms_offer() -> None:
+    offered: set[str] = set()
+    for room in DAILY:
+        offered |= set(importlib.import_module(f"ktor_client.{room}").__all__)
+    assert set(ktor_client.__all__) == offered - INTERNAL
+
+
+@pytest.mark.parametrize("module", ["ktor_client", "ktor_client.engines", "ktor_client.plugins"])
+def test_every_public_name_is_there_once_and_documented(module: str) -> None:
+    public = importlib.import_module(module)
+    assert len(set(public.__all__)) == len(public.__all__)
+    for name in public.__all__:
+        if module == "ktor_client.engines" and name == "BrowserEngine":
+            continue  # imports only where there is a browser
+        value = getattr(public, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert inspect.getdoc(value), name
+
+
+def test_every_module_has_a_door_plate_and_stays_small() -> None:
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text()
+        assert text.startswith('"""'), f"{path} has no door plate"
+        assert len(text.splitlines()) <= 400, f"{path} is over 400 lines"
+
+
+def test_the_drawing_of_the_errors_is_the_errors() -> None:
+    drawn: dict[str, tuple[str, str | None]] = {}
+    parents: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"([│├└─ ]*)(\w+Error)(?: \((\w+)\))?$", line)
+        if found is None:
+            continue
+        depth = (len(found[1]) - 4) // 4
+        parents[depth:] = [found[2]]
+        drawn[found[2]] = (parents[depth - 1] if depth else "Exception", found[3])
+    assert set(drawn) == set(errors.__all__)
+    for name, (parent, builtin) in drawn.items():
+        bases = [base.__name__ for base in getattr(errors, name).__bases__]
+        assert bases[0] == parent, name
+        if builtin is not None:
+            assert bases == [parent, builtin]
+
+
+def test_errors_survive_pickling() -> None:
+    import pickle
+
+    for name in errors.__all__:
+        error = getattr(errors, name)("text")
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error)
+        assert str(copy) == str(error)
+
+
+def test_all_modules_import() -> None:
+    for module in pkgutil.walk_packages([str(ROOT)], "ktor_client."):
+        if "_browser" not in module.name and module.name != "ktor_client.__main__":
+            importlib.import_module(module.name)
