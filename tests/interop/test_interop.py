@@ -234,7 +234,14 @@ async def test_refusal(client: HttpClient, server: Server) -> None:
     assert refusal.value.response.status == 403
     assert await refusal.value.response.body_as_text() == "no entry"
     assert "but was 403" in str(refusal.value)
-    await test_http_get(client, server)  # the client has taken no harm
+
+
+async def test_a_refusal_does_no_harm(client: HttpClient, server: Server) -> None:
+    """hypercorn hangs up behind its refusal without a word: such a connection has no future."""
+    for _ in range(2):
+        with pytest.raises(WebSocketHandshakeError, match="but was 403"):
+            await client.web_socket_session(server.ws("/refuse"))
+    assert (await client.get(server.http("/hello"))).status == 200
 
 
 async def test_many_sessions_and_requests_at_once(client: HttpClient, server: Server) -> None:
