@@ -237,7 +237,7 @@ async def test_refusal(client: HttpClient, server: Server) -> None:
 
 
 async def test_a_refusal_does_no_harm(client: HttpClient, server: Server) -> None:
-    """hypercorn hangs up behind its refusal without a word: such a connection has no future."""
+    """Hypercorn hangs up behind its refusal without a word: such a connection has no future."""
     for _ in range(2):
         with pytest.raises(WebSocketHandshakeError, match="but was 403"):
             await client.web_socket_session(server.ws("/refuse"))
