@@ -25,20 +25,18 @@ from ktor_client.errors import (
     ProtocolViolationError,
 )
 from ktor_client.frames import (
-    MAX_REASON_BYTES,
     CloseFrame,
     CloseReason,
     Frame,
     FrameType,
-    Initiator,
     PingFrame,
     PongFrame,
     TextFrame,
-    may_be_sent,
 )
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
+from ktor_client.session.ending import Ending, checked_reason, shorten
 from ktor_client.session.keepalive import Keepalive
 from ktor_client.session.oneshot import OneShot
 from ktor_client.session.outgoing import Outgoing
@@ -69,23 +67,18 @@ class SessionCore:
     __slots__ = (
         "_client",
         "_close_timeout",
-        "_error_type",
         "_final",
-        "_initiator",
         "_on_closed",
         "_owed_pong",
         "_raw",
-        "_received",
         "_said",
-        "_sent",
         "_strict",
         "_timer",
         "_violation",
-        "_why",
         "_writable_again",
-        "cause",
         "clock",
         "closed",
+        "ending",
         "incoming",
         "is_choked",
         "keepalive",
@@ -126,7 +119,7 @@ class SessionCore:
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
         self.is_choked = False
-        self.cause: BaseException | None = None
+        self.ending = Ending()
         self.reason: OneShot[CloseReason] = OneShot()
         self.closed: OneShot[None] = OneShot()
         self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
@@ -134,11 +127,6 @@ class SessionCore:
         self._raw = raw
         self._client = client
         self._said: CloseReason | None = None
-        self._sent: CloseReason | None = None
-        self._received: CloseReason | None = None
-        self._initiator: Initiator | None = None
-        self._error_type: type[ConnectionClosedError] = ConnectionClosedError
-        self._why = ""
         self._timer: Timer | None = None
         self._violation: Violation | None = None
         self._owed_pong: PongFrame | None = None
@@ -166,41 +154,19 @@ class SessionCore:
         else:
             self._on_closed.append(callback)
 
-    def error(self) -> ConnectionClosedError:
-        """Return a new exception that says how the session ended."""
-        reason = self.final_reason()
-        error = self._error_type(self._why or _explain(reason), reason=reason)
-        error.__cause__ = self.cause
-        return error
-
-    def final_reason(self) -> CloseReason:
-        """Return how it ended, as far as that is known now."""
-        first = self._received if self._initiator == "peer" else self._said
-        if first is None:
-            first = CloseReason(1006, self._why if self._initiator == "local" else "")
-        code = 1006 if first.code is None else first.code
-        return CloseReason(
-            code,
-            first.message,
-            initiator=self._initiator,
-            clean=self._sent is not None and self._received is not None,
-            sent=self._sent,
-            received=self._received,
-        )
-
     # --- ending, by us ---
 
     def start_close(self, reason: CloseReason) -> None:
         """Send Close and wait for the peer's, at most `close_timeout`; nothing if it was sent."""
-        if self._sent is not None or self.state is State.CLOSED:
+        if self.ending.sent is not None or self.state is State.CLOSED:
             return
         if self.state is State.CLOSING and not self._raw:
             return
-        self._initiator = self._initiator or "local"
+        self.ending.initiator = self.ending.initiator or "local"
         self._say_close(reason)
         self.state = State.CLOSING
         self._stop_sending()
-        if self._received is not None:  # a raw session answers by itself
+        if self.ending.received is not None:  # a raw session answers by itself
             self._both_closed()
             return
         if self.is_choked:
@@ -222,8 +188,8 @@ class SessionCore:
         if self.state is State.CLOSED:
             return
         if self.state is State.OPEN:
-            self._initiator = "local"
-            self._why = "The session was cancelled"
+            self.ending.initiator = "local"
+            self.ending.why = "The session was cancelled"
         self.state = State.CLOSING
         self.link.abort()
         self._stop_sending()
@@ -237,16 +203,16 @@ class SessionCore:
     def overflow(self, which: str) -> ConnectionClosedError:
         """End the session because a channel is full; return the error to raise."""
         self._fail(1008, f"Channel {which} overflowed", ChannelOverflowError)
-        return self.error()
+        return self.ending.error()
 
     def _fail(self, code: int, message: str, error_type: type[ConnectionClosedError]) -> None:
         """Fail the connection (RFC 6455 7.1.7): say why, stop listening, let the peer end it."""
         if self.state is not State.OPEN:
             return
-        self._initiator = "local"
-        self._error_type = error_type
-        self._why = message
-        self._say_close(CloseReason(code, _shorten(message)))
+        self.ending.initiator = "local"
+        self.ending.error_type = error_type
+        self.ending.why = message
+        self._say_close(CloseReason(code, shorten(message)))
         self.state = State.CLOSING
         self._stop_sending()
         self._end_incoming()
@@ -256,15 +222,15 @@ class SessionCore:
 
     def _say_close(self, reason: CloseReason) -> None:
         self._said = reason
-        self._sent = self.link.map_close(reason)
+        self.ending.sent = self.link.map_close(reason)
         self._owed_pong = None
-        self.link.send(CloseFrame(self._sent))
+        self.link.send(CloseFrame(self.ending.sent))
         self.link.flush()
 
     def _stop_sending(self) -> None:
         self.keepalive.stop()
-        self.outgoing.end(self.error)
-        self.pings.fail(self.error)
+        self.outgoing.end(self.ending.error)
+        self.pings.fail(self.ending.error)
         self._wake_writer()
 
     # --- told by the link ---
@@ -296,16 +262,16 @@ class SessionCore:
 
     def _peer_closed(self, frame: CloseFrame) -> None:
         reason = frame.read_reason()
-        self._received = CloseReason(1005) if reason is None else reason
-        if self._initiator is None:
-            self._initiator = "peer"
-        if self._sent is None and not self._raw:
-            self._sent = self._received
+        self.ending.received = CloseReason(1005) if reason is None else reason
+        if self.ending.initiator is None:
+            self.ending.initiator = "peer"
+        if self.ending.sent is None and not self._raw:
+            self.ending.sent = self.ending.received
             self._owed_pong = None
             self.link.send(CloseFrame(frame.data))
             self.link.flush()
         self.state = State.CLOSING
-        if self._sent is not None:
+        if self.ending.sent is not None:
             self._stop_sending()
             self._end_incoming()
             self._both_closed()
@@ -335,7 +301,7 @@ class SessionCore:
         violation, self._violation = self._violation, None
         if violation is not None:
             kind = FrameTooBigError if violation.code == 1009 else ProtocolViolationError
-            self.cause = violation.__cause__
+            self.ending.cause = violation.__cause__
             self._fail(violation.code, violation.message, kind)
 
     def writable(self) -> None:
@@ -351,16 +317,16 @@ class SessionCore:
         if self.state is State.CLOSED:
             return
         self._fail_by_violation()
-        if self._initiator is None:
-            self._initiator = "peer"
-            self.cause = error
-            self._why = (
+        if self.ending.initiator is None:
+            self.ending.initiator = "peer"
+            self.ending.cause = error
+            self.ending.why = (
                 f"The connection was lost without a Close frame: {error}"
                 if error is not None and str(error)
                 else "The connection was lost without a Close frame"
             )
-        elif self.cause is None:
-            self.cause = error
+        elif self.ending.cause is None:
+            self.ending.cause = error
         self.state = State.CLOSED
         if self._timer is not None:
             self._timer.cancel()
@@ -388,8 +354,8 @@ class SessionCore:
             return False
         if kind is FrameType.CLOSE:
             assert isinstance(frame, CloseFrame)
-            reason = frame.read_reason()
-            self.start_close(checked_reason(CloseReason(1005) if reason is None else reason))
+            reason = frame.read_reason()  # a Close without a code is legal
+            self.start_close(CloseReason(1005) if reason is None else checked_reason(reason))
         else:
             self.link.send(frame)
             if not self.link.writable:
@@ -423,40 +389,12 @@ class SessionCore:
             self.keepalive.relieved()
 
     def _end_incoming(self) -> None:
-        quiet = self._error_type is ConnectionClosedError and (
-            self._initiator == "local" or (self._received is not None and self._received.is_normal)
-        )
-        self.incoming.close(self.error, quietly=quiet)
+        self.incoming.close(self.ending.error, quietly=self.ending.is_quiet)
 
     def _decide(self) -> None:
-        self.reason.set(self.final_reason())
+        self.reason.set(self.ending.reason())
 
     def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.clock.call_later(delay, callback)
-
-
-def checked_reason(reason: CloseReason) -> CloseReason:
-    """Return a reason that a Close frame may carry; 1005 stands for an empty one from `Frame`.
-
-    Raises:
-        ValueError: the code may not be sent (RFC 6455 7.4.1).
-    """
-    if reason.code is None or not (may_be_sent(reason.code) or reason.code == 1005):
-        raise ValueError(
-            f"close code {reason.code} may not be sent (RFC 6455 7.4); "
-            "use CloseReason.Codes.NORMAL, another registered code, or 3000..4999"
-        )
-    return reason
-
-
-def _shorten(message: str) -> str:
-    """Cut a message to what a Close frame holds, at a character's end."""
-    return message.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-
-
-def _explain(reason: CloseReason) -> str:
-    if reason.initiator == "local":
-        return f"The session was closed by us ({reason})"
-    return f"The session was closed by the peer ({reason})"

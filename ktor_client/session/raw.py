@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ktor_client.channels import ReceiveChannel, SendChannel
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
 from ktor_client.session.call import HttpClientCall
-from ktor_client.session.core import SessionCore, checked_reason
+from ktor_client.session.core import SessionCore
+from ktor_client.session.ending import checked_reason
 
 __all__ = ["ClientWebSocketSession", "SessionStatistics", "WebSocketSession"]
 
@@ -222,7 +223,7 @@ class WebSocketSession:
             raise
 
     def __repr__(self) -> str:
-        state = "open" if self.is_open else repr(self._core.final_reason())
+        state = "open" if self.is_open else repr(self._core.ending.reason())
         return f"<{type(self).__name__} {state}>"
 
 

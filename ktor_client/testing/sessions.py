@@ -37,7 +37,7 @@ class SessionRecord:
     def as_json(self) -> dict[str, Any]:
         """Return what is known now; `code` is None while no Close came from the client."""
         link = self._core.link
-        received = self._core.final_reason().received
+        received = self._core.ending.received
         return {
             "open": not self.ended.is_set,
             "code": None if received is None else received.code,
