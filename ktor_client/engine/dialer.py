@@ -10,9 +10,9 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
+from ktor_client.engine.happy_eyeballs import connect_first
 from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
@@ -27,9 +27,6 @@ from ktor_client.protocol.tunnel import (
 )
 
 __all__ = ["Dialer"]
-
-_HAPPY_EYEBALLS_DELAY = 0.25
-"""Seconds until the next address is tried as well (RFC 8305 5)."""
 
 
 class Dialer:
@@ -159,11 +156,14 @@ class Dialer:
 
 
 async def _connect_tcp(host: str, port: int) -> SocketStream:
-    loop = asyncio.get_running_loop()
-    more: dict[str, Any] = {}
-    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one address after the other
-        more["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
-    _, stream = await loop.create_connection(SocketStream, host, port, **more)
+    connection = await connect_first(host, port)
+    try:
+        _, stream = await asyncio.get_running_loop().create_connection(
+            SocketStream, sock=connection
+        )
+    except BaseException:
+        connection.close()
+        raise
     return stream
 
 

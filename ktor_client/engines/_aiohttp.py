@@ -183,7 +183,7 @@ class AiohttpEngine(HttpClientEngine):
     ) -> aiohttp.ClientResponse:
         session = self._open_session()
         url = request.url.with_scheme(scheme)
-        fields = request.headers.fields()
+        fields = _alike_named(request.headers)
         own: dict[str, Any] = {}
         if self._owned:
             proxy = None if request.url.scheme != "http" else self._dialer.proxy_for(url)
@@ -211,6 +211,12 @@ class AiohttpEngine(HttpClientEngine):
         if self._session is None:
             self._session = _new_session(self._dialer)
         return self._session
+
+
+def _alike_named(headers: Headers) -> list[tuple[str, str]]:
+    """Write a repeated name like its first: aiohttp drops what came before another spelling."""
+    spelling: dict[str, str] = {}
+    return [(spelling.setdefault(n.lower(), n), value) for n, value in headers.fields()]
 
 
 def _skipped(request: HttpRequest) -> tuple[str, ...]:
@@ -357,6 +363,9 @@ def _take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink
     connection = response.connection
     protocol = None if connection is None else connection.protocol
     transport = None if protocol is None else protocol.transport
+    if connection is None and response._protocol is not None:
+        # Without `Upgrade` aiohttp took the 101 for any response: its connection is in the pool.
+        response._protocol.close()
     leading = _Leading(links)
     if protocol is not None:
         protocol.set_parser(leading, aiohttp.EMPTY_PAYLOAD)

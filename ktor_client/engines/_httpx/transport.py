@@ -17,6 +17,7 @@ import httpx
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.engines._httpx.settle import settle
 from ktor_client.errors import ConnectError, ProxyError
 from ktor_client.http import Url
 
@@ -92,7 +93,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
             more["proxy"] = httpcore.Proxy(
                 str(proxy), auth=credentials, ssl_context=self._no_context
             )
-        return httpcore.AsyncConnectionPool(
+        return _Pool(
             ssl_context=self._no_context,
             max_connections=options.limit,
             keepalive_expiry=_KEEPALIVE,
@@ -115,6 +116,55 @@ class _ResponseStream(httpx.AsyncByteStream):
         close = getattr(self._stream, "aclose", None)
         if close is not None:
             await close()
+
+
+class _Pool(httpcore.AsyncConnectionPool):
+    """httpcore's pool, with connections that a cancellation cannot leave behind."""
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        return _PooledConnection(super().create_connection(origin))
+
+
+class _PooledConnection(httpcore.AsyncConnectionInterface):
+    """Closes httpcore's connection if its first request fails: nobody else can be using it.
+
+    httpcore itself, cancelled between connecting and sending, leaves it open and its slot taken.
+    """
+
+    def __init__(self, connection: httpcore.AsyncConnectionInterface) -> None:
+        self._connection = connection
+        self._served = False
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        try:
+            response = await self._connection.handle_async_request(request)
+        except BaseException:
+            if not self._served:
+                await settle(self._connection.aclose())
+            raise
+        self._served = True
+        return response
+
+    async def aclose(self) -> None:
+        await self._connection.aclose()
+
+    def info(self) -> str:
+        return self._connection.info()
+
+    def can_handle_request(self, origin: httpcore.Origin) -> bool:
+        return self._connection.can_handle_request(origin)
+
+    def is_available(self) -> bool:
+        return self._connection.is_available()
+
+    def has_expired(self) -> bool:
+        return self._connection.has_expired()
+
+    def is_idle(self) -> bool:
+        return self._connection.is_idle()
+
+    def is_closed(self) -> bool:
+        return self._connection.is_closed()
 
 
 class _Backend(httpcore.AsyncNetworkBackend):

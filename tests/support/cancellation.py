@@ -1,0 +1,38 @@
+"""Cancelling a coroutine at a chosen one of its suspension points."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class CancelledAt(Generic[T]):
+    """Awaits a coroutine, and cancels the task when it suspends for the `at`th time (from 1)."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], at: int) -> None:
+        self.suspensions = 0
+        self._coroutine = coroutine
+        self._at = at
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        steps = self._coroutine.__await__()
+        error: BaseException | None = None
+        while True:
+            try:
+                waits_for = next(steps) if error is None else steps.throw(error)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            self.suspensions += 1
+            if self.suspensions == self._at:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            error = None
+            try:
+                yield waits_for
+            except BaseException as raised:
+                error = raised
