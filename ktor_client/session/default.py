@@ -182,13 +182,13 @@ class DefaultWebSocketSession(WebSocketSession):
             else:
                 answered.set_exception(error)
 
-        sent_at = core.clock.time()
+        sent_at = core.pings.time()
         core.pings.send(payload, on_pong)
         try:
             await answered
         finally:
             core.pings.forget(payload)
-        return core.clock.time() - sent_at
+        return core.pings.time() - sent_at
 
     @property
     def latency(self) -> float | None:
