@@ -17,7 +17,7 @@ from .site import Site
 
 T = TypeVar("T")
 
-CALL_SECONDS = 120.0
+CALL_SECONDS = 170.0
 CHROMIUM_OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -71,6 +71,14 @@ class Harness:
         if "error" in result:
             raise PythonError(f"{result['error']}\n{result['printed']}")
         return result.get("value")
+
+    def seen(self, name: str) -> dict[str, Any]:
+        """What the peer saw of the conversation with that id, once it is over."""
+
+        async def wait() -> dict[str, Any]:
+            return await self.site.seen(name)
+
+        return self.call(wait())
 
     def run_tests(self, file: str, names: Sequence[str], lane: str) -> dict[str, Any]:
         """Run tests of one file of `in_page/` in a lane; see `browser_lane.run_tests`."""

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,8 @@ ROOT = HERE.parent.parent
 NODE = HERE / "node"
 PYODIDE = NODE / "node_modules" / "pyodide"
 CACHE = HERE / "cache"
+
+MICROPIP = "micropip==0.11.1"
 
 FETCH_SECONDS = 120.0
 
@@ -46,6 +49,21 @@ def chromium() -> str:
     raise LaneAbsentError("chromium is not on the PATH (apt-get install chromium)")
 
 
+def wheels() -> list[Path]:
+    """Our wheel, newly built, and micropip's. Raises `LaneAbsentError` where pip cannot."""
+    built = CACHE / "built"
+    shutil.rmtree(built, ignore_errors=True)
+    _pip("wheel", "--no-deps", "--wheel-dir", str(built), str(ROOT))
+    if not list(CACHE.glob("micropip-*.whl")):
+        for_pyodide = ("--only-binary=:all:", "--python-version=3.14")
+        _pip("download", "--no-deps", *for_pyodide, "--dest", str(CACHE), MICROPIP)
+    return [*built.glob("ktor_client-*.whl"), *CACHE.glob("micropip-*.whl")]
+
+
+def _pip(*arguments: str) -> None:
+    _run([sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments], ROOT, "pip")
+
+
 def _fetch_pyodide() -> None:
     stamp = NODE / "node_modules" / ".package-lock.json"
     lock = NODE / "package-lock.json"
@@ -54,9 +72,14 @@ def _fetch_pyodide() -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise LaneAbsentError("npm, which fetches Pyodide, is not on the PATH")
+    quick = ("--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
+    _run([npm, "ci", *quick], NODE, "npm")
+
+
+def _run(command: list[str], folder: Path, name: str) -> None:
     done = subprocess.run(
-        [npm, "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=NODE,
+        command,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -65,4 +88,5 @@ def _fetch_pyodide() -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise LaneAbsentError(f"npm cannot fetch Pyodide: {done.stdout.strip().splitlines()[-1:]}")
+        last = "".join(done.stdout.strip().splitlines()[-1:])
+        raise LaneAbsentError(f"{name} cannot get what is needed: {last}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from .lane import HERE, PYODIDE, ROOT
+from .lane import CACHE, HERE, PYODIDE, ROOT
 
 CSP = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"
 """Forbids eval, in the page and in the worker: neither the engine nor its tests may need it."""
@@ -50,6 +50,8 @@ class Site:
         self.app.on_response_prepare.append(self._forbid_eval)
         self.app.router.add_static("/page", HERE / "page")
         self.app.router.add_static("/pyodide", PYODIDE)
+        CACHE.mkdir(exist_ok=True)
+        self.app.router.add_static("/cache", CACHE)
         self.app.router.add_get("/site.zip", self._site_zip)
         self.app.router.add_get("/seen/{id}", self._tell)
         self.app.router.add_post("/go/{id}", self._let_go)

@@ -1,12 +1,13 @@
 // The page that tests drive: `lanes.page(code)` and `lanes.worker(code)` run Python.
 import { startPython } from "/page/python.js";
 
-const errors = [];
+const errors = (window.pageErrors = []);
 addEventListener("error", (event) => errors.push(String(event.message)));
 addEventListener("unhandledrejection", (event) => errors.push(String(event.reason)));
 
 function startWorker() {
   const worker = new Worker("/page/worker.js", { type: "module" });
+  window.terminateWorker = () => worker.terminate();
   const waiting = new Map();
   let last = 0;
   const run = (code) =>

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-SECONDS_PER_TEST = 20.0
+SECONDS_PER_TEST = 45.0
 
 run_sync: Callable[[Awaitable[Any]], Any] = import_module("pyodide.ffi").run_sync
 

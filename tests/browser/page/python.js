@@ -10,9 +10,11 @@ export async function startPython(lane) {
     stdout: keep,
     stderr: keep,
   });
-  const archive = await (await fetch("/site.zip")).arrayBuffer();
-  const target = python.runPython("import site; site.getsitepackages()[0]");
-  python.unpackArchive(archive, "zip", { extractDir: target });
+  if (!location.search.includes("bare")) {
+    const archive = await (await fetch("/site.zip")).arrayBuffer();
+    const target = python.runPython("import site; site.getsitepackages()[0]");
+    python.unpackArchive(archive, "zip", { extractDir: target });
+  }
   return async (code) => {
     printed.length = 0;
     try {
