@@ -66,8 +66,9 @@ bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
 bench-quick: $(VENV)/.bench ## the short benchmark, which fails when a goal is missed
 	@$(python) -m benchmarks --quick
 
-browser: $(VENV)/.dev $(VENV)/.browser
-	@$(pytest) tests/browser $(ARGS)
+browser: $(VENV)/.dev ## the client inside Chromium: set up what that needs, then its tests
+	@sh tools/browser.sh
+	@KTOR_CLIENT_REQUIRE_LANES=1 $(pytest) tests/browser $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@$(python) -m tests.fuzz $(ARGS)
