@@ -14,13 +14,6 @@ from typing import Any, TypeAlias
 from ktor_client.engine.capabilities import (
     ALL_CAPABILITIES,
     Capability,
-    ExtensionsCapability,
-    PingCapability,
-    ProxyCapability,
-    RawFramesCapability,
-    ReceiveBackpressureCapability,
-    TlsOptionsCapability,
-    UnixSocketCapability,
     WebSocketCapability,
 )
 from ktor_client.engine.contract import HttpClientEngine
@@ -33,17 +26,6 @@ EngineFactory: TypeAlias = Callable[..., HttpClientEngine]
 ENTRY_POINT_GROUP = "ktor_client.engines"
 
 _EVERYTHING = frozenset(ALL_CAPABILITIES)
-_NOT_IN_BROWSERS = frozenset(
-    {
-        ExtensionsCapability,
-        PingCapability,
-        ProxyCapability,
-        RawFramesCapability,
-        ReceiveBackpressureCapability,
-        TlsOptionsCapability,
-        UnixSocketCapability,
-    }
-)
 
 
 class EngineEntry:
