@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ktor_client.engine.upload import Upload
@@ -47,18 +48,48 @@ class _Body(ResponseBody):
         self._request = request
         self._response = response
         self._upload = upload
+        self._raw: AsyncIterator[bytes] | None = None
+        self._reading = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
-        stream = self._response.aiter_bytes()
-        while True:
-            with ERRORS.mapped(self._request, self._upload):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                return
+        decoder = self._response._get_content_decoder()  # pyright: ignore[reportPrivateUsage]
+        self._raw = self._response.aiter_raw()
+        while (raw := await self._next(self._raw)) is not None:
+            with ERRORS.mapped(self._request):
+                chunk = decoder.decode(raw)
             if chunk:
                 yield chunk
+        with ERRORS.mapped(self._request):
+            rest = decoder.flush()
+        if rest:
+            yield rest
+
+    async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
+        self._reading = True
+        try:
+            with ERRORS.mapped(self._request, self._upload):
+                return await anext(raw, None)
+        finally:
+            self._reading = False
 
     async def close(self) -> None:
         """Give the connection back, or drop it when the body was not read to its end."""
-        await settle(self._response.aclose())
+        await settle(self._close())
+
+    async def _close(self) -> None:
+        if self._raw is not None and not self._response.is_closed:
+            await self._unwind(self._raw)
+        await self._response.aclose()
+
+    async def _unwind(self, raw: AsyncIterator[bytes]) -> None:
+        """Drop the connection and let the generators of httpx and httpcore run to their ends.
+
+        Left to the garbage collector, each would end in a task of its own, later.
+        """
+        stream = self._response.extensions.get("network_stream")
+        if stream is not None and self._response.http_version.startswith("HTTP/1"):
+            await stream.aclose()
+            with suppress(*ERRORS.foreign):
+                while not self._reading and await anext(raw, None) is not None:
+                    pass
