@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +12,7 @@ from ktor_client.engine.capabilities import Capability
 from ktor_client.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from ktor_client.link import FrameLink
+    from ktor_client.link import Clock, FrameLink
 
 __all__ = ["HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
 
@@ -74,6 +75,11 @@ class HttpClientEngine(ABC):
     @abstractmethod
     def capabilities(self) -> frozenset[Capability]:
         """What this engine can do, with the options and the libraries it has."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of `open_timeout`; the running loop unless an engine has time of its own."""
+        return asyncio.get_running_loop()
 
     @abstractmethod
     async def execute(self, request: HttpRequest) -> HttpResponse:

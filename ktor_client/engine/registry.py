@@ -14,6 +14,10 @@ from typing import Any, TypeAlias
 from ktor_client.engine.capabilities import (
     ALL_CAPABILITIES,
     Capability,
+    ProxyCapability,
+    TimeoutCapability,
+    TlsOptionsCapability,
+    UnixSocketCapability,
     WebSocketCapability,
 )
 from ktor_client.engine.contract import HttpClientEngine
@@ -26,6 +30,12 @@ EngineFactory: TypeAlias = Callable[..., HttpClientEngine]
 ENTRY_POINT_GROUP = "ktor_client.engines"
 
 _EVERYTHING = frozenset(ALL_CAPABILITIES)
+_IN_MEMORY = _EVERYTHING - {
+    ProxyCapability,
+    TlsOptionsCapability,
+    UnixSocketCapability,
+    TimeoutCapability,
+}
 
 
 class EngineEntry:
@@ -112,14 +122,14 @@ BUILT_IN: dict[str, EngineEntry] = {
             "mock",
             "ktor_client.engines._mock",
             "MockEngine",
-            _EVERYTHING,
+            _IN_MEMORY,
             note="for tests: scripted peers",
         ),
         EngineEntry(
             "test",
             "ktor_client.engines._asgi",
             "TestEngine",
-            _EVERYTHING,
+            _IN_MEMORY,
             note="for tests: an ASGI app in process",
         ),
     )

@@ -39,13 +39,13 @@ class MemoryLink(FrameLink):
         self,
         clock: Clock | None = None,
         peer_address: str | None = None,
-        on_lost: Callable[[], None] | None = None,
     ) -> None:
         """Make an end that is not joined yet; `memory_links` makes two that are."""
         self._loop = asyncio.get_running_loop()
         self._clock: Clock = self._loop if clock is None else clock
         self._peer_address = peer_address
-        self._on_lost = on_lost
+        self._on_start: Callable[[], None] | None = None
+        self._on_lost: Callable[[], None] | None = None
         self._peer: MemoryLink = self
         self._receiver: LinkReceiver | None = None
         self._max_size = 1 << 62
@@ -73,6 +73,11 @@ class MemoryLink(FrameLink):
         """What the engine calls the other end."""
         return self._peer_address
 
+    def watch(self, on_start: Callable[[], None], on_lost: Callable[[], None]) -> None:
+        """Call back when a session starts this end, and once when the end is gone."""
+        self._on_start = on_start
+        self._on_lost = on_lost
+
     # --- the session's calls ---
 
     def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
@@ -81,6 +86,8 @@ class MemoryLink(FrameLink):
         assert not options.negotiated.extensions, "extensions need a pipe"
         self._receiver = receiver
         self._max_size = options.max_frame_size
+        if self._on_start is not None:
+            self._on_start()
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
         elif self._inbox:
@@ -154,11 +161,11 @@ class MemoryLink(FrameLink):
         if self._ended:
             return
         self._end()
+        self._loop.call_soon(self._lose, None)  # first, so that whoever ends it knows it first
         peer = self._peer
         peer._inbox.append(_End(error))
         peer._only_data = False
         peer._schedule()
-        self._loop.call_soon(self._lose, None)
 
     # --- sending ---
 
@@ -297,16 +304,14 @@ def memory_links(
     *,
     clock: Clock | None = None,
     address: str | None = None,
-    on_lost: Callable[[], None] | None = None,
 ) -> tuple[MemoryLink, MemoryLink]:
     """Return the client's end and the server's end of a new connection.
 
     Args:
         clock: for deadlines of both ends; the running loop unless given.
         address: what the client calls the server.
-        on_lost: told once when the client's end is gone.
     """
-    client = MemoryLink(clock, address, on_lost)
+    client = MemoryLink(clock, address)
     server = MemoryLink(clock)
     client._peer, server._peer = server, client
     return client, server

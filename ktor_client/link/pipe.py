@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ktor_client.link.contract import Clock
+from ktor_client.link.contract import Clock, LinkOptions, LinkReceiver
 from ktor_client.link.faults import Faults, WayFaults
 from ktor_client.link.stream import StreamLink
 from ktor_client.link.virtual_clock import VirtualClock
@@ -194,8 +194,8 @@ class MemoryTransport(asyncio.Transport):
         if self._closing:
             return
         self._closing = True
+        self._loop.call_soon(self.protocol_lost, own)  # first: whoever ends it knows it first
         self._outgoing.end(others)
-        self._loop.call_soon(self.protocol_lost, own)
 
     def protocol_lost(self, error: Exception | None) -> None:
         """Tell the protocol, once, that this is over."""
@@ -227,12 +227,12 @@ class PipedLink(StreamLink):
         transport: MemoryTransport,
         clock: Clock | None = None,
         address: str | None = None,
-        on_lost: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(transport, on_lost=None if on_lost is None else lambda _: on_lost())
+        super().__init__(transport)
         self._clock: Clock = asyncio.get_running_loop() if clock is None else clock
         self._pipe = transport
         self._address = address
+        self._on_start: Callable[[], None] | None = None
         transport.set_protocol(self)
 
     @property
@@ -244,6 +244,21 @@ class PipedLink(StreamLink):
     def peer_address(self) -> str | None:
         """What the engine calls the other end."""
         return self._address
+
+    def watch(self, on_start: Callable[[], None], on_lost: Callable[[], None]) -> None:
+        """Call back when a session starts this end, and once when the end is gone."""
+
+        def lost(_: Exception | None) -> None:
+            on_lost()
+
+        self._on_start = on_start
+        self._on_lost = lost
+
+    def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
+        """Begin to deliver; see `FrameLink.start`."""
+        if self._on_start is not None:
+            self._on_start()
+        super().start(receiver, options)
 
     def reset(self, error: Exception | None) -> None:
         """End the connection; the other end hears of `error`."""
@@ -260,7 +275,6 @@ def piped_links(
     *,
     clock: Clock | None = None,
     address: str | None = None,
-    on_lost: Callable[[], None] | None = None,
 ) -> tuple[PipedLink, PipedLink]:
     """Return the client's end and the server's end of a new connection, on a byte pipe.
 
@@ -268,7 +282,6 @@ def piped_links(
         faults: what is to go wrong on the way.
         clock: for deadlines and delays; the running loop unless given.
         address: what the client calls the server.
-        on_lost: told once when the client's end is gone.
     """
     client, server = memory_transports(faults, clock, address)
-    return PipedLink(client, clock, address, on_lost), PipedLink(server, clock)
+    return PipedLink(client, clock, address), PipedLink(server, clock)

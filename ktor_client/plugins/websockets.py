@@ -234,7 +234,8 @@ class WebSockets(HttpClientPlugin):
 
         chosen: _Answer | None = None
         try:
-            limit = asyncio.timeout(self._open_timeout)
+            limit = asyncio.timeout(None)
+            timer = engine.clock.call_later(self._open_timeout, _expire, limit)
             try:
                 async with limit:
                     response = await pipeline(request, shake_hands)
@@ -250,6 +251,8 @@ class WebSockets(HttpClientPlugin):
                     f"{type(engine).__name__} did not open {request.url!r} within "
                     f"open_timeout={self._open_timeout:g} s"
                 ) from error
+            finally:
+                timer.cancel()
             chosen = answer
             return answer
         finally:
@@ -283,6 +286,10 @@ class _Answer:
         link = self.upgrade.link
         assert link is not None
         return SessionCore(link, negotiated=self._negotiated, **options)
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def _refuse(response: HttpResponse) -> None:

@@ -1,10 +1,21 @@
 """`MockEngine`: no network; HTTP handlers and web socket peers that a test scripts (Ktor's name).
 
-`routes.py` says what a request meets, `responses.py` what handlers return, `engine.py` is what
-clients hold. Nothing here waits for real time or opens a socket.
+`engine.py` is what clients hold, `routes.py` says what a request meets, `responses.py` what
+handlers return, `sockets.py` how handshakes are answered, `peer.py` what scripts can do; `tap.py`
+and `conversation.py` keep what was said and tell what was wrong. Nothing waits for real time.
 """
 
+from ktor_client.engines._mock.conversation import Conversation, Entry, ExpectationError
 from ktor_client.engines._mock.engine import MockEngine
+from ktor_client.engines._mock.peer import MockPeerSession
 from ktor_client.engines._mock.responses import MockResponse, respond
 
-__all__ = ["MockEngine", "MockResponse", "respond"]
+__all__ = [
+    "Conversation",
+    "Entry",
+    "ExpectationError",
+    "MockEngine",
+    "MockPeerSession",
+    "MockResponse",
+    "respond",
+]

@@ -1,13 +1,21 @@
-"""`MockEngine` as clients hold it: answers from routes, a queue or a handler, and the history."""
+"""`MockEngine` as clients hold it: routes, a queue or a handler answer; peers are run; all is kept.
+
+What a scripted peer can do is in `peer.py`, what a test is told in `conversation.py`.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import warnings
 from collections import deque
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from inspect import isawaitable
+from types import TracebackType
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engines._mock.conversation import Conversation, ExpectationError
+from ktor_client.engines._mock.peer import MockPeerSession, Peer
 from ktor_client.engines._mock.responses import (
     Answer,
     Handler,
@@ -15,15 +23,27 @@ from ktor_client.engines._mock.responses import (
     answer_of,
     response_to,
 )
-from ktor_client.engines._mock.routes import Match, Routes
-from ktor_client.errors import ClientClosedError
+from ktor_client.engines._mock.routes import Match, Route, Routes
+from ktor_client.engines._mock.sockets import SocketRoute, answer_handshake
+from ktor_client.errors import ClientClosedError, ConnectionClosedError
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.link.faults import Faults
+from ktor_client.link.memory import MemoryLink, memory_links
+from ktor_client.link.pipe import PipedLink, piped_links
+from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.protocol.extensions import WebSocketExtension
 
 __all__ = ["MockEngine"]
 
+GRACE = 100
+"""Steps of the loop that scripts have to end by themselves when the engine is closed."""
+
 
 class MockEngine(HttpClientEngine):
-    """Answers requests from memory: `MockEngine(lambda request: respond("hi"))`."""
+    """Answers from memory what a test scripts: `MockEngine(lambda request: respond("hi"))`.
+
+    As an async context manager it is closed and verified on leaving.
+    """
 
     name = "mock"
 
@@ -32,6 +52,7 @@ class MockEngine(HttpClientEngine):
         handler: Handler | None = None,
         *,
         capabilities: Iterable[Capability] | None = None,
+        patience: float = 5.0,
     ) -> None:
         """Make an engine without routes.
 
@@ -39,6 +60,7 @@ class MockEngine(HttpClientEngine):
             handler: answers the HTTP requests that neither the queue nor a route takes.
             capabilities: what the engine claims; everything it can do unless given. An empty set
                 proves that an application copes with an engine without web sockets.
+            patience: real seconds that a peer's `expect` waits before it fails the test.
         """
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is a function of the request, not {handler!r}")
@@ -46,18 +68,35 @@ class MockEngine(HttpClientEngine):
         self._capabilities = (
             BUILT_IN[self.name].capabilities if capabilities is None else frozenset(capabilities)
         )
+        self._patience = patience
         self._routes: Routes[Handler | Answer] = Routes()
+        self._sockets: Routes[SocketRoute] = Routes()
         self._queue: deque[Handler | Answer] = deque()
+        self._peers: set[asyncio.Task[None]] = set()
+        self._links: set[MemoryLink | PipedLink] = set()
+        self._failures: list[Exception] = []
         self._closed = False
+        self._clock = VirtualClock()
+        self.faults = Faults()
+        """What is to go wrong on the wire of web sockets that are opened from now on."""
         self.request_history: list[HttpRequest] = []
         """HTTP requests in the order in which they came, their bodies read."""
         self.response_history: list[HttpResponse] = []
-        """Responses that were given."""
+        """Responses to them."""
+        self.handshakes: list[HttpRequest] = []
+        """Handshakes in the order in which they came, refused ones too."""
+        self.conversations: list[Conversation] = []
+        """The frames of each web socket, in the order in which they were opened."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What was given to the constructor."""
         return self._capabilities
+
+    @property
+    def clock(self) -> VirtualClock:
+        """Time for keepalive and deadlines: `await engine.clock.sleep(60)` lets it pass."""
+        return self._clock
 
     # --- scripting ---
 
@@ -80,13 +119,82 @@ class MockEngine(HttpClientEngine):
         """
         self._queue.extend(answers)
 
+    def on_web_socket(
+        self,
+        match: Match,
+        peer: Peer | MockResponse | Exception,
+        *,
+        times: int | None = None,
+        subprotocols: Sequence[str] = (),
+        extensions: Sequence[WebSocketExtension] = (),
+        headers: Mapping[str, str | None] | None = None,
+        delay: float = 0.0,
+        wire: bool = False,
+    ) -> None:
+        """Let `peer` be the other side of the web sockets that `match`.
+
+        Args:
+            match: "/path", a whole URL, or a function of the request.
+            peer: `async def peer(session)` that is run for each web socket; returning closes it
+                with 1000. Or `respond(...)` to refuse, or an exception to raise.
+            times: for how many handshakes; later ones go to the next route that matches. `verify`
+                fails unless so many came.
+            subprotocols: those that the server speaks; the client's best one is chosen.
+            extensions: those that the server has, such as `[WebSocketDeflate()]`.
+            headers: for the 101, in place of what would be right: a wrong `Sec-WebSocket-Accept`,
+                or None to leave one out. Others are added.
+            delay: virtual seconds until the handshake is answered.
+            wire: make a byte pipe, so that `session.write_bytes` works.
+        """
+        if not (callable(peer) or isinstance(peer, MockResponse | Exception)):
+            raise TypeError(f"peer is async def peer(session), or respond(...), not {peer!r}")
+        route = SocketRoute(peer, subprotocols, extensions, headers, delay, wire)
+        self._sockets.add(match, route, times)
+
+    # --- judging ---
+
+    def verify(self) -> None:
+        """Check that the script was followed: call it when the client is closed.
+
+        Raises:
+            ExpectationError: an expectation was not met, more or fewer calls came than announced,
+                or a peer failed; that peer's own exception is the cause.
+        """
+        problems = [*self._failures]
+        for conversation in self.conversations:
+            if conversation.expected is not None:
+                wanted, conversation.expected = conversation.expected, None
+                problems.append(
+                    conversation.failure(f"expected {wanted}, but the test ended before it came")
+                )
+        unmet: list[Route[SocketRoute] | Route[Handler | Answer]] = [
+            *self._routes.unmet(),
+            *self._sockets.unmet(),
+        ]
+        problems += [
+            ExpectationError(
+                f"MockEngine: {route.shown} was to be called {route.times} times; "
+                f"it was called {route.used} times"
+            )
+            for route in unmet
+        ]
+        if self._queue:
+            problems.append(
+                ExpectationError(f"MockEngine: {len(self._queue)} queued answers were not fetched")
+            )
+        self._failures.clear()
+        if len(problems) == 1:
+            raise problems[0]
+        if problems:
+            raise ExpectationError("\n\n".join(map(str, problems))) from problems[0]
+
     # --- the client's calls ---
 
     async def execute(self, request: HttpRequest) -> HttpResponse:
         """Answer a request; see `HttpClientEngine.execute`.
 
         Raises:
-            AssertionError: nobody scripted an answer. And whatever a handler raises.
+            ExpectationError: nobody scripted an answer. And whatever a handler raises.
         """
         self._raise_if_closed()
         request = await _with_whole_body(request)
@@ -98,26 +206,117 @@ class MockEngine(HttpClientEngine):
     async def open_web_socket(
         self, request: HttpRequest, options: WebSocketOptions
     ) -> WebSocketUpgrade:
-        """Answer a handshake; see `HttpClientEngine.open_web_socket`."""
+        """Answer a handshake; see `HttpClientEngine.open_web_socket`.
+
+        Raises:
+            ExpectationError: nobody scripted a peer. And the exception that a route has instead.
+        """
         self._raise_if_closed()
-        raise AssertionError(f"MockEngine has no peer for {request.url}")
+        self.handshakes.append(request)
+        route = self._sockets.take(request)
+        if route is None:
+            raise self._unscripted(request, "peer", "on_web_socket", self._sockets.describe())
+        if route.delay:
+            await self.clock.sleep(route.delay)
+        target = route.target
+        if isinstance(target, Exception):
+            raise target
+        if isinstance(target, MockResponse):
+            return WebSocketUpgrade(response_to(request, target))
+        response, negotiated = answer_handshake(request, route)
+        conversation = Conversation(request)
+        self.conversations.append(conversation)
+        wire = route.wire or options.raw or bool(negotiated.codecs) or self.faults.is_set
+        client, server = self._connect(request, wire)
+        session = MockPeerSession(server, conversation, negotiated, self.clock, self._patience)
+        peer = target
+
+        def run() -> None:
+            name = f"MockEngine peer of {request.url}"
+            task = asyncio.get_running_loop().create_task(self._run(peer, session), name=name)
+            self._peers.add(task)
+            task.add_done_callback(self._peers.discard)
+
+        def lost() -> None:
+            self._links.discard(client)
+            session.left()
+
+        self._links.add(client)
+        client.watch(run, lost)  # a client that refuses our 101 never meets the peer
+        return WebSocketUpgrade(response, client)
 
     async def close(self) -> None:
-        """Refuse further calls."""
+        """Abort what is open, end the peers, and verify; see `verify` for what it raises."""
+        if self._closed:
+            return
         self._closed = True
+        await self._end_peers()
+        self.verify()
+
+    async def __aenter__(self) -> MockEngine:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     # --- inside ---
+
+    def _connect(
+        self, request: HttpRequest, wire: bool
+    ) -> tuple[MemoryLink | PipedLink, MemoryLink | PipedLink]:
+        address = f"{request.url.host}:{request.url.port}"
+        if wire:
+            return piped_links(self.faults, clock=self.clock, address=address)
+        return memory_links(clock=self.clock, address=address)
+
+    async def _run(self, peer: Peer, session: MockPeerSession) -> None:
+        """Run a peer's script to its end, and see to it that the web socket ends too."""
+        try:
+            try:
+                await peer(session)
+            except ConnectionClosedError:
+                if session.is_open:
+                    raise
+            with self.clock.passing():
+                await session.close()
+            session.check_leftovers()
+        except asyncio.CancelledError:
+            session.cancel()
+            raise
+        except Exception as error:
+            failure = error
+            if not isinstance(error, ExpectationError):
+                failure = session.conversation.failure(
+                    f"the script failed: {type(error).__name__}: {error}"
+                )
+                failure.__cause__ = error
+            self._failures.append(failure)
+            session.fail(failure)
+
+    async def _end_peers(self) -> None:
+        """Drop what is open, give scripts the time to notice, and cancel those that do not."""
+        for link in list(self._links):
+            link.abort()
+        for _ in range(GRACE):
+            if not self._peers:
+                return
+            await asyncio.sleep(0)
+        for task in list(self._peers):
+            task.cancel()
+        while self._peers:
+            await asyncio.wait(list(self._peers))
 
     async def _answer(self, request: HttpRequest) -> MockResponse:
         target = self._queue.popleft() if self._queue else self._routes.take(request)
         if target is None:
             target = self._handler
         if target is None:
-            routes = self._routes.describe()
-            raise AssertionError(
-                f"MockEngine has no answer for {request.method} {request.url}; "
-                + (f"it has routes for {routes}" if routes else "add one: engine.on_request(...)")
-            )
+            raise self._unscripted(request, "answer", "on_request", self._routes.describe())
         if not callable(target):
             return answer_of(target, target)
         answer = target(request)
@@ -125,9 +324,29 @@ class MockEngine(HttpClientEngine):
             answer = await answer
         return answer_of(answer, target)
 
+    def _unscripted(
+        self, request: HttpRequest, what: str, method: str, routes: str
+    ) -> ExpectationError:
+        there = f"there are routes for {routes}" if routes else "there are no routes yet"
+        error = ExpectationError(
+            f"MockEngine has no {what} for {request.method} {request.url}; {there}. "
+            f'Add one: engine.{method}("{request.url.path}", ...)'
+        )
+        self._failures.append(error)
+        return error
+
     def _raise_if_closed(self) -> None:
         if self._closed:
             raise ClientClosedError("MockEngine is closed; make a new one")
+
+    def __del__(self) -> None:
+        for failure in getattr(self, "_failures", ()):
+            warnings.warn(
+                f"nobody asked this engine for its failures; call verify() or close(): {failure}",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
 
 
 async def _with_whole_body(request: HttpRequest) -> HttpRequest:
