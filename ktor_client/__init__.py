@@ -6,90 +6,93 @@
             frame = await session.incoming.receive()
 
 The daily vocabulary is here; engines are in `ktor_client.engines`, plugins in
-`ktor_client.plugins`, helpers for tests in `ktor_client.testing`. Importing this imports no network
-library.
+`ktor_client.plugins`, helpers for tests in `ktor_client.testing`. Each name is imported when it is
+first used; no network library is, before an engine needs it.
 """
 
-from ktor_client.channels import (
-    ChannelLimit,
-    ChannelOverflow,
-    Channels,
-    ReceiveChannel,
-    SendChannel,
-    bounded,
-    unlimited,
-)
-from ktor_client.client import HttpClient, HttpStatement, WebSocketStatement
-from ktor_client.config import Block, HttpClientConfig, install
-from ktor_client.engine.capabilities import (
-    Capability,
-    ExtensionsCapability,
-    FragmentationCapability,
-    HandshakeHeadersCapability,
-    ManualRedirectsCapability,
-    PingCapability,
-    ProxyCapability,
-    RawFramesCapability,
-    ReceiveBackpressureCapability,
-    RefusedBodyCapability,
-    StreamingUploadCapability,
-    TimeoutCapability,
-    TlsOptionsCapability,
-    UnixSocketCapability,
-    WebSocketCapability,
-)
-from ktor_client.errors import (
-    ChannelOverflowError,
-    ClientClosedError,
-    ClientRequestError,
-    ConnectError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    ConverterError,
-    ConverterNotFoundError,
-    DeserializationError,
-    DnsError,
-    EngineUnavailableError,
-    FrameTooBigError,
-    InvalidUrlError,
-    KtorClientError,
-    OpenTimeoutError,
-    PingTimeoutError,
-    PluginNotInstalledError,
-    ProtocolViolationError,
-    ProxyError,
-    RedirectError,
-    RequestTimeoutError,
-    ResponseError,
-    ServerResponseError,
-    TlsError,
-    UnsafeHeaderError,
-    UnsupportedCapabilityError,
-    WebSocketHandshakeError,
-    WrongLoopError,
-)
-from ktor_client.frames import CloseReason, Frame, FrameType
-from ktor_client.http import (
-    AttributeKey,
-    Headers,
-    HttpMethod,
-    HttpRequest,
-    HttpRequestBuilder,
-    HttpResponse,
-    RequestBlock,
-    Url,
-    bearer_auth,
-    header,
-    parameter,
-)
-from ktor_client.session import (
-    ClientWebSocketSession,
-    DefaultClientWebSocketSession,
-    DefaultWebSocketSession,
-    HttpClientCall,
-    SessionStatistics,
-    WebSocketSession,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ktor_client.channels import (
+        ChannelLimit,
+        ChannelOverflow,
+        Channels,
+        ReceiveChannel,
+        SendChannel,
+        bounded,
+        unlimited,
+    )
+    from ktor_client.client import HttpClient, HttpStatement, WebSocketStatement
+    from ktor_client.config import Block, HttpClientConfig, install
+    from ktor_client.engine.capabilities import (
+        Capability,
+        ExtensionsCapability,
+        FragmentationCapability,
+        HandshakeHeadersCapability,
+        ManualRedirectsCapability,
+        PingCapability,
+        ProxyCapability,
+        RawFramesCapability,
+        ReceiveBackpressureCapability,
+        RefusedBodyCapability,
+        StreamingUploadCapability,
+        TimeoutCapability,
+        TlsOptionsCapability,
+        UnixSocketCapability,
+        WebSocketCapability,
+    )
+    from ktor_client.errors import (
+        ChannelOverflowError,
+        ClientClosedError,
+        ClientRequestError,
+        ConnectError,
+        ConnectionClosedError,
+        ConnectTimeoutError,
+        ConverterError,
+        ConverterNotFoundError,
+        DeserializationError,
+        DnsError,
+        EngineUnavailableError,
+        FrameTooBigError,
+        InvalidUrlError,
+        KtorClientError,
+        OpenTimeoutError,
+        PingTimeoutError,
+        PluginNotInstalledError,
+        ProtocolViolationError,
+        ProxyError,
+        RedirectError,
+        RequestTimeoutError,
+        ResponseError,
+        ServerResponseError,
+        TlsError,
+        UnsafeHeaderError,
+        UnsupportedCapabilityError,
+        WebSocketHandshakeError,
+        WrongLoopError,
+    )
+    from ktor_client.frames import CloseReason, Frame, FrameType
+    from ktor_client.http import (
+        AttributeKey,
+        Headers,
+        HttpMethod,
+        HttpRequest,
+        HttpRequestBuilder,
+        HttpResponse,
+        RequestBlock,
+        Url,
+        bearer_auth,
+        header,
+        parameter,
+    )
+    from ktor_client.session import (
+        ClientWebSocketSession,
+        DefaultClientWebSocketSession,
+        DefaultWebSocketSession,
+        HttpClientCall,
+        SessionStatistics,
+        WebSocketSession,
+    )
 
 __version__ = "0.1.0"
 
@@ -178,3 +181,32 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "SessionStatistics",
     "WebSocketSession",
 ]
+
+_ROOMS = (
+    "frames",
+    "errors",
+    "http",
+    "channels",
+    "session",
+    "engine.capabilities",
+    "config",
+    "client",
+)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use, so that `import ktor_client` costs next to nothing."""
+    if name in __all__:
+        from importlib import import_module
+
+        for room in _ROOMS:
+            module = import_module(f"ktor_client.{room}")
+            if name in module.__all__:
+                value: object = getattr(module, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module 'ktor_client' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
