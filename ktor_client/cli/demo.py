@@ -1,0 +1,82 @@
+"""`ktor-client demo`: the same short chat through every engine, over an echo server of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from ktor_client import Frame, HttpClient, PingCapability, install
+from ktor_client.cli.engine_choice import absence, network_engines, versions
+from ktor_client.engine.registry import BUILT_IN
+from ktor_client.plugins import WebSockets
+from ktor_client.testing import EchoServer, echo_server
+
+__all__ = ["add_to", "run"]
+
+TIME_LIMIT = 30.0
+"""Seconds for one engine's chat."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the subcommand."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "demo",
+        help="chat through every installed engine",
+        description="Start an echo server on a free port of this machine and hold a short chat "
+        "with it through every installed engine.",
+    )
+    parser.set_defaults(run=run)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Chat through every engine; 1 if none could."""
+    good = 0
+    async with echo_server() as server:
+        print(f"An echo server listens on {server.url}/echo", flush=True)
+        for name in network_engines():
+            good += await _try(name, server)
+    if not good:
+        print("\nNo engine works here; try: pip install 'ktor-client[all]'")
+        return 1
+    count = "one engine" if good == 1 else f"{good} engines, the same code on each"
+    print(f"\nDone: {count}. Next: ktor-client ws URL, ktor-client engines")
+    return 0
+
+
+async def _try(name: str, server: EchoServer) -> bool:
+    entry = BUILT_IN.get(name)
+    absent = None if entry is None else absence(entry)
+    if absent is not None:
+        print(f"\n{name}: {absent}", flush=True)
+        return False
+    print(f"\n{name}: {versions(name) or 'third-party engine'}", flush=True)
+    try:
+        async with asyncio.timeout(TIME_LIMIT):
+            await _chat(name, server)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        print(f"  {name} failed: {type(error).__name__}: {text}", flush=True)
+        return False
+    return True
+
+
+async def _chat(name: str, server: EchoServer) -> None:
+    async with HttpClient(name, install(WebSockets)) as client:
+        response = await client.get(f"{server.http_url}/hello")
+        _tell("GET /hello", f"{response.status} {await response.body_as_text()}")
+        async with client.web_socket(f"{server.url}/echo") as session:
+            for message in (f"hello from {name}", "жук 🪲", b"\x00\x01\xfe\xff"):
+                await session.send(message)
+                _tell("sent", repr(message))
+                frame = await session.incoming.receive()
+                received = frame.text if isinstance(frame, Frame.Text) else frame.data
+                _tell("received", repr(received))
+            if client.is_supported(PingCapability):
+                _tell("ping", f"{await session.ping() * 1000:.1f} ms")
+        reason = await session.close_reason
+        _tell("closed", f"{reason}{', both sides agreed' if reason.clean else ''}")
+
+
+def _tell(what: str, text: str) -> None:
+    print(f"  {what:<12}{text}", flush=True)

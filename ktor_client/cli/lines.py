@@ -1,0 +1,84 @@
+"""Lines of a file descriptor, read without blocking the event loop: a terminal, a pipe, a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+
+from ktor_client.cli.failure import CommandError
+
+__all__ = ["Lines"]
+
+MAX_LINE = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class Lines:
+    """`async for line in Lines(0)`: text without the end of line.
+
+    A thread reads, one chunk whenever a chunk is awaited, since only so terminals, pipes and files
+    can be read alike on every system. It is a daemon and uses no buffer of Python's, so that the
+    process can end while a read is under way.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._wanted = threading.Semaphore(0)
+        self._chunk: asyncio.Future[bytes] | None = None
+        self._buffer = bytearray()
+        self._searched = 0
+        self._at_end = False
+        threading.Thread(target=self._read_chunks, name="stdin", daemon=True).start()
+
+    def __aiter__(self) -> Lines:
+        return self
+
+    async def __anext__(self) -> str:
+        """Return the next line.
+
+        Raises:
+            CommandError: what comes is not UTF-8, or is a line beyond 64 MiB.
+        """
+        while (at := self._buffer.find(b"\n", self._searched)) < 0 and not self._at_end:
+            self._searched = len(self._buffer)
+            if self._searched > MAX_LINE:
+                raise CommandError(f"a line of the input is longer than {MAX_LINE} bytes")
+            chunk = await self._read()
+            self._at_end = not chunk
+            self._buffer += chunk
+        self._searched = 0
+        if at < 0 and not self._buffer:
+            raise StopAsyncIteration
+        line = bytes(self._buffer if at < 0 else self._buffer[:at])
+        del self._buffer[: len(line) + 1]
+        try:
+            return line.removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            raise CommandError(f"the input is not UTF-8: {error}") from error
+
+    async def _read(self) -> bytes:
+        if self._chunk is None:
+            self._chunk = self._loop.create_future()
+            self._wanted.release()
+        chunk = await asyncio.shield(self._chunk)
+        self._chunk = None
+        return chunk
+
+    def _read_chunks(self) -> None:
+        chunk = b"more"
+        while chunk:
+            self._wanted.acquire()
+            try:
+                chunk = os.read(self._fd, _CHUNK)
+            except OSError:  # a terminal that is gone
+                chunk = b""
+            try:
+                self._loop.call_soon_threadsafe(self._deliver, chunk)
+            except RuntimeError:  # the loop is closed: nobody wants it
+                return
+
+    def _deliver(self, chunk: bytes) -> None:
+        if self._chunk is not None and not self._chunk.done():
+            self._chunk.set_result(chunk)
