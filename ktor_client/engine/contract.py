@@ -71,6 +71,9 @@ class HttpClientEngine(ABC):
     default_url: ClassVar[str] = "http://localhost"
     """What a request without a host is resolved against."""
 
+    clients: int = 0
+    """How many clients hold the engine; they keep count."""
+
     @property
     @abstractmethod
     def capabilities(self) -> frozenset[Capability]:
@@ -101,6 +104,13 @@ class HttpClientEngine(ABC):
 
         `request.url.scheme` is ws or wss, and the request has every header of the handshake. What
         the server answered is checked by the caller. Raises what `execute` raises.
+        """
+
+    async def idle(self) -> None:  # noqa: B027  # most engines have nothing to do
+        """Take note that the last client of an engine that is not its own was closed.
+
+        Nothing of those clients is open any more; others may come. Engines for tests say here what
+        went wrong behind the client's back.
         """
 
     @abstractmethod

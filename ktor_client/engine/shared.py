@@ -13,24 +13,24 @@ __all__ = ["SharedEngine", "require"]
 
 
 class SharedEngine:
-    """Counts the clients of an engine and closes it with the last one, if they own it."""
+    """Counts the clients of an engine; closes it with the last one, if they own it."""
 
     def __init__(self, engine: HttpClientEngine, *, owned: bool) -> None:
         self.engine = engine
         self.owned = owned
-        self._clients = 1
+        engine.clients += 1
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def share(self) -> SharedEngine:
         """Take note of one more client."""
-        self._clients += 1
+        self.engine.clients += 1
         return self
 
     async def release(self) -> None:
         """Take note that a client is done."""
-        self._clients -= 1
-        if self._clients == 0 and self.owned:
-            await self.engine.close()
+        self.engine.clients -= 1
+        if self.engine.clients == 0:
+            await (self.engine.close() if self.owned else self.engine.idle())
 
     def bind(self) -> None:
         """Bind to the running loop on first use.

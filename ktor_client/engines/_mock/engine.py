@@ -160,13 +160,7 @@ class MockEngine(HttpClientEngine):
             ExpectationError: an expectation was not met, more or fewer calls came than announced,
                 or a peer failed; that peer's own exception is the cause.
         """
-        problems = [*self._failures]
-        for conversation in self.conversations:
-            if conversation.expected is not None:
-                wanted, conversation.expected = conversation.expected, None
-                problems.append(
-                    conversation.failure(f"expected {wanted}, but the test ended before it came")
-                )
+        problems = self._failures_so_far()
         unmet: list[Route[SocketRoute] | Route[Handler | Answer]] = [
             *self._routes.unmet(),
             *self._sockets.unmet(),
@@ -182,7 +176,20 @@ class MockEngine(HttpClientEngine):
             problems.append(
                 ExpectationError(f"MockEngine: {len(self._queue)} queued answers were not fetched")
             )
-        self._failures.clear()
+        self._raise(problems)
+
+    def _failures_so_far(self) -> list[Exception]:
+        problems, self._failures = self._failures, []
+        for conversation in self.conversations:
+            if conversation.expected is not None:
+                wanted, conversation.expected = conversation.expected, None
+                problems.append(
+                    conversation.failure(f"expected {wanted}, but the test ended before it came")
+                )
+        return problems
+
+    @staticmethod
+    def _raise(problems: list[Exception]) -> None:
         if len(problems) == 1:
             raise problems[0]
         if problems:
@@ -244,6 +251,11 @@ class MockEngine(HttpClientEngine):
         self._links.add(client)
         client.watch(run, lost)  # a client that refuses our 101 never meets the peer
         return WebSocketUpgrade(response, client)
+
+    async def idle(self) -> None:
+        """Let the peers of a closed client end, and raise what went wrong with them."""
+        await self._end_peers()
+        self._raise(self._failures_so_far())
 
     async def close(self) -> None:
         """Abort what is open, end the peers, and verify; see `verify` for what it raises."""

@@ -64,12 +64,15 @@ def describe(expected: Expected) -> str:
         return f"a {FrameType(expected.frame_type).name.title()} frame"
     if isinstance(expected, re.Pattern):
         return f"a text like {expected.pattern!r}"
-    accepts: object = expected
-    if callable(accepts) and not isinstance(accepts, type):
-        return f"a message that {getattr(accepts, '__name__', repr(accepts))} accepts"
+    return _name(expected)  # pyright: ignore[reportUnknownArgumentType]  # a class at worst
+
+
+def _name(predicate: object) -> str:
+    if callable(predicate) and not isinstance(predicate, type):
+        return f"a message that {getattr(predicate, '__name__', repr(predicate))} accepts"
     raise TypeError(
         "expect takes str, bytes, a Frame, a kind of frame, a compiled pattern or a function, "
-        f"not {expected!r}; json= takes objects"
+        f"not {predicate!r}; json= takes objects"
     )
 
 
