@@ -163,7 +163,8 @@ def _set_bits(frame: Frame, fin: bool, rsv1: bool, rsv2: bool, rsv3: bool) -> No
 class TextFrame(Frame):
     """A text message, or a fragment of one. `Frame.Text("hi").read_text() == "hi"`.
 
-    `.text` is the whole message; a fragment has only `.data`, since UTF-8 may be cut anywhere.
+    `.text` is the whole message; a fragment has only `.data`, since UTF-8 may be cut anywhere. With
+    RSV bits `.data` is an extension's, and there is `.text` only where it happens to be UTF-8.
     """
 
     __match_args__ = ("text",)
@@ -185,10 +186,12 @@ class TextFrame(Frame):
         """Build from text, or from UTF-8 bytes.
 
         Raises:
-            ValueError: `data` is bytes of a final frame and not valid UTF-8.
+            ValueError: `data` is bytes of a whole message and not valid UTF-8.
         """
+        if isinstance(data, int):
+            raise TypeError("Frame.Text takes str or UTF-8 bytes, not int")
         _set_bits(self, fin, rsv1, rsv2, rsv3)
-        if not fin:
+        if self._bits:
             self._data = data.encode() if isinstance(data, str) else bytes(data)
         elif isinstance(data, str):
             self.text = data
@@ -198,33 +201,34 @@ class TextFrame(Frame):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            if name == "text":
-                raise AttributeError("a fragment has no text, only data: its UTF-8 may be cut")
-            return super().__getattr__(name)
+            if name != "text":
+                return super().__getattr__(name)
+            try:
+                return self.read_text()
+            except ValueError as error:
+                raise AttributeError(str(error)) from None
 
         @property
         def data(self) -> bytes:
             """The payload as UTF-8 bytes."""
-            if self._bits & (NOT_FINAL | CONTINUATION):
-                return self._data
-            return self.text.encode()
+            return self._data if self._bits else self.text.encode()
 
     def read_text(self) -> str:
         """Return the text of a whole message (Ktor's `readText`).
 
         Raises:
-            ValueError: this is a fragment.
+            ValueError: this is a fragment, or an extension's data that is not UTF-8.
         """
         if self._bits & (NOT_FINAL | CONTINUATION):
             raise ValueError("text can only be read from a whole message; this is a fragment")
-        return self.text
+        return self._data.decode() if self._bits else self.text
 
     def __repr__(self) -> str:
-        if self._bits & (NOT_FINAL | CONTINUATION):
+        if self._bits:
             return super().__repr__()
         text = self.text
         shown = repr(text) if len(text) <= 48 else f"{text[:48]!r}... {len(text)} characters"
-        return f"Frame.Text({shown}{self._repr_bits()})"
+        return f"Frame.Text({shown})"
 
 
 class BinaryFrame(Frame):

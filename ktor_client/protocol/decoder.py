@@ -1,17 +1,17 @@
 """The receiving half of the codec (RFC 6455 5): bytes in, frames out, whatever the chunking.
 
-Every rule about a frame or about the order of frames is checked here and nowhere else. What to do
+Every rule about a frame or about the order of frames is checked here or in `rules.py`. What to do
 about a frame (answer a ping, end the session) is not decided here.
 
-The loop in `feed` is the hot path: final, unmasked text and binary frames that arrived whole.
-Everything else leaves it for `_frame`, `_begin` and `_fill`.
+Final, unmasked text and binary frames that arrived whole are taken by `plain.py`, the hot path.
+Everything else goes frame by frame through `_begin`, `_take` and `_complete`.
 """
 
 from __future__ import annotations
 
-import codecs
 from collections import deque
 from collections.abc import Sequence
+from io import BytesIO
 
 from ktor_client.frames import (
     CONTINUATION,
@@ -24,22 +24,21 @@ from ktor_client.frames import (
     PingFrame,
     PongFrame,
     TextFrame,
-    may_be_sent,
 )
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import MaskInPlace, mask_bytes
+from ktor_client.protocol.plain import take_plain
+from ktor_client.protocol.rules import Utf8, check_close, check_first, not_utf8
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["FrameDecoder"]
 
-_TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
-_OPCODES = frozenset((0, _TEXT, _BINARY, _CLOSE, _PING, _PONG))
-_WINDOW = 16 * 1024
+_TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
 _LONG_HEADER = 14
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
 
-_new_utf8 = codecs.getincrementaldecoder("utf-8")
+_NOTHING = memoryview(b"")
 _new = object.__new__
 
 
@@ -64,7 +63,8 @@ class FrameDecoder:
 
         Args:
             messages: where data frames are appended.
-            max_size: bytes of a whole message after inflation; with `raw`, of a frame.
+            max_size: bytes of a whole message after inflation; with `raw`, of a frame. A change
+                counts for frames whose header is still to come.
             masked: whether the peer must mask: True on the server's side, False on the client's.
             raw: whether to append each frame as it came, undecoded.
             extensions: RSV bits and codec of each negotiated extension, in negotiated order.
@@ -79,8 +79,7 @@ class FrameDecoder:
         """Bytes that extensions have made of what came; whoever asks sets it back to 0."""
         self._masked = masked
         self._raw = raw
-        self._codecs = [codec for _, codec in reversed(extensions)]
-        self._codec_rsv = [rsv for rsv, _ in reversed(extensions)]
+        self._codecs = [(codec, rsv) for rsv, codec in reversed(extensions)]
         self._rsv = 0
         for rsv, _ in extensions:
             self._rsv |= rsv
@@ -90,14 +89,18 @@ class FrameDecoder:
         self._type = 0
         self._message = bytearray()
         self._message_rsv = 0
-        self._utf8 = _new_utf8()
-        # The frame whose payload is not here yet.
-        self._tail = b""
+        self._utf8 = Utf8()
+        self._is_transformed = False
+        self._checks_early = False
+        # The frame whose header came last, and its payload while that is incomplete.
         self._first = 0
+        self._size = 0
         self._key = b""
-        self._payload: bytearray | None = None
-        self._view = memoryview(b"")
+        self._payload: BytesIO | None = None
+        self._view = _NOTHING
         self._filled = 0
+        # Bytes of an incomplete header.
+        self._tail = b""
 
     # --- feeding ---
 
@@ -108,7 +111,7 @@ class FrameDecoder:
 
     def direct_buffer(self) -> memoryview | None:
         """Return where the rest of a long payload can be received in place, or None."""
-        if self._payload is not None and len(self._view) - self._filled >= DIRECT:
+        if self._size - self._filled >= DIRECT and self._payload is not None:
             return self._view[self._filled :]
         return None
 
@@ -117,7 +120,7 @@ class FrameDecoder:
         try:
             self._advance(size)
         except Violation:
-            self.finished = True
+            self._finish()
             raise
 
     def feed(self, data: memoryview) -> None:
@@ -129,109 +132,55 @@ class FrameDecoder:
         if self.finished:
             return
         try:
-            self._feed(data)
+            position = 0
+            if self._payload is not None:
+                position = self._fill(data)
+            elif self._tail:
+                position = self._go_on(data)
+            if self._plain and not self._type:
+                position = take_plain(data, position, self.max_size, self.messages.append)
+            end = len(data)
+            while end - position >= 2 and not self.finished:
+                start = self._begin(data[position:])
+                if not start:
+                    break
+                position += start
+                position += self._take(data[position:])
+                if self._plain and not self._type:
+                    position = take_plain(data, position, self.max_size, self.messages.append)
+            if position < end and not self.finished:
+                self._tail = bytes(data[position:])
         except Violation:
-            self.finished = True
+            self._finish()
             raise
 
-    def _feed(self, data: memoryview) -> None:
-        if self._payload is not None:
-            used = self._fill(data)
-            if used == len(data):
-                return
-            data = data[used:]
-        elif self._tail:
-            kept = len(self._tail)
-            head = memoryview(self._tail + bytes(data[:_LONG_HEADER]))
-            self._tail = b""
-            start = self._begin(head)
-            if not start:
-                self._tail = bytes(head)
-                return
-            used = start - kept
-            used += self._fill(data[used:])
-            data = data[used:]
-        end = len(data)
-        position = 0
-        append = self.messages.append
-        while end - position >= 2 and not self.finished:
-            if self._plain and not self._type:
-                # The hot path.
-                first = data[position]
-                length = data[position + 1]
-                if length < 126:
-                    if self.max_size >= 125:
-                        position += self._feed_short(bytes(data[position : position + _WINDOW]))
-                        if end - position < 2:
-                            break
-                        first = data[position]
-                        length = data[position + 1]
-                elif length == 126 and end - position >= 4:
-                    length = data[position + 2] << 8 | data[position + 3]
-                    start = position + 4
-                    stop = start + length
-                    if 126 <= length <= self.max_size and stop <= end:
-                        if first == 0x82:
-                            binary = _new(BinaryFrame)
-                            binary.data = bytes(data[start:stop])
-                            append(binary)
-                            position = stop
-                            continue
-                        if first == 0x81:
-                            try:
-                                text = str(data[start:stop], "utf-8")
-                            except UnicodeDecodeError as error:
-                                raise _not_utf8("Text") from error
-                            frame = _new(TextFrame)
-                            frame.text = text
-                            append(frame)
-                            position = stop
-                            continue
-            start = self._begin(data[position:])
-            if not start:
-                break
-            position += start
-            position += self._fill(data[position:])
-        if position < end and self._payload is None and not self.finished:
-            self._tail = bytes(data[position:])
+    def _go_on(self, data: memoryview) -> int:
+        """Complete the header that began in an earlier read; return how many bytes were used."""
+        kept = len(self._tail)
+        head = self._tail + data[:_LONG_HEADER].tobytes()
+        start = self._begin(memoryview(head))
+        if not start:
+            self._tail = head
+            return len(data)
+        self._tail = b""
+        used = start - kept
+        return used + self._take(data[used:])
 
-    def _feed_short(self, data: bytes) -> int:
-        """Take whole final data frames of at most 125 bytes; return how many bytes they were."""
-        append = self.messages.append
-        end = len(data) - 1
-        position = 0
-        while position < end:
-            start = position + 2
-            length = data[position + 1]
-            stop = start + length
-            if length > 125 or stop > end + 1:
-                break
-            first = data[position]
-            if first == 0x81:
-                try:
-                    text = data[start:stop].decode()
-                except UnicodeDecodeError as error:
-                    raise _not_utf8("Text") from error
-                frame = _new(TextFrame)
-                frame.text = text
-                append(frame)
-            elif first == 0x82:
-                binary = _new(BinaryFrame)
-                binary.data = data[start:stop]
-                append(binary)
-            else:
-                break
-            position = stop
-        return position
+    def _finish(self) -> None:
+        """Drop what is incomplete; nothing more will be taken."""
+        self.finished = True
+        self._payload = None
+        self._view = _NOTHING
+        self._message = bytearray()
 
     # --- one frame, any kind ---
 
     def _begin(self, data: memoryview) -> int:
-        """Check a header, open its payload, return the header's length; 0 if it is incomplete."""
+        """Check a header, keep what it says, return its length; 0 if it is incomplete."""
         if len(data) < 2:
             return 0
         first, second = data[0], data[1]
-        self._check_first(first)
+        check_first(first, allowed_rsv=self._rsv, in_message=self._type != 0)
         length = second & 0x7F
         if first & 0x08 and length > MAX_CONTROL_PAYLOAD:
             raise Violation.protocol("Received illegal frame: a control frame of over 125 bytes")
@@ -243,7 +192,7 @@ class FrameDecoder:
             start = 4
         elif length == 127:
             start = 10
-        if len(data) < start + (4 if self._masked else 0):
+        if len(data) < start:
             return 0
         if start > 2:
             size = int.from_bytes(data[2:start], "big")
@@ -255,36 +204,15 @@ class FrameDecoder:
         if not first & 0x08:
             self._check_size(length, first)
         if self._masked:
-            self._key = bytes(data[start : start + 4])
+            if len(data) < start + 4:
+                return 0
+            self._key = data[start : start + 4].tobytes()
             start += 4
-        if not first & 0x08:
+        if first & 0x0F in (_TEXT, _BINARY):
             self._open_message(first)
         self._first = first
-        self._payload = bytearray(length)
-        self._view = memoryview(self._payload)
-        self._filled = 0
+        self._size = length
         return start
-
-    def _check_first(self, first: int) -> None:
-        """Check opcode, RSV bits and the order of fragments."""
-        opcode = first & 0x0F
-        if opcode not in _OPCODES:
-            raise Violation.protocol(f"Received illegal frame: unknown opcode {opcode:#x}")
-        rsv = first & RSV_MASK
-        if rsv and (rsv & ~self._rsv or opcode & 0x08 or opcode == 0):
-            raise Violation.protocol(
-                f"Received illegal frame: RSV bits {rsv >> 4:03b} that no extension explains"
-            )
-        if opcode & 0x08:
-            if not first & 0x80:
-                raise Violation.protocol("Received illegal frame: a fragmented control frame")
-        elif opcode == 0:
-            if not self._type:
-                raise Violation.protocol("Received illegal frame: a continuation of nothing")
-        elif self._type:
-            raise Violation.protocol(
-                "Received illegal frame: a new message before the last one was finished"
-            )
 
     def _check_size(self, length: int, first: int) -> None:
         limit = self.max_size
@@ -293,25 +221,40 @@ class FrameDecoder:
                 raise Violation.too_big(length, limit)
             return
         total = length if first & 0x0F else length + len(self._message)
-        rsv = first & RSV_MASK if first & 0x0F else self._message_rsv
-        if rsv:
-            # Deflate may make an incompressible message a little longer, never much.
-            limit += (limit >> 8) + 64
+        if first & RSV_MASK if first & 0x0F else self._message_rsv:
+            # Compressed data may be longer than what it inflates to, if hardly ever an eighth.
+            limit += (limit >> 3) + 1024
         if total > limit:
             raise Violation.too_big(total, self.max_size)
 
     def _open_message(self, first: int) -> None:
-        opcode = first & 0x0F
-        if opcode:
-            self._type = opcode
-            self._message_rsv = first & RSV_MASK
-            self._message = bytearray()
-            self._utf8.reset()
+        self._type = first & 0x0F
+        self._message_rsv = first & RSV_MASK
+        self._message = bytearray()
+        self._utf8.reset()
+        # What an extension transforms is no text yet; masked text is checked frame by frame.
+        self._is_transformed = self._message_rsv != 0 or (
+            not self._raw and any(not rsv for _, rsv in self._codecs)
+        )
+        self._checks_early = self._type == _TEXT and not (self._masked or self._is_transformed)
+
+    def _take(self, data: memoryview) -> int:
+        """Take the payload, or what is here of it; return how many bytes that were."""
+        size = self._size
+        if len(data) >= size:
+            self._complete(data[:size].tobytes(), is_checked=False)
+            return size
+        try:
+            self._payload = BytesIO(bytes(size))
+        except MemoryError:
+            raise Violation.too_big(size, self.max_size) from None
+        self._view = self._payload.getbuffer()
+        self._filled = 0
+        return self._fill(data)
 
     def _fill(self, data: memoryview) -> int:
         """Copy what belongs to the open payload; return how many bytes that were."""
-        room = len(self._view) - self._filled
-        size = min(room, len(data))
+        size = min(self._size - self._filled, len(data))
         self._view[self._filled : self._filled + size] = data[:size]
         self._advance(size)
         return size
@@ -320,57 +263,44 @@ class FrameDecoder:
         payload = self._payload
         assert payload is not None
         start = self._filled
-        self._filled += size
-        complete = self._filled == len(payload)
-        if self._validates(self._first):
+        self._filled = stop = start + size
+        is_complete = stop == self._size
+        is_checked = self._checks_early and not self._first & 0x08
+        if is_checked:
             # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
-            self._check_utf8(self._view[start : self._filled], complete and self._first & 0x80)
-        if complete:
+            self._utf8.check(self._view[start:stop], is_complete and self._first >= 0x80)
+        if is_complete:
             self._payload = None
-            self._view = memoryview(b"")
-            data = bytes(payload)
-            if self._masked and data:
-                data = self._unmask(payload)
-            self._frame(self._first, data)
+            self._view.release()
+            self._view = _NOTHING
+            self._complete(payload.getvalue(), is_checked=is_checked)
 
-    def _validates(self, first: int) -> bool:
-        return (
-            not first & 0x08
-            and self._type == _TEXT
-            and not self._masked
-            and (not self._codecs or (self._raw and not self._message_rsv))
-        )
-
-    def _unmask(self, payload: bytearray) -> bytes:
-        if self._mask is None:
-            return mask_bytes(bytes(payload), self._key)
-        self._mask(self._key, payload)
-        return bytes(payload)
-
-    def _check_utf8(self, data: bytes | memoryview, final: int) -> None:
-        try:
-            self._utf8.decode(data, bool(final))  # type: ignore[arg-type]  # any buffer will do
-        except UnicodeDecodeError as error:
-            raise _not_utf8("Text") from error
-        pending = self._utf8.getstate()[0]
-        if len(pending) == 2 and pending[0] == 0xED and pending[1] >= 0xA0:
-            raise _not_utf8("Text")  # half a surrogate: CPython waits for the third byte
-
-    # --- whole frames ---
-
-    def _frame(self, first: int, payload: bytes) -> None:
-        opcode = first & 0x0F
-        if opcode & 0x08:
-            self._control(opcode, payload)
-        elif self._raw:
-            self._raw_data(first, payload)
+    def _complete(self, payload: bytes, *, is_checked: bool) -> None:
+        """Take a frame that is whole."""
+        first = self._first
+        if self._masked:
+            payload = self._unmask(payload)
+        if first & 0x08:
+            self._control(first & 0x0F, payload)
+            return
+        if self._raw:
+            self._raw_data(first, payload, is_checked)
         else:
-            self._data(first, payload)
+            self._data(first, payload, is_checked)
+        if first & 0x80:
+            self._type = 0
+
+    def _unmask(self, payload: bytes) -> bytes:
+        if self._mask is None:
+            return mask_bytes(payload, self._key)
+        unmasked = bytearray(payload)
+        self._mask(self._key, unmasked)
+        return bytes(unmasked)
 
     def _control(self, opcode: int, payload: bytes) -> None:
         frame: Frame
         if opcode == _CLOSE:
-            _check_close(payload)
+            check_close(payload)
             self.finished = True
             frame = CloseFrame(payload)
         else:
@@ -379,74 +309,64 @@ class FrameDecoder:
         if self._raw:
             self.messages.append(frame)
 
-    def _raw_data(self, first: int, payload: bytes) -> None:
-        text, fin = self._type == _TEXT, bool(first & 0x80)
-        if text and self._masked and not self._message_rsv:
-            self._check_utf8(payload, fin)
-        frame: Frame = _new(TextFrame) if text else _new(BinaryFrame)
+    def _raw_data(self, first: int, payload: bytes, is_checked: bool) -> None:
         bits = first & RSV_MASK
-        if not fin:
+        if not first & 0x80:
             bits |= NOT_FINAL
         if not first & 0x0F:
             bits |= CONTINUATION
-        if bits:
-            frame._bits = bits
-        if not isinstance(frame, TextFrame):
-            frame.data = payload
-        elif bits & (NOT_FINAL | CONTINUATION | RSV_MASK):
-            frame._data = payload
-        else:
-            frame.text = payload.decode()
-        if fin:
-            self._type = 0
-        self.messages.append(frame)
-
-    def _data(self, first: int, payload: bytes) -> None:
-        fin = bool(first & 0x80)
-        if self._codecs:
-            payload = self._decode(payload, first=bool(first & 0x0F), fin=fin)
-            self.inflated += len(payload)
-            if len(payload) + len(self._message) > self.max_size:
-                raise Violation.too_big(None, self.max_size)
-        if self._type == _TEXT and (self._codecs or self._masked):
-            self._check_utf8(payload, fin)
-        if not fin:
-            self._message += payload
-            return
-        if self._message:
-            payload = bytes(self._message + payload)
-            self._message = bytearray()
-        if self._type == _TEXT:
-            frame = _new(TextFrame)
-            frame.text = payload.decode()
-            self.messages.append(frame)
-        else:
+        if self._type == _BINARY:
             binary = _new(BinaryFrame)
             binary.data = payload
-            self.messages.append(binary)
-        self._type = 0
+            frame: Frame = binary
+        else:
+            text = _new(TextFrame)
+            if not bits:
+                text.text = _decoded(payload)
+            else:
+                if not (is_checked or self._is_transformed):
+                    self._utf8.check(payload, first >= 0x80)
+                text._data = payload
+            frame = text
+        if bits:
+            frame._bits = bits
+        self.messages.append(frame)
 
-    def _decode(self, payload: bytes, *, first: bool, fin: bool) -> bytes:
-        for codec, rsv in zip(self._codecs, self._codec_rsv, strict=True):
+    def _data(self, first: int, payload: bytes, is_checked: bool) -> None:
+        if self._codecs:
+            payload = self._transform(first, payload)
+        message: bytes | bytearray = payload
+        if first & 0x8F not in (0x81, 0x82):  # a fragment
+            if self._type == _TEXT and not is_checked:
+                self._utf8.check(payload, first >= 0x80)
+            self._message += payload
+            if first < 0x80:
+                return
+            message, self._message = self._message, bytearray()
+        if self._type == _TEXT:
+            text = _new(TextFrame)
+            text.text = _decoded(message)
+            self.messages.append(text)
+        else:
+            binary = _new(BinaryFrame)
+            binary.data = bytes(message)
+            self.messages.append(binary)
+
+    def _transform(self, first: int, payload: bytes) -> bytes:
+        limit = self.max_size
+        for codec, rsv in self._codecs:
             if not rsv or self._message_rsv & rsv:
-                payload = codec.decode(payload, first=first, fin=fin, limit=self.max_size)
+                payload = codec.decode(
+                    payload, first=bool(first & 0x0F), fin=first >= 0x80, limit=limit
+                )
+        self.inflated += len(payload)
+        if len(payload) + len(self._message) > limit:
+            raise Violation.too_big(None, limit)
         return payload
 
 
-def _not_utf8(what: str) -> Violation:
-    return Violation.inconsistent(f"{what} is not valid UTF-8")
-
-
-def _check_close(payload: bytes) -> None:
-    """Check code and reason of a Close frame (RFC 6455 5.5.1, 7.4)."""
-    if not payload:
-        return
-    if len(payload) == 1:
-        raise Violation.protocol("Received illegal frame: a Close payload of one byte")
-    code = int.from_bytes(payload[:2], "big")
-    if not may_be_sent(code):
-        raise Violation.protocol(f"Received illegal frame: Close with code {code}")
+def _decoded(data: bytes | bytearray) -> str:
     try:
-        payload[2:].decode()
+        return data.decode()
     except UnicodeDecodeError as error:
-        raise _not_utf8("Close reason") from error
+        raise not_utf8("Text") from error

@@ -22,6 +22,8 @@ __all__ = ["WebSocketDeflate"]
 _TAIL = b"\x00\x00\xff\xff"
 _EMPTY = b"\x00"
 _MAX_WINDOW_BITS = 15
+_MAX_STREAMS = 64
+"""Deflate streams that one fragment may hold: each one more costs a copy of what follows it."""
 
 
 class WebSocketDeflate(WebSocketExtension):
@@ -217,35 +219,40 @@ class DeflateCodec(ExtensionCodec):
         """Inflate one fragment, never beyond `limit` bytes for the message so far."""
         if first:
             self._inflated = 0
-        own = self._options.max_inflated_size
-        allowed = limit if own is None else min(limit, own)
-        result = self._inflate(payload, allowed)
+        result = self._inflate(payload, limit)
         if fin:
             if self._inflater is not None:
-                result += self._inflate(_TAIL, allowed)
+                result += self._inflate(_TAIL, limit)
             if not self.keep_receive:
                 self._inflater = None
         return result
 
-    def _inflate(self, data: bytes, allowed: int) -> bytes:
-        inflater = self._inflater
-        if inflater is None:
-            inflater = self._inflater = zlib.decompressobj(-self.receive_bits)
-        room = allowed - self._inflated + 1
-        try:
-            result = inflater.decompress(data, room)
-        except zlib.error as error:
-            raise Violation.protocol(f"Compressed data is damaged: {error}") from error
-        self._inflated += len(result)
-        if self._inflated > allowed:
-            raise Violation.too_big(None, allowed)
-        if inflater.eof:
-            # A block with BFINAL ends the deflate stream (RFC 7692 7.2.3.4); the next one, which
-            # may already stand in what is left over, starts anew.
-            rest = inflater.unused_data
+    def _inflate(self, data: bytes, limit: int) -> bytes:
+        own = self._options.max_inflated_size
+        allowed = limit if own is None else min(limit, own)
+        result = b""
+        # A block with BFINAL ends the deflate stream (RFC 7692 7.2.3.4); what stands behind it
+        # begins a new one.
+        for _ in range(_MAX_STREAMS):
+            if self._inflater is None:
+                self._inflater = zlib.decompressobj(-self.receive_bits)
+            room = allowed - self._inflated - len(result)
+            try:
+                result += self._inflater.decompress(data, max(room, 0) + 1)
+            except zlib.error as error:
+                raise Violation.protocol(f"Compressed data is damaged: {error}") from error
+            if self._inflated + len(result) > allowed:
+                option = "max_frame_size" if allowed == limit else "max_inflated_size"
+                raise Violation.too_big(None, allowed, option)
+            if not self._inflater.eof:
+                break
+            data = self._inflater.unused_data
             self._inflater = None
-            if rest:
-                result += self._inflate(rest, allowed)
+            if not data:
+                break
+        else:
+            raise Violation.protocol("Compressed data is damaged: it ends again and again")
+        self._inflated += len(result)
         return result
 
     def close(self) -> None:

@@ -120,15 +120,16 @@ def format_offer(extensions: Sequence[WebSocketExtension]) -> str:
 
 
 def format_extension(name: str, parameters: ExtensionParameters) -> str:
-    """Return one element of the header."""
+    """Return one element of the header.
+
+    Raises:
+        ValueError: a name or a value is no token (RFC 6455 9.1).
+    """
     parts = [name]
     for key, value in parameters:
-        if value is None:
-            parts.append(key)
-        elif is_token(value):
-            parts.append(f"{key}={value}")
-        else:
-            parts.append(f'{key}="{value}"')
+        if not is_token(key) or not (value is None or is_token(value)):
+            raise ValueError(f"extension {name}: {key}={value!r} cannot be a parameter")
+        parts.append(key if value is None else f"{key}={value}")
     return "; ".join(parts)
 
 

@@ -26,7 +26,7 @@ class Violation(Exception):
         return cls(CloseReason.Codes.NOT_CONSISTENT, message)
 
     @classmethod
-    def too_big(cls, size: int | None, limit: int) -> Violation:
+    def too_big(cls, size: int | None, limit: int, option: str = "max_frame_size") -> Violation:
         """Close 1009: over the message limit, known size or not."""
         what = "Message" if size is None else f"Message of {size} bytes"
-        return cls(CloseReason.Codes.TOO_BIG, f"{what} is too big: max_frame_size is {limit}")
+        return cls(CloseReason.Codes.TOO_BIG, f"{what} is too big: {option} is {limit}")

@@ -1,0 +1,102 @@
+"""The hot path of receiving: final, unmasked text and binary frames that arrived whole.
+
+No state and no rare case: at the first byte that is anything else, `decoder.py` takes over. What
+stands here was chosen by measuring; `benchmarks/micro_codec.py` measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.protocol.rules import not_utf8
+
+__all__ = ["take_plain"]
+
+_WINDOW = 16 * 1024
+_SHORT = 512
+"""Payload bytes up to which copying twice is cheaper than making a memoryview for each frame."""
+
+_new = object.__new__
+
+
+def take_plain(
+    data: memoryview, position: int, max_size: int, append: Callable[[Frame], None]
+) -> int:
+    """Append whole data frames of up to 65,535 bytes; return the position behind the last one.
+
+    Raises:
+        Violation: 1007.
+    """
+    end = len(data)
+    while end - position >= 2:
+        first = data[position]
+        if first != 0x81 and first != 0x82:
+            break
+        length = data[position + 1]
+        if length == 126 and end - position >= 4:
+            length = data[position + 2] << 8 | data[position + 3]
+            if length > _SHORT:
+                start = position + 4
+                stop = start + length
+                if length > max_size or stop > end:
+                    break
+                if first == 0x82:
+                    binary = _new(BinaryFrame)
+                    binary.data = data[start:stop].tobytes()
+                    append(binary)
+                else:
+                    try:
+                        text = str(data[start:stop], "utf-8")
+                    except UnicodeDecodeError as error:
+                        raise not_utf8("Text") from error
+                    frame = _new(TextFrame)
+                    frame.text = text
+                    append(frame)
+                position = stop
+                continue
+        if length > _SHORT or max_size < _SHORT:
+            break
+        taken = _take_short(data[position : position + _WINDOW].tobytes(), append)
+        if not taken:
+            break
+        position += taken
+    return position
+
+
+def _take_short(data: bytes, append: Callable[[Frame], None]) -> int:
+    """Take whole frames of at most 512 bytes; return how many bytes they were."""
+    new, text_type, binary_type = _new, TextFrame, BinaryFrame
+    end = len(data)
+    last = end - 1
+    position = 0
+    while position < last:
+        length = data[position + 1]
+        start = position + 2
+        if length > 125:
+            start += 2
+            if length != 126 or start > end:
+                return position
+            length = data[position + 2] << 8 | data[position + 3]
+            if not 126 <= length <= _SHORT:
+                return position
+        stop = start + length
+        if stop > end:
+            return position
+        first = data[position]
+        if first == 0x81:
+            try:
+                text = data[start:stop].decode()
+            except UnicodeDecodeError as error:
+                raise not_utf8("Text") from error
+            frame = new(text_type)
+            frame.text = text
+            append(frame)
+        elif first == 0x82:
+            binary = new(binary_type)
+            binary.data = data[start:stop]
+            append(binary)
+        else:
+            return position
+        position = stop
+    return position

@@ -1,0 +1,93 @@
+"""Rules about a header's first byte, about Close payloads, and about UTF-8 that comes in pieces.
+
+What `decoder.py` asks of each frame (RFC 6455 5.2, 5.5, 7.4, 8.1). No state but that of one text.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+from ktor_client.frames import RSV_MASK, may_be_sent
+from ktor_client.protocol.violation import Violation
+
+__all__ = ["Utf8", "check_close", "check_first", "not_utf8"]
+
+_OPCODES = frozenset((0, 1, 2, 8, 9, 10))
+_new_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+def check_first(first: int, *, allowed_rsv: int, in_message: bool) -> None:
+    """Check FIN, RSV bits, opcode and the order of fragments (RFC 6455 5.2, 5.4, 5.5).
+
+    Raises:
+        Violation: 1002.
+    """
+    opcode = first & 0x0F
+    if opcode not in _OPCODES:
+        raise Violation.protocol(f"Received illegal frame: unknown opcode {opcode:#x}")
+    rsv = first & RSV_MASK
+    if rsv and (rsv & ~allowed_rsv or opcode & 0x08 or opcode == 0):
+        raise Violation.protocol(
+            f"Received illegal frame: RSV bits {rsv >> 4:03b} that no extension explains"
+        )
+    if opcode & 0x08:
+        if not first & 0x80:
+            raise Violation.protocol("Received illegal frame: a fragmented control frame")
+    elif opcode == 0:
+        if not in_message:
+            raise Violation.protocol("Received illegal frame: a continuation of nothing")
+    elif in_message:
+        raise Violation.protocol(
+            "Received illegal frame: a new message before the last one was finished"
+        )
+
+
+def check_close(payload: bytes) -> None:
+    """Check code and reason of a Close frame (RFC 6455 5.5.1, 7.4).
+
+    Raises:
+        Violation: 1002, or 1007 where the reason is not UTF-8.
+    """
+    if not payload:
+        return
+    if len(payload) == 1:
+        raise Violation.protocol("Received illegal frame: a Close payload of one byte")
+    code = int.from_bytes(payload[:2], "big")
+    if not may_be_sent(code):
+        raise Violation.protocol(f"Received illegal frame: Close with code {code}")
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise not_utf8("Close reason") from error
+
+
+def not_utf8(what: str) -> Violation:
+    """Return the violation for a text that is not UTF-8."""
+    return Violation.inconsistent(f"{what} is not valid UTF-8")
+
+
+class Utf8:
+    """Checks a text that comes in pieces, and fails at the first byte that cannot be right."""
+
+    __slots__ = ("_decoder",)
+
+    def __init__(self) -> None:
+        self._decoder = _new_decoder()
+
+    def reset(self) -> None:
+        """Begin a new text."""
+        self._decoder.reset()
+
+    def check(self, data: bytes | memoryview, final: bool) -> None:
+        """Check the next piece, the last one if `final`.
+
+        Raises:
+            Violation: 1007.
+        """
+        try:
+            self._decoder.decode(data, final)
+        except UnicodeDecodeError as error:
+            raise not_utf8("Text") from error
+        pending = self._decoder.getstate()[0]
+        if len(pending) == 2 and pending[0] == 0xED and pending[1] >= 0xA0:
+            raise not_utf8("Text")  # half a surrogate: CPython waits for the third byte
