@@ -81,7 +81,7 @@ class Dialer:
                     stream = await _connect_tcp(host, port)
             else:
                 stream = await self._open_tunnel(proxy, host, port)
-        stream.deadline = deadline
+        stream.where, stream.deadline = where, deadline
         return stream
 
     async def open_unix(self, path: str) -> SocketStream:
@@ -91,14 +91,14 @@ class Dialer:
         async with self.limited(path, deadline):
             with self._mapped(path):
                 _, stream = await loop.create_unix_connection(SocketStream, path)
-        stream.deadline = deadline
+        stream.where, stream.deadline = path, deadline
         return stream
 
     async def start_tls(self, stream: SocketStream, host: str) -> None:
         """Put TLS on a connection; on failure it is closed. Raises what `open` raises."""
         try:
-            async with self.limited(host, stream.deadline):
-                with self._mapped(host):
+            async with self.limited(stream.where, stream.deadline):
+                with self._mapped(stream.where):
                     await stream.start_tls(self.ssl_context(), host)
         except BaseException:
             stream.abort()
@@ -186,6 +186,8 @@ async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> Non
         return
     except EOFError:
         raise TunnelRefusedError("it closed the connection") from None
+    except OverflowError:
+        raise TunnelRefusedError("its head is too long") from None
 
 
 def _place(host: str, port: int) -> str:

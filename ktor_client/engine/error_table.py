@@ -30,10 +30,10 @@ ErrorRow = tuple[type[Exception], type[KtorClientError], str]
 _SYSTEM_ROWS: tuple[ErrorRow, ...] = (
     (socket.gaierror, DnsError, "could not resolve"),
     (ssl.SSLCertVerificationError, TlsError, "does not trust the certificate of"),
-    (ssl.CertificateError, TlsError, "does not trust the certificate of"),
     (ssl.SSLError, TlsError, "could not agree on TLS with"),
     (TimeoutError, RequestTimeoutError, "waited too long for"),
     (UnicodeError, InvalidUrlError, "cannot look up the host name of"),
+    (ConnectionRefusedError, ConnectError, "could not connect to"),
     (ConnectionError, ConnectError, "lost the connection to"),
     (OSError, ConnectError, "could not connect to"),
 )

@@ -39,6 +39,8 @@ class SocketOptions:
             raise ValueError(f"limit must be at least 1 connection, not {limit}")
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
             raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(ssl_context).__name__}")
+        if unix_socket is not None and not isinstance(unix_socket, str):
+            raise TypeError(f"unix_socket is a path (str), not {type(unix_socket).__name__}")
         if unix_socket is not None and (proxy is not None or trust_env):
             raise ValueError("unix_socket takes neither proxy nor trust_env: it goes nowhere else")
         self.limit = limit

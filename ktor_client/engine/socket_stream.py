@@ -18,6 +18,9 @@ _HIGH_WATER = 256 * 1024
 class SocketStream(asyncio.Protocol):
     """Bytes in and out of an asyncio transport. One task reads, one writes."""
 
+    where: str = ""
+    """What it is connected to, for messages."""
+
     deadline: float | None = None
     """Loop time at which `connect_timeout` is over."""
 
@@ -84,10 +87,13 @@ class SocketStream(asyncio.Protocol):
         """Read up to and with `mark`.
 
         Raises:
-            EOFError: the connection ended before, or the mark is not within `limit` bytes.
+            EOFError: the connection ended before.
+            OverflowError: the mark is not within `limit` bytes.
         """
-        while (at := self._buffer.find(mark)) < 0:
-            if self._ended or len(self._buffer) > limit:
+        while (at := self._buffer.find(mark, 0, limit)) < 0:
+            if len(self._buffer) > limit:
+                raise OverflowError
+            if self._ended:
                 raise EOFError
             await self._fill(len(self._buffer) + 1)
         return await self.read_exactly(at + len(mark))

@@ -189,9 +189,9 @@ async def _relay(
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        up_writer.close()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        up_writer.close()
         with contextlib.suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
             await up_writer.wait_closed()

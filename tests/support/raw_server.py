@@ -140,9 +140,12 @@ class RawServer:
 
 @contextlib.asynccontextmanager
 async def raw_server(
-    script: Script, *, tls: ssl.SSLContext | None = None
+    script: Script, *, tls: ssl.SSLContext | None = None, path: str | None = None
 ) -> AsyncIterator[RawServer]:
-    """Run `script` for each connection; what fails in a script fails the test."""
+    """Run `script` for each connection, on a Unix socket if there is a `path`.
+
+    What fails in a script fails the test.
+    """
     running: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,8 +165,12 @@ async def raw_server(
                 await writer.wait_closed()
             info.finished.set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    info = RawServer(server.sockets[0].getsockname()[1], "wss" if tls else "ws")
+    if path is None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    else:
+        server = await asyncio.start_unix_server(serve, path, ssl=tls)
+    port = server.sockets[0].getsockname()[1] if path is None else 80
+    info = RawServer(port, "wss" if tls else "ws")
     try:
         yield info
     finally:

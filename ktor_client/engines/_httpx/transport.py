@@ -18,7 +18,7 @@ from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.settle import settle
-from ktor_client.errors import ConnectError, ProxyError
+from ktor_client.errors import ConnectError, KtorClientError, ProxyError
 from ktor_client.http import Url
 
 __all__ = ["FROM_URL", "STREAM", "PoolTransport"]
@@ -46,20 +46,21 @@ class PoolTransport(httpx.AsyncBaseTransport):
         """Send a request through the pool of its way."""
         url: Url = request.extensions[FROM_URL]
         assert isinstance(request.stream, httpx.AsyncByteStream)
-        answer: Any = await self._pool(url).handle_async_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(
-                    scheme=b"https" if url.is_secure else b"http",
-                    host=url.host.encode("ascii"),
-                    port=url.port,
-                    target=url.target.encode("ascii"),
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions={"timeout": {}},
-            )
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=b"https" if url.is_secure else b"http",
+                host=url.host.encode("ascii"),
+                port=url.port,
+                target=url.target.encode("ascii"),
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
         )
+        try:
+            answer: Any = await self._pool(url).handle_async_request(asked)
+        except _NotConnected as carrier:
+            raise carrier.error from carrier.error.__cause__
         return httpx.Response(
             answer.status,
             headers=answer.headers,
@@ -166,6 +167,14 @@ class _PooledConnection(httpcore.AsyncConnectionInterface):
         return self._connection.is_closed()
 
 
+class _NotConnected(Exception):
+    """Carries an error of the dialer's through httpcore, which strips causes."""
+
+    def __init__(self, error: KtorClientError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class _Backend(httpcore.AsyncNetworkBackend):
     """Connections for one pool."""
 
@@ -186,8 +195,12 @@ class _Backend(httpcore.AsyncNetworkBackend):
             stream = await self._dialer.open(host, port, self._tunnel)
         except ConnectError as error:
             if self._forward and not isinstance(error, ProxyError):
-                raise ProxyError(f"{error} (the proxy)") from error.__cause__
-            raise
+                proxied = ProxyError(f"{error} (the proxy)")
+                proxied.__cause__ = error.__cause__
+                raise _NotConnected(proxied) from error
+            raise _NotConnected(error) from error
+        except KtorClientError as error:
+            raise _NotConnected(error) from error
         return _NetworkStream(stream, self._dialer)
 
     async def connect_unix_socket(
@@ -196,7 +209,10 @@ class _Backend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return _NetworkStream(await self._dialer.open_unix(path), self._dialer)
+        try:
+            return _NetworkStream(await self._dialer.open_unix(path), self._dialer)
+        except KtorClientError as error:
+            raise _NotConnected(error) from error
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -232,7 +248,10 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        await self._dialer.start_tls(self._stream, server_hostname or "")
+        try:
+            await self._dialer.start_tls(self._stream, server_hostname or "")
+        except KtorClientError as error:
+            raise _NotConnected(error) from error
         return self
 
     def get_extra_info(self, info: str) -> Any:

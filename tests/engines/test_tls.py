@@ -1,0 +1,68 @@
+"""TLS with an authority of one's own, client certificates, and Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.errors import ConnectError
+from ktor_client.frames import TextFrame
+from tests.support.certificates import client_context, server_context
+from tests.support.raw_server import TEXT, Peer, frame, raw_server
+from tests.support.receiver import get, open_link, start
+
+
+async def serve(peer: Peer) -> None:
+    """Answer a handshake with a 101 and a message, a request with two bytes."""
+    try:
+        await peer.read_request()
+    except (asyncio.IncompleteReadError, OSError):
+        return
+    if "upgrade" in peer.headers:
+        await peer.send(peer.switch(trailing=frame(TEXT, peer.headers["host"].encode())))
+        await peer.read_eof()
+    else:
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+async def test_a_client_certificate(engine: EngineFactory) -> None:
+    context = server_context(client_certificate=True)
+    async with raw_server(serve, tls=context) as server:
+        client = engine(ssl_context=client_context(certificate=True))
+        receiver = start((await open_link(client, server.url)).link)
+        assert await receiver.next() == TextFrame(f"127.0.0.1:{server.port}")
+        response = await client.execute(get(f"https://127.0.0.1:{server.port}/"))
+        assert await response.body_as_bytes() == b"ok"
+        await client.close()
+
+
+async def test_without_the_client_certificate(engine: EngineFactory) -> None:
+    context = server_context(client_certificate=True)
+    async with raw_server(serve, tls=context) as server:
+        client = engine(ssl_context=client_context())
+        with pytest.raises(ConnectError, match=f"127.0.0.1:{server.port}"):
+            await open_link(client, server.url)
+        await client.close()
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss", "http", "https"])
+async def test_a_unix_socket(engine: EngineFactory, tmp_path: Path, scheme: str) -> None:
+    """Whatever the host, the socket is the one of the option; wss and https have TLS on it."""
+    path = os.fspath(tmp_path / "socket")
+    tls = server_context("example.org") if scheme in ("wss", "https") else None
+    client = engine(unix_socket=path, ssl_context=client_context())
+    async with raw_server(serve, tls=tls, path=path):
+        if scheme in ("ws", "wss"):
+            upgrade = await open_link(client, f"{scheme}://example.org/")
+            receiver = start(upgrade.link)
+            assert await receiver.next() == TextFrame("example.org")
+            assert upgrade.link is not None
+            assert upgrade.link.peer_address is None
+        else:
+            response = await client.execute(get(f"{scheme}://example.org/"))
+            assert await response.body_as_bytes() == b"ok"
+        await client.close()
