@@ -137,19 +137,17 @@ class FrameDecoder:
                 position = self._fill(data)
             elif self._tail:
                 position = self._go_on(data)
-            if self._plain and not self._type:
-                position = take_plain(data, position, self.max_size, self.messages.append)
             end = len(data)
-            while end - position >= 2 and not self.finished:
-                start = self._begin(data[position:])
+            while not self.finished:
+                if self._plain and not self._type:
+                    position = take_plain(data, position, self.max_size, self.messages.append)
+                start = self._begin(data[position:]) if end - position >= 2 else 0
                 if not start:
+                    if position < end:
+                        self._tail = data[position:].tobytes()
                     break
                 position += start
                 position += self._take(data[position:])
-                if self._plain and not self._type:
-                    position = take_plain(data, position, self.max_size, self.messages.append)
-            if position < end and not self.finished:
-                self._tail = bytes(data[position:])
         except Violation:
             self._finish()
             raise
@@ -246,7 +244,7 @@ class FrameDecoder:
             return size
         try:
             self._payload = BytesIO(bytes(size))
-        except MemoryError:
+        except (MemoryError, OverflowError):
             raise Violation.too_big(size, self.max_size) from None
         self._view = self._payload.getbuffer()
         self._filled = 0
