@@ -1,6 +1,6 @@
 """What only the outside of a page can do: policies, mixed content, leaving, ending a worker."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ async def attempt(url):
 
 
 @contextmanager
-def page_at(harness: Harness, url: str) -> Iterator[Page]:
+def page_at(harness: Harness, url: str) -> Generator[Page]:
     page = harness.call(harness.open(url))
     try:
         yield page

@@ -5,14 +5,32 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
-from ktor_client.engine.capabilities import Capability, WebSocketCapability
+from ktor_client.engine.capabilities import (
+    Capability,
+    ProxyCapability,
+    TimeoutCapability,
+    TlsOptionsCapability,
+    UnixSocketCapability,
+    WebSocketCapability,
+)
 from ktor_client.engine.shared import require
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
 from ktor_client.engines._browser.platform import Platform
+from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 
 __all__ = ["BrowserEngine"]
+
+_SOCKET_OPTIONS = {
+    "connect_timeout": TimeoutCapability,
+    "limit": "a limit of connections",
+    "proxy": ProxyCapability,
+    "ssl_context": TlsOptionsCapability,
+    "trust_env": ProxyCapability,
+    "unix_socket": UnixSocketCapability,
+}
+"""Options that socket engines share, and what an engine needs for them."""
 
 
 class BrowserEngine(HttpClientEngine):
@@ -27,18 +45,31 @@ class BrowserEngine(HttpClientEngine):
     name: ClassVar[str] = "browser"
 
     def __init__(
-        self, *, credentials: Literal["omit", "same-origin", "include"] = "same-origin"
+        self,
+        *,
+        credentials: Literal["omit", "same-origin", "include"] = "same-origin",
+        **socket_options: None,
     ) -> None:
         """Find the browser.
 
         Args:
             credentials: which cookies and HTTP authentication of the browser's go with a request
                 by `fetch`; web sockets always carry them.
+            **socket_options: what other engines take, such as `proxy`: the browser's own business.
 
         Raises:
             EngineUnavailableError: this Python does not run in a browser.
+            UnsupportedCapabilityError: a socket option was given a value.
             ValueError: `credentials` is none of the three.
         """
+        for option, value in socket_options.items():
+            if option not in _SOCKET_OPTIONS:
+                raise TypeError(f"BrowserEngine has no option {option!r}; it has 'credentials'")
+            if value:
+                raise UnsupportedCapabilityError(
+                    f"Engine BrowserEngine doesn't support {_SOCKET_OPTIONS[option]} "
+                    f"({option}=...): connections are the browser's own business"
+                )
         if credentials not in ("omit", "same-origin", "include"):
             raise ValueError(
                 f"credentials is 'omit', 'same-origin' or 'include', not {credentials!r}"

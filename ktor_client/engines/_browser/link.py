@@ -168,9 +168,7 @@ class BrowserLink(FrameLink):
         """Let go of the socket. A browser cannot drop the connection: it closes it by itself."""
         if not self._is_lost:
             self._socket.close()
-            self._end(None)
-            if self._receiver is not None:
-                self._loop.call_soon(self._receiver.lost, None)
+            self._end(None, "the engine was closed while the browser was opening the web socket")
 
     # --- sending ---
 
@@ -258,25 +256,19 @@ class BrowserLink(FrameLink):
                 self._early.append(frame)
             else:
                 self._deliver(self._receiver, frame)
-                self._receiver.lost(None)
         except Exception as error:
             self._broke(error)
 
     # --- the end ---
 
     def _failed(self) -> None:
-        if not self._opening.done():
-            self._opening.set_exception(
-                ConnectError(
-                    f"the browser could not open {self._socket.url!r}. Browsers hide the reason "
-                    "from programs (server not reached, handshake refused, certificate, no common "
-                    "subprotocol, Content-Security-Policy); the browser's console shows it"
-                )
-            )
         error = ConnectionError("the browser reports close code 1006: no Close frame came")
-        self._end(error)
-        if self._receiver is not None:
-            self._receiver.lost(error)
+        self._end(
+            error,
+            f"the browser could not open {self._socket.url!r}. Browsers hide the reason from "
+            "programs (server not reached, handshake refused, certificate, no common subprotocol, "
+            "Content-Security-Policy); the browser's console shows it",
+        )
 
     def _broke(self, error: Exception) -> None:
         """End the connection because delivering has failed, and say so as an event loop does."""
@@ -286,10 +278,8 @@ class BrowserLink(FrameLink):
         if not self._is_lost:
             self._socket.close()
             self._end(error)
-            if self._receiver is not None:
-                self._loop.call_soon(self._receiver.lost, error)
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: Exception | None, why_not_open: str = "") -> None:
         """Give everything back: handlers first, for nobody may call a destroyed proxy."""
         self._is_lost = True
         self._error = error
@@ -299,7 +289,10 @@ class BrowserLink(FrameLink):
             setattr(self._socket, name, None)
             proxy.destroy()
         self._proxies.clear()
-        self._opening.cancel()
+        if not self._opening.done():
+            self._opening.set_exception(ConnectError(why_not_open))
+        if self._receiver is not None:
+            self._loop.call_soon(self._receiver.lost, error)
         self._on_ended(self)
 
     def _drop_drain(self) -> None:

@@ -1,0 +1,213 @@
+"""A browser that does what a test says: `js` and `pyodide.ffi` for engine tests without Chromium.
+
+Only what the engine calls is here, as Chromium and Pyodide were measured to behave. A destroyed
+proxy that is called, or destroyed twice, is an error, as it is there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any, Self
+
+CONNECTING, OPEN, CLOSING, CLOSED = range(4)
+
+
+class JsException(Exception):
+    """Pyodide's wrapper of a JavaScript error."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+
+
+class Proxy:
+    """A Python function in JavaScript's hands."""
+
+    alive = 0
+
+    def __init__(self, target: Callable[..., object]) -> None:
+        self._target: Callable[..., object] | None = target
+        Proxy.alive += 1
+
+    def __call__(self, *arguments: object) -> object:
+        assert self._target is not None, "a destroyed proxy was called"
+        return self._target(*arguments)
+
+    def destroy(self) -> None:
+        assert self._target is not None, "a proxy was destroyed twice"
+        self._target = None
+        Proxy.alive -= 1
+
+
+class Bytes:
+    """An ArrayBuffer or Uint8Array."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @classmethod
+    def new(cls, size: int) -> Self:
+        return cls(bytes(size))
+
+    def assign(self, data: bytes | bytearray | memoryview) -> None:
+        assert memoryview(data).nbytes == len(self.data)
+        self.data = bytes(data)
+
+    def to_bytes(self) -> bytes:
+        return self.data
+
+
+class Socket:
+    """A WebSocket; `fire_*` are the network's part."""
+
+    def __init__(self, url: str, protocols: list[str]) -> None:
+        if "refused-by-syntax" in url:
+            raise JsException("SyntaxError", "The URL is invalid")
+        if "refused-by-security" in url:
+            raise JsException("SecurityError", "An insecure WebSocket")
+        self.url = url
+        self.protocols = protocols
+        self.protocol = protocols[0] if protocols else ""
+        self.extensions = ""
+        self.readyState = CONNECTING
+        self.bufferedAmount = 0
+        self.binaryType = "blob"
+        self.sent: list[str | bytes] = []
+        self.closed_with: list[tuple[object, ...]] = []
+        self.onopen: Any = None
+        self.onmessage: Any = None
+        self.onerror: Any = None
+        self.onclose: Any = None
+
+    def send(self, data: str | Bytes) -> None:
+        assert self.readyState == OPEN
+        self.sent.append(data if isinstance(data, str) else data.data)
+
+    def close(self, *arguments: object) -> None:
+        code = arguments[0] if arguments else None
+        assert code is None or code == 1000 or (isinstance(code, int) and 3000 <= code <= 4999)
+        if self.readyState < CLOSING:
+            self.readyState = CLOSING
+            self.closed_with.append(arguments)
+
+    def fire_open(self) -> None:
+        self.readyState = OPEN
+        self.onopen(SimpleNamespace())
+
+    def fire_message(self, data: str | bytes) -> None:
+        wrapped = data if isinstance(data, str) else Bytes(data)
+        self.onmessage(SimpleNamespace(data=wrapped))
+
+    def fire_error(self, state: int = CLOSED) -> None:
+        self.readyState = state
+        self.onerror(SimpleNamespace())
+
+    def fire_close(self, code: int, reason: str = "") -> None:
+        self.readyState = CLOSED
+        if self.onclose is not None:
+            self.onclose(SimpleNamespace(code=code, reason=reason, wasClean=code != 1006))
+
+
+class Reader:
+    """Of a response's body: chunks, then an error or the end."""
+
+    def __init__(self, chunks: list[bytes], error: JsException | None) -> None:
+        self._chunks = list(chunks)
+        self._error = error
+
+    async def read(self) -> SimpleNamespace:
+        if self._chunks:
+            return SimpleNamespace(done=False, value=Bytes(self._chunks.pop(0)))
+        if self._error is not None:
+            raise self._error
+        return SimpleNamespace(done=True, value=None)
+
+
+class Response:
+    """What `fetch` gives."""
+
+    def __init__(
+        self,
+        chunks: list[bytes] | None = None,
+        error: JsException | None = None,
+        redirected_to: str = "",
+    ) -> None:
+        self.status = 200
+        self.statusText = "OK"
+        self.headers = [["content-type", "text/plain"], ["x-id", "1, 2"]]
+        self.redirected = bool(redirected_to)
+        self.url = redirected_to
+        self.body = (
+            None if chunks is None else SimpleNamespace(getReader=lambda: Reader(chunks, error))
+        )
+
+
+class Browser:
+    """The global object, and what was done to it."""
+
+    def __init__(self, *, web_sockets: bool = True) -> None:
+        self.sockets: list[Socket] = []
+        self.opened = asyncio.Event()
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.answer: Response | JsException | None = None
+        self.aborted = 0
+        self.js = ModuleType("js")
+        self.ffi = ModuleType("pyodide.ffi")
+        parts: dict[str, object] = {
+            "fetch": self.fetch,
+            "AbortController": SimpleNamespace(new=self._controller),
+            "Object": SimpleNamespace(fromEntries=dict),
+            "Uint8Array": Bytes,
+        }
+        if web_sockets:
+            parts["WebSocket"] = SimpleNamespace(new=self._socket)
+        vars(self.js).update(parts)
+        vars(self.ffi).update(create_proxy=Proxy, JsException=JsException, to_js=_to_js)
+
+    @property
+    def socket(self) -> Socket:
+        """The newest one."""
+        return self.sockets[-1]
+
+    def _socket(self, url: str, protocols: list[str]) -> Socket:
+        socket = Socket(url, protocols)
+        self.sockets.append(socket)
+        self.opened.set()
+        return socket
+
+    def _controller(self) -> SimpleNamespace:
+        def abort() -> None:
+            self.aborted += 1
+
+        return SimpleNamespace(signal="signal", abort=abort)
+
+    async def fetch(self, url: str, options: dict[str, Any]) -> Response:
+        self.requests.append((url, options))
+        if self.answer is None:
+            self.opened.set()
+            await asyncio.Event().wait()
+        if isinstance(self.answer, JsException):
+            raise self.answer
+        assert self.answer is not None
+        return self.answer
+
+
+def _to_js(value: object, dict_converter: object = None) -> object:
+    return Bytes(value) if isinstance(value, bytes) else value
+
+
+def collected(chunks: AsyncIterator[bytes]) -> Any:
+    """A coroutine that gives the chunks joined."""
+
+    async def join() -> bytes:
+        return b"".join([chunk async for chunk in chunks])
+
+    return join()
+
+
+def no_proxy_left() -> Iterator[None]:
+    """Body of a fixture: fails when a proxy was not destroyed."""
+    before = Proxy.alive
+    yield
+    assert Proxy.alive == before, "proxies were not destroyed"
