@@ -71,7 +71,6 @@ class SessionCore:
         "_on_closed",
         "_owed_pong",
         "_raw",
-        "_said",
         "_strict",
         "_timer",
         "_violation",
@@ -126,7 +125,6 @@ class SessionCore:
         self._close_timeout = close_timeout
         self._raw = raw
         self._client = client
-        self._said: CloseReason | None = None
         self._timer: Timer | None = None
         self._violation: Violation | None = None
         self._owed_pong: PongFrame | None = None
@@ -221,7 +219,7 @@ class SessionCore:
         self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
 
     def _say_close(self, reason: CloseReason) -> None:
-        self._said = reason
+        self.ending.said = reason
         self.ending.sent = self.link.map_close(reason)
         self._owed_pong = None
         self.link.send(CloseFrame(self.ending.sent))
@@ -238,7 +236,7 @@ class SessionCore:
     def arrived(self, size: int) -> None:
         """Take messages that the link has appended; see `LinkReceiver`."""
         self.incoming.arrived(size)
-        if self._said is not None:  # we closed and read on; what the peer's Close ended stays whole
+        if self.ending.said is not None:  # we closed first: what overflows now is dropped
             self.incoming.overflowing()
         elif self._strict and self.incoming.overflowing():
             self.overflow("incoming")

@@ -14,12 +14,14 @@ __all__ = ["Ending", "checked_reason", "shorten"]
 class Ending:
     """What is known of the end so far."""
 
-    __slots__ = ("cause", "error_type", "initiator", "received", "sent", "why")
+    __slots__ = ("cause", "error_type", "initiator", "received", "said", "sent", "why")
 
     def __init__(self) -> None:
         self.initiator: Initiator | None = None
+        self.said: CloseReason | None = None
+        """Why we closed."""
         self.sent: CloseReason | None = None
-        """What our Close frame said."""
+        """What our Close frame said: the same, but for codes that a browser does not send."""
         self.received: CloseReason | None = None
         """What the peer's Close frame said."""
         self.error_type: type[ConnectionClosedError] = ConnectionClosedError
@@ -37,7 +39,7 @@ class Ending:
 
     def reason(self) -> CloseReason:
         """Return the close reason; 1006 where no Close frame decides."""
-        first = self.received if self.initiator == "peer" else self.sent
+        first = self.received if self.initiator == "peer" else self.said
         if first is None:
             first = CloseReason(1006, self.why if self.initiator == "local" else "")
         return CloseReason(
