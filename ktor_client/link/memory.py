@@ -56,7 +56,8 @@ class MemoryLink(FrameLink):
         self._scheduled = False
         self._paused = False
         self._discarding = False
-        # This end's sending.
+        # This end's sending. `_stepped`: something was handed over since this end last received.
+        self._stepped = False
         self._ended = False
         self._is_lost = False
         self._error: Exception | None = None
@@ -176,6 +177,22 @@ class MemoryLink(FrameLink):
         self.bytes_sent += size
         peer = self._peer
         inbox = peer._inbox
+        receiver = peer._receiver
+        if (
+            data
+            and receiver is not None
+            and not (self._stepped or inbox or peer._scheduled or peer._paused or peer._ended)
+            and not peer._discarding
+            and size <= peer._max_size
+        ):
+            # The first message is handed over at once: no session is in the midst of a call.
+            self._stepped = True
+            peer._stepped = False
+            peer.frames_received += 1
+            peer.bytes_received += size
+            receiver.messages.append(frame)
+            receiver.arrived(size)
+            return
         if data and size > peer._max_size:
             inbox.append(Violation.too_big(size, peer._max_size))
             peer._only_data = False
@@ -226,6 +243,8 @@ class MemoryLink(FrameLink):
         receiver = self._receiver
         if self._paused or self._is_lost or receiver is None:
             return
+        peer = self._peer
+        self._stepped = peer._stepped = False
         inbox, self._inbox = self._inbox, []
         size, self._inbox_size = self._inbox_size, 0
         end: _End | None = None
@@ -237,7 +256,6 @@ class MemoryLink(FrameLink):
         else:
             self._only_data = True
             end = self._sort(receiver, inbox, size)
-        peer = self._peer
         if not peer.writable and not peer._ended and not self._inbox:
             peer.writable = True
             if peer._receiver is not None:

@@ -1,0 +1,94 @@
+"""A response's body between app and client: bounded, so that each side waits for the other."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from ktor_client.errors import ConnectError
+from ktor_client.http import Headers, ResponseBody
+
+__all__ = ["AppBody"]
+
+HIGH_WATER = 64 * 1024
+"""Bytes that the app may be ahead of the client."""
+
+
+class AppBody(ResponseBody):
+    """What the app sends and the client has not taken yet."""
+
+    def __init__(self, headers: Headers, on_close: Callable[[], None], *, empty: bool) -> None:
+        """Make the body of a response with these headers.
+
+        Args:
+            headers: of the response; gzip and deflate are undone.
+            on_close: called when the client wants no more.
+            empty: whether the response has no body whatever the app sends, as for HEAD.
+        """
+        self._on_close = on_close
+        self._empty = empty
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._changed = asyncio.Event()
+        self._complete = False
+        self._closed = False
+        self._error: BaseException | None = None
+        encoding = headers.get("content-encoding", "").strip().lower()
+        # 47: a window of 32 KiB, with a gzip or a zlib head.
+        self._inflater = zlib.decompressobj(47) if encoding in ("gzip", "deflate") else None
+
+    # --- the app's side ---
+
+    async def put(self, data: bytes) -> None:
+        """Add a chunk, and wait while the client is behind."""
+        self._add(data)
+        while self._size >= HIGH_WATER and not self._closed:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def finish(self, data: bytes = b"", error: BaseException | None = None) -> None:
+        """Add the last chunk and end the body; with an error, for the client to raise."""
+        if not self._complete:
+            self._add(data)
+            self._complete = True
+            self._error = error
+            self._changed.set()
+
+    def _add(self, data: bytes) -> None:
+        if data and not self._empty and not self._closed:
+            self._chunks.append(data)
+            self._size += len(data)
+            self._changed.set()
+
+    # --- the client's side ---
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body; see `ResponseBody.chunks`. Raises what the app raised."""
+        while True:
+            while not self._chunks:
+                if self._complete:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                self._changed.clear()
+                await self._changed.wait()
+            chunk = self._chunks.popleft()
+            self._size -= len(chunk)
+            self._changed.set()
+            if self._inflater is not None:
+                try:
+                    chunk = self._inflater.decompress(chunk)
+                except zlib.error as error:
+                    raise ConnectError(f"TestEngine cannot decode the body: {error}") from error
+            if chunk:
+                yield chunk
+
+    async def close(self) -> None:
+        """Tell the app that nobody listens any more."""
+        if not self._closed:
+            self._closed = True
+            self._chunks.clear()
+            self._changed.set()
+            self._on_close()

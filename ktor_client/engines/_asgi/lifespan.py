@@ -1,0 +1,71 @@
+"""The app's lifespan: started with the first request, ended when no client is left (ASGI 3.0)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ktor_client.engines._asgi.scope import App, Event
+
+__all__ = ["Lifespan"]
+
+
+class Lifespan:
+    """One run of an app's startup and shutdown, in a task of its own."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.state: dict[str, Any] = {}
+        """What the app keeps there; each request gets a copy of the dict."""
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events.put_nowait({"type": "lifespan.startup"})
+        self._failed: str | None = None
+        loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = loop.create_future()
+        self._task = loop.create_task(self._run(), name="TestEngine lifespan")
+
+    async def start(self) -> None:
+        """Wait until the app has started; an app that knows no lifespan has.
+
+        Raises what the app raised, or a `RuntimeError` with what it said went wrong.
+        """
+        await asyncio.shield(self._started)
+
+    async def stop(self) -> None:
+        """Let the app shut down, and wait for its end. Raises what `start` does."""
+        self._events.put_nowait({"type": "lifespan.shutdown"})
+        await self._task
+
+    async def _run(self) -> None:
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        error: Exception | None = None
+        try:
+            await self._app(scope, self._events.get, self._send)
+        except Exception as raised:
+            error = raised
+        if self._failed is not None:
+            error = error or RuntimeError(self._failed)
+        if self._started.done():
+            if error is not None:
+                raise error  # stop() hears it
+        elif self._failed is not None:
+            assert error is not None
+            self._started.set_exception(error)
+            self._started.exception()  # a call that was cancelled does not ask for it
+        else:
+            self._started.set_result(None)
+
+    async def _send(self, event: Event) -> None:
+        kind = event["type"]
+        if kind == "lifespan.startup.complete":
+            if not self._started.done():
+                self._started.set_result(None)
+        elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
+            what = kind.removeprefix("lifespan.").removesuffix(".failed")
+            self._failed = f"the app's {what} failed: {event.get('message', '')}"
+        elif kind != "lifespan.shutdown.complete":
+            raise RuntimeError(f"the app sent {kind!r} during its lifespan")

@@ -1,0 +1,70 @@
+"""The response that an app makes event by event: to a request, or to a handshake that it denies."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from ktor_client.engines._asgi.body import AppBody
+from ktor_client.engines._asgi.scope import Event, headers_from
+from ktor_client.http import HttpRequest, HttpResponse
+
+__all__ = ["ResponseInTheMaking"]
+
+
+class ResponseInTheMaking:
+    """Takes the app's start and body events; `head` is the response, its body may still come."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._body: AppBody | None = None
+        self.head: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
+        self.is_complete = False
+        self.over: asyncio.Event = asyncio.Event()
+        """Set when the app has said everything, or the client wants no more."""
+
+    def start(self, event: Event) -> None:
+        """Take the status and the headers."""
+        if self._body is not None:
+            raise RuntimeError(f"the app started the response to {self._request!r} twice")
+        status = int(event["status"])
+        headers = headers_from(event)
+        empty = self._request.method == "HEAD" or status in (204, 304)
+        self._body = AppBody(headers, self.over.set, empty=empty)
+        try:
+            reason = HTTPStatus(status).phrase
+        except ValueError:
+            reason = ""
+        if not self.head.done():
+            self.head.set_result(
+                HttpResponse(self._request, status, headers, self._body, reason=reason)
+            )
+
+    async def add(self, event: Event) -> None:
+        """Take a piece of the body, and wait while the client is behind.
+
+        Raises:
+            ConnectionResetError: the client wants no more.
+        """
+        if self._body is None:
+            raise RuntimeError("the app sent a response's body before its start")
+        if self.is_complete:
+            raise RuntimeError("the app sent a response's body after its end")
+        if self.over.is_set():
+            raise ConnectionResetError("the client has closed the response")
+        data = bytes(event.get("body", b""))
+        if event.get("more_body", False):
+            await self._body.put(data)
+        else:
+            self.is_complete = True
+            self._body.finish(data)
+            self.over.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let the client hear of an error, in place of the response or of the rest of its body."""
+        if not self.head.done():
+            self.head.set_exception(error)
+            self.head.exception()  # a call that was cancelled does not ask for it
+        if self._body is not None:
+            self._body.finish(error=error)
+        self.over.set()

@@ -1,0 +1,72 @@
+"""ASGI's words: the types of an app, and the scope that says what is requested (ASGI 3.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from ktor_client.http import Headers, HttpRequest
+
+__all__ = ["App", "Event", "Receive", "Scope", "Send", "headers_from", "make_scope"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CLIENT = ("127.0.0.1", 50000)
+"""What the app is told of the client's address."""
+
+
+def make_scope(
+    kind: str, request: HttpRequest, *, root_path: str, state: dict[str, Any] | None
+) -> Scope:
+    """Return the scope of a request: `kind` is "http" or "websocket"."""
+    url = request.url
+    fields = [
+        (name.lower().encode("latin-1"), value.encode("utf-8", "surrogateescape"))
+        for name, value in request.headers.fields()
+    ]
+    names = {name for name, _ in fields}
+    if b"host" not in names:
+        fields.insert(0, (b"host", url.authority.encode()))
+    if isinstance(request.body, bytes) and b"content-length" not in names:
+        fields.append((b"content-length", str(len(request.body)).encode()))
+    elif request.body is not None and not isinstance(request.body, bytes):
+        fields.append((b"transfer-encoding", b"chunked"))
+    scope: dict[str, Any] = {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": url.scheme,
+        "path": unquote(url.path),
+        "raw_path": url.path.encode("ascii", "surrogateescape"),
+        "query_string": url.query.encode("ascii", "surrogateescape"),
+        "root_path": root_path,
+        "headers": fields,
+        "client": CLIENT,
+        "server": (url.host, url.port),
+    }
+    if kind == "http":
+        scope["method"] = str(request.method)
+    else:
+        offered = request.headers.get("sec-websocket-protocol", "")
+        scope["subprotocols"] = [name.strip() for name in offered.split(",") if name.strip()]
+        scope["extensions"] = {"websocket.http.response": {}}
+    if state is not None:
+        scope["state"] = dict(state)
+    return scope
+
+
+def headers_from(event: Event) -> Headers:
+    """Return the headers of an app's event, whatever iterable of pairs they are."""
+    return Headers([(_text(name), _text(value)) for name, value in event.get("headers") or ()])
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError:
+        return bytes(raw).decode("latin-1")
