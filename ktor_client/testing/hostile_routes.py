@@ -6,12 +6,14 @@ A route's docstring is its line in `GET /`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ktor_client.frames import CloseFrame, PingFrame
+from ktor_client.errors import ConnectionClosedError
+from ktor_client.frames import CloseFrame, PingFrame, PongFrame
 from ktor_client.http.headers import is_token
 from ktor_client.session import WebSocketSession
 from ktor_client.testing.exchange import Refusal, Response
@@ -40,13 +42,13 @@ async def handshake(exchange: Exchange) -> Response | None:
 
 
 async def wire(exchange: Exchange) -> Response | None:
-    """?hex=[&end=yes]: write those bytes behind the 101; then end, or keep frames as /silent."""
+    """?hex=[&end=yes]: write those bytes behind the 101; then end, or keep frames until a Close."""
     data = exchange.octets("hex")
     async with exchange.accept_raw() as session:
         exchange.stream.transport.write(data)
         if exchange.query.get("end") == "yes":
             exchange.stream.transport.close()
-        await _listen(exchange, session)
+        await _keep(exchange, session)
     return None
 
 
@@ -58,11 +60,42 @@ async def silent(exchange: Exchange) -> Response | None:
 
 
 async def _listen(exchange: Exchange, session: WebSocketSession) -> None:
-    found = exchange.server.sessions.get(exchange.query.get("id", ""))
-    async for frame in session.incoming:
-        if found is not None:
-            found.keep(frame)
+    await _keep(exchange, session)
     await session.wait_closed()
+
+
+async def _keep(exchange: Exchange, session: WebSocketSession) -> None:
+    found = exchange.server.sessions.get(exchange.query.get("id", ""))
+    with contextlib.suppress(ConnectionClosedError):  # a Close, whatever its code
+        async for frame in session.incoming:
+            if found is not None:
+                found.keep(frame)
+
+
+async def wrong_pong(exchange: Exchange) -> Response | None:
+    """Answer each ping with a pong that has another payload, and say "answered wrongly"."""
+    async with exchange.accept_raw() as session:
+        async for frame in session.incoming:
+            if isinstance(frame, PingFrame):
+                await session.send(PongFrame(b"not " + frame.data[:100]))
+                await session.send("answered wrongly")
+    return None
+
+
+async def last_words(exchange: Exchange) -> Response | None:
+    """[n=1]: on Close, send n texts before the Close that answers."""
+    async with exchange.accept_raw() as session:
+        async for frame in session.incoming:
+            if isinstance(frame, CloseFrame):
+                for i in range(exchange.number("n", 1, 1000)):
+                    await session.send(f"last word {i}")
+    return None
+
+
+async def hang_up(exchange: Exchange) -> Response | None:
+    """[how=fin|reset]: end the connection without an answer, also to a handshake."""
+    _end(exchange)
+    return None
 
 
 async def stalled(exchange: Exchange) -> Response | None:
@@ -162,6 +195,9 @@ ROUTES: dict[str, Callable[[Exchange], Awaitable[Response | None]]] = {
     "/stalled": stalled,
     "/stream": stream,
     "/drop": drop,
+    "/hang-up": hang_up,
+    "/last-words": last_words,
+    "/wrong-pong": wrong_pong,
     "/silence": silence,
     "/garbage": garbage,
     "/truncated": truncated,

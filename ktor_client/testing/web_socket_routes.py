@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ktor_client.frames import BinaryFrame, CloseReason, PingFrame, PongFrame, TextFrame
+from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, PingFrame, PongFrame, TextFrame
 from ktor_client.session import DefaultWebSocketSession, WebSocketSession
 from ktor_client.testing.exchange import Refusal
 from ktor_client.testing.http_routes import check_bearer
@@ -67,7 +67,8 @@ async def close(exchange: Exchange) -> Response | None:
 async def close_as_asked(exchange: Exchange, session: WebSocketSession) -> None:
     """Close with `code` and `reason` of the query; `code=none` is a Close without code."""
     if exchange.query.get("code", "1000") == "none":
-        await session.close(CloseReason(CloseReason.Codes.NO_STATUS))
+        await session.send(CloseFrame())
+        await session.wait_closed()
         return
     try:
         await session.close(
@@ -94,6 +95,16 @@ async def count_pong(exchange: Exchange) -> Response | None:
                 pongs += 1
             elif isinstance(frame, TextFrame):
                 await session.send(str(pongs))
+    return None
+
+
+async def count_ping(exchange: Exchange) -> Response | None:
+    """Answer pings, and send the payload of each as a text, in hexadecimal."""
+    async with exchange.accept_raw() as session:
+        async for frame in session.incoming:
+            if isinstance(frame, PingFrame):
+                await session.send(PongFrame(frame.data))
+                await session.send(frame.data.hex())
     return None
 
 
@@ -198,6 +209,7 @@ ROUTES: dict[str, Callable[[Exchange], Awaitable[Response | None]]] = {
     "/close": close,
     "/echo-query": echo_query,
     "/count-pong": count_pong,
+    "/count-ping": count_ping,
     "/ping": ping,
     "/sub-protocol": sub_protocol,
     "/text": text,

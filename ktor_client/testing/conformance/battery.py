@@ -1,0 +1,37 @@
+"""All checks, room by room."""
+
+from __future__ import annotations
+
+from ktor_client.testing.conformance import (
+    calls,
+    closing,
+    deflate,
+    handshake,
+    keepalive,
+    messages,
+    receiving,
+    refusals,
+    sending,
+    violations,
+)
+from ktor_client.testing.conformance.check import Check
+
+__all__ = ["CHECKS"]
+
+CHECKS: tuple[Check, ...] = tuple(
+    check
+    for room in (
+        calls,
+        handshake,
+        refusals,
+        messages,
+        receiving,
+        violations,
+        deflate,
+        sending,
+        keepalive,
+        closing,
+    )
+    for check in room.ROOM.checks
+)
+"""Every check; names are unique."""

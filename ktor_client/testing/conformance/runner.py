@@ -1,0 +1,90 @@
+"""Running checks: one after the other, each with a watchdog and clients of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Sequence
+
+from ktor_client.client import HttpClient
+from ktor_client.engine.registry import EngineFactory, engine_class
+from ktor_client.testing.conformance.battery import CHECKS
+from ktor_client.testing.conformance.check import Check, CheckFailure, Lab, SkippedCheck
+from ktor_client.testing.conformance.report import Report, Result, describe
+
+__all__ = ["check_engine", "run_check"]
+
+WATCHDOG = 30.0
+"""Seconds after which a check has failed."""
+
+
+async def check_engine(
+    factory: EngineFactory | str,
+    base_url: str | None = None,
+    *,
+    other_url: str | None = None,
+    checks: Sequence[Check] = CHECKS,
+) -> Report:
+    """Run the battery against an engine; what it cannot do is skipped, and named in the report.
+
+    Args:
+        factory: an engine class, a function that makes an engine, or a registered name. Called
+            often: each check makes clients of its own.
+        base_url: where an echo server of this package listens, such as "ws://127.0.0.1:8080". None
+            starts one on this loop. For an engine without a network it is whatever URL that engine
+            takes to handlers that do what the echo server's routes do.
+        other_url: the same server as another origin; found out for 127.0.0.1 and localhost.
+        checks: those to run; all unless given.
+    """
+    if isinstance(factory, str):
+        factory = engine_class(factory)
+    if base_url is None:
+        from ktor_client.testing.server import echo_server
+
+        async with echo_server() as server:
+            return await check_engine(factory, server.url, other_url=other_url, checks=checks)
+    results = [await run_check(check, factory, base_url, other_url=other_url) for check in checks]
+    async with HttpClient(factory) as client:
+        return Report(type(client.engine).__name__, results)
+
+
+async def run_check(
+    check: Check,
+    factory: EngineFactory,
+    base_url: str,
+    *,
+    other_url: str | None = None,
+    watchdog: float = WATCHDOG,
+) -> Result:
+    """Run one check and return what came of it; see `check_engine` for the arguments."""
+    lab = Lab(factory, base_url, other_url)
+    try:
+        missing = check.missing(lab.capabilities)
+        if missing:
+            return Result(check, "skipped", f"without {', '.join(c.name for c in missing)}")
+        limit = asyncio.timeout(watchdog)
+        try:
+            async with limit:
+                await check.run(lab)
+        except SkippedCheck as reason:
+            return Result(check, "skipped", str(reason))
+        except TimeoutError as error:
+            if not limit.expired():
+                return Result(check, "failed", describe(error), error)
+            failure = CheckFailure(f"it did not end within {watchdog:g} s{_place(error)}")
+            return Result(check, "failed", str(failure), failure)
+        except Exception as error:
+            return Result(check, "failed", describe(error), error)
+        return Result(check, "passed")
+    finally:
+        await lab.close()
+
+
+def _place(error: BaseException) -> str:
+    """Return the line of the check at which it was waiting."""
+    traceback = error.__cause__.__traceback__ if error.__cause__ is not None else None
+    lines = inspect.getinnerframes(traceback) if traceback is not None else []
+    here = [
+        f"{line.function}, line {line.lineno}" for line in lines if "conformance" in line.filename
+    ]
+    return f", waiting in {here[-1]}" if here else ""
