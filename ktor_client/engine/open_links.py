@@ -43,7 +43,7 @@ class OpenLinks:
         return link
 
     def own(self, carrier: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a task that carries a link's bytes; `abort` waits for its end too."""
+        """Run a task that opens and carries a link; `abort` cancels it and waits for its end."""
         task = asyncio.get_running_loop().create_task(carrier)
         self._owners.add(task)
         task.add_done_callback(self._owners.discard)
@@ -58,6 +58,8 @@ class OpenLinks:
             await self._waiter
             self._waiter = None
         if self._owners:
+            for owner in self._owners:
+                owner.cancel()
             await asyncio.wait(self._owners)
 
 

@@ -210,6 +210,8 @@ class AiohttpEngine(HttpClientEngine):
             raise ClientClosedError("AiohttpEngine is closed; make a new one")
         if self._session is None:
             self._session = _new_session(self._dialer)
+        elif self._session.closed:
+            raise ClientClosedError("AiohttpEngine(session=...): that session is closed")
         return self._session
 
 
@@ -368,6 +370,7 @@ def _take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink
         response._protocol.close()
     leading = _Leading(links)
     if protocol is not None:
+        protocol.read_timeout = None  # else early bytes would start its timer again
         protocol.set_parser(leading, aiohttp.EMPTY_PAYLOAD)
     link = links.make(transport or LostTransport(), bytes(leading.data))
     if protocol is None or transport is None:

@@ -73,10 +73,9 @@ async def test_a_name_that_does_not_resolve(engine: EngineFactory, call: Call) -
 
 
 async def test_a_name_that_cannot_be_looked_up(engine: EngineFactory, call: Call) -> None:
-    host = "a" * 64 + ".invalid"
-    with pytest.raises((InvalidUrlError, DnsError), match=r"HttpxEngine|AiohttpEngine"):
-        client = engine()
-        await call(client, f"ws://{host}/")
+    client = engine()
+    with pytest.raises((InvalidUrlError, DnsError), match=type(client).__name__):
+        await call(client, f"ws://{'a' * 64}.invalid/")
     await client.close()
 
 

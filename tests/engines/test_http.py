@@ -13,7 +13,7 @@ from pytest_aiohttp import AiohttpServer
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, RequestBody, Url
-from tests.support.cancellation import CancelledAt
+from tests.support.cancellation import cancelled_at
 from tests.support.raw_server import Peer, raw_server
 from tests.support.receiver import get
 
@@ -311,18 +311,12 @@ async def test_cancelled_at_every_await(engine: EngineFactory) -> None:
         finally:
             await response.close()
 
-    async def cancelled(attempt: CancelledAt[bytes]) -> bytes:
-        return await attempt
-
     async with raw_server(script) as server, asyncio.timeout(40):
-        at = 0
-        while True:
+        body, at = None, 0
+        while body is None:
             at += 1
-            task = asyncio.ensure_future(cancelled(CancelledAt(whole(), at)))
-            await asyncio.wait({task})
+            body = await cancelled_at(whole(), at)
             assert await whole() == b"body"
-            if not task.cancelled():
-                assert task.result() == b"body"
-                break
+        assert body == b"body"
         await client.close()
     assert at > 1

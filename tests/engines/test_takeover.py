@@ -11,7 +11,7 @@ from ktor_client.engine import WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.errors import ClientClosedError, ConnectError
 from ktor_client.frames import BinaryFrame, TextFrame
-from tests.support.cancellation import CancelledAt
+from tests.support.cancellation import cancelled_at
 from tests.support.certificates import client_context, server_context
 from tests.support.raw_server import BINARY, CLOSE, TEXT, Peer, frame, raw_server
 from tests.support.receiver import get, handshake, open_link, start
@@ -322,27 +322,17 @@ async def test_cancelled_at_every_await(engine: EngineFactory, tls: ssl.SSLConte
     even = asyncio.Event()
     client = engine(limit=1, ssl_context=client_context())
     async with raw_server(script, tls=tls) as server, asyncio.timeout(50):
-        at = 0
-        while True:
+        upgrade, at = None, 0
+        while upgrade is None:
             at += 1
-            attempt = CancelledAt(
-                client.open_web_socket(handshake(server.url), WebSocketOptions()), at
-            )
-            task = asyncio.ensure_future(_awaited(attempt))
-            await asyncio.wait({task})
-            if not task.cancelled():
-                break
-        assert attempt.suspensions < at
-        receiver = start(task.result().link)
-        link = task.result().link
-        link.send_text("still works")
+            opening = client.open_web_socket(handshake(server.url), WebSocketOptions())
+            upgrade = await cancelled_at(opening, at)
+        receiver = start(upgrade.link)
+        assert upgrade.link is not None
+        upgrade.link.send_text("still works")
         assert await receiver.next() == TextFrame("still works")
         await client.close()
         if closed < opened:
             even.clear()
             await even.wait()
     assert at > 3
-
-
-async def _awaited(attempt: CancelledAt[object]) -> object:
-    return await attempt

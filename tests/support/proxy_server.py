@@ -7,7 +7,7 @@ import base64
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -30,7 +30,7 @@ async def http_proxy(
     credentials: str | None = None,
     answer: bytes | None = None,
     tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[ProxyLog]:
+) -> AsyncGenerator[ProxyLog, None]:
     """Run an HTTP proxy.
 
     Args:
@@ -71,7 +71,7 @@ async def http_proxy(
 @contextlib.asynccontextmanager
 async def socks_proxy(
     *, credentials: str | None = None, reply: int = 0, answer: bytes | None = None
-) -> AsyncIterator[ProxyLog]:
+) -> AsyncGenerator[ProxyLog, None]:
     """Run a SOCKS5 proxy (RFC 1928) that resolves every name to 127.0.0.1.
 
     Args:
@@ -132,7 +132,7 @@ async def _running(
     scheme: str,
     credentials: str | None,
     tls: ssl.SSLContext | None,
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None, None]:
     running: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

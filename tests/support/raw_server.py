@@ -12,7 +12,7 @@ import hashlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -141,7 +141,7 @@ class RawServer:
 @contextlib.asynccontextmanager
 async def raw_server(
     script: Script, *, tls: ssl.SSLContext | None = None, path: str | None = None
-) -> AsyncIterator[RawServer]:
+) -> AsyncGenerator[RawServer, None]:
     """Run `script` for each connection, on a Unix socket if there is a `path`.
 
     What fails in a script fails the test.

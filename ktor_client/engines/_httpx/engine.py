@@ -145,9 +145,6 @@ class HttpxEngine(HttpClientEngine):
                 upgrade = await handshake.take_over()
             else:
                 upgrade = await handshake.hold_open()
-        if self._closed and upgrade.link is not None:
-            upgrade.link.abort()
-            raise ClientClosedError("HttpxEngine was closed during the handshake")
         return upgrade
 
     async def close(self) -> None:
@@ -160,30 +157,51 @@ class HttpxEngine(HttpClientEngine):
 
     async def _send(self, request: HttpRequest, upload: Upload | None = None) -> httpx.Response:
         """Send a request with httpx and return the response unread."""
-        if self._closed:
-            raise ClientClosedError("HttpxEngine is closed; make a new one")
-        if self._client is None:
-            self._client = _new_client(self._dialer)
-        client, url = self._client, request.url
-        fields = [(n.encode(), v.encode()) for n, v in request.headers.fields()]
+        client, url = self._open_client(), request.url
+        fields = [(name.encode(), value.encode()) for name, value in request.headers.fields()]
+        extensions: dict[str, Any] = {FROM_URL: url}
         if self._owned and url.scheme in ("http", "https"):
             fields += [
                 (name, value)
                 for name, value in _DEFAULT_FIELDS.items()
                 if name.decode() not in request.headers
             ]
-        scheme = "https" if url.is_secure else "http"
-        return await client.send(
+        if not self._owned and url.scheme == "ws":
+            extensions["trace"] = _refuse_absolute_form
+        response = await client.send(
             client.build_request(
                 str(request.method),
-                str(url.with_scheme(scheme)),
+                str(url.with_scheme("https" if url.is_secure else "http")),
                 headers=fields,
                 content=request.body if upload is None else upload,
-                extensions={FROM_URL: url},
+                extensions=extensions,
             ),
             stream=True,
             follow_redirects=False,
         )
+        if self._closed:
+            await response.aclose()
+            raise ClientClosedError("HttpxEngine was closed during the request")
+        return response
+
+    def _open_client(self) -> httpx.AsyncClient:
+        if self._closed:
+            raise ClientClosedError("HttpxEngine is closed; make a new one")
+        if self._client is None:
+            self._client = _new_client(self._dialer)
+        elif self._client.is_closed:
+            raise ClientClosedError("HttpxEngine(client=...): that client is closed")
+        return self._client
+
+
+async def _refuse_absolute_form(event: str, info: dict[str, Any]) -> None:
+    """Stop a ws handshake that the caller's client is about to send to a proxy, not to a server."""
+    if event == "http11.send_request_headers.started":
+        if not info["request"].url.target.startswith(b"/"):
+            raise UnsupportedCapabilityError(
+                "HttpxEngine(client=...) cannot open ws:// through the client's proxy: httpx "
+                "asks for no tunnel there; use HttpxEngine(proxy=...) or wss://"
+            )
 
 
 _DEFAULT_FIELDS = {

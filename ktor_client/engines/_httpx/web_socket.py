@@ -20,6 +20,7 @@ from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.settle import settle
 from ktor_client.engines._httpx.stream_transport import StreamTransport
 from ktor_client.engines._httpx.transport import STREAM
+from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.link import StreamLink
@@ -122,6 +123,8 @@ class Handshake:
             raise
         if opened.done():
             return self._upgrade(opened.result())
+        if owner.cancelled():
+            raise ClientClosedError("HttpxEngine was closed during the handshake")
         try:
             owner.result()
         except WebSocketUpgradeError:

@@ -1,0 +1,352 @@
+"""Sessions and clients that the caller brings: used as they are, and never closed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import httpx
+import pytest
+
+from ktor_client.engine import HttpClientEngine, WebSocketOptions
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import AiohttpEngine, HttpxEngine
+from ktor_client.errors import (
+    ClientClosedError,
+    ConnectError,
+    RequestTimeoutError,
+    UnsupportedCapabilityError,
+)
+from ktor_client.frames import BinaryFrame, TextFrame
+from tests.support.cancellation import cancelled_at
+from tests.support.certificates import client_context, server_context
+from tests.support.proxy_server import http_proxy
+from tests.support.raw_server import CLOSE, TEXT, Peer, frame, raw_server
+from tests.support.receiver import get, handshake, open_link, start
+
+Adopt = Callable[..., HttpClientEngine]
+
+
+@pytest.fixture
+async def adopt(engine: EngineFactory) -> AsyncIterator[Adopt]:
+    """Makes an engine around an object of the library's own; both are closed after the test."""
+    async with AsyncExitStack() as stack:
+
+        def make(proxy: str | None = None, timeout: float | None = None) -> HttpClientEngine:
+            made: HttpClientEngine
+            if engine is AiohttpEngine:
+                session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=client_context()),
+                    timeout=aiohttp.ClientTimeout(total=timeout),
+                    **({} if proxy is None else {"proxy": proxy}),  # type: ignore[arg-type]
+                )
+                stack.push_async_callback(session.close)
+                made = AiohttpEngine(session=session)
+            else:
+                client = httpx.AsyncClient(
+                    verify=client_context(), proxy=proxy, timeout=timeout, trust_env=False
+                )
+                stack.push_async_callback(client.aclose)
+                made = HttpxEngine(client=client)
+            stack.push_async_callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest) -> ssl.SSLContext | None:
+    """The server's context, or None."""
+    return server_context() if request.param == "tls" else None
+
+
+async def echo(peer: Peer) -> None:
+    """Answer each frame with its payload until the client ends."""
+    try:
+        await peer.upgrade(trailing=frame(TEXT, b"early"))
+        while True:
+            first, payload = await peer.read_frame()
+            await peer.send(frame(first & 0x0F, payload))
+    except (asyncio.IncompleteReadError, OSError):
+        return
+
+
+async def test_a_web_socket(adopt: Adopt, tls: ssl.SSLContext | None) -> None:
+    payload = bytes(range(256)) * 2048
+    async with raw_server(echo, tls=tls) as server, asyncio.timeout(20):
+        client = adopt()
+        upgrade = await open_link(client, server.url)
+        assert upgrade.response.status == 101
+        receiver = start(upgrade.link)
+        assert await receiver.next() == TextFrame("early")
+        assert upgrade.link is not None
+        upgrade.link.send_binary(payload)
+        assert await receiver.next() == BinaryFrame(payload)
+        assert upgrade.link.peer_address == f"127.0.0.1:{server.port}"
+        upgrade.link.send_text("last")
+        upgrade.link.close()
+        await receiver.end
+        await server.finished.wait()
+
+
+async def test_it_stays_open(adopt: Adopt) -> None:
+    async with raw_server(echo) as server, asyncio.timeout(20):
+        client = adopt()
+        receiver = start((await open_link(client, server.url)).link)
+        await client.close()
+        assert receiver.end.done()
+        with pytest.raises(ClientClosedError, match="is closed"):
+            await open_link(client, server.url)
+        inner = _inner(client)
+        again = (
+            HttpxEngine(client=inner)
+            if isinstance(inner, httpx.AsyncClient)
+            else AiohttpEngine(session=inner)
+        )
+        receiver = start((await open_link(again, server.url)).link)
+        assert await receiver.next() == TextFrame("early")
+        await again.close()
+
+
+async def test_the_caller_closes_it_first(adopt: Adopt, tls: ssl.SSLContext | None) -> None:
+    """Closing the library's object does not hang on an open web socket, and nothing is left."""
+    async with raw_server(echo, tls=tls) as server, asyncio.timeout(20):
+        client = adopt()
+        receiver = start((await open_link(client, server.url)).link)
+        assert await receiver.next() == TextFrame("early")
+        await _close(_inner(client))
+        with pytest.raises(ClientClosedError, match=r"that (session|client) is closed"):
+            await client.execute(get(server.url.replace("ws", "http", 1)))
+        await client.close()
+        await receiver.end
+
+
+async def test_the_server_ends(adopt: Adopt, tls: ssl.SSLContext | None) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(trailing=frame(TEXT, b"last") + frame(CLOSE, b"\x03\xe8"))
+
+    async with raw_server(script, tls=tls) as server, asyncio.timeout(20):
+        upgrade = await open_link(adopt(), server.url)
+        receiver = start(upgrade.link)
+        assert await receiver.next() == TextFrame("last")
+        await receiver.end
+        assert [control.data for control in receiver.controls] == [b"\x03\xe8"]
+
+
+async def test_the_server_resets(adopt: Adopt) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.read_frame()
+        peer.reset()
+
+    async with raw_server(script) as server, asyncio.timeout(20):
+        upgrade = await open_link(adopt(), server.url)
+        receiver = start(upgrade.link)
+        assert upgrade.link is not None
+        upgrade.link.send_text("go")
+        assert isinstance(await receiver.end, Exception)
+
+
+async def test_backpressure_both_ways(adopt: Adopt) -> None:
+    """A paused link holds the server back; a server that does not read makes the link wait."""
+    count, payload = 400, bytes(65536)
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        sending = asyncio.ensure_future(peer.send(*[frame(2, payload)] * count))
+        done, _ = await asyncio.wait({sending}, timeout=0.3)
+        held.set_result(not done)
+        await sending
+        await read.wait()
+        for _ in range(count):
+            await peer.reader.readexactly(14 + len(payload))
+
+    read = asyncio.Event()
+    held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async with raw_server(script) as server, asyncio.timeout(50):
+        link = (await open_link(adopt(), server.url)).link
+        assert link is not None
+        receiver = start(link)
+        link.pause()
+        assert await held
+        link.resume()
+        for _ in range(count):
+            await receiver.next()
+        sent = 0
+        while link.writable:
+            link.send_binary(payload)
+            sent += 1
+            await asyncio.sleep(0)
+            assert sent < count
+        read.set()
+        for _ in range(count - sent):
+            while not link.writable:
+                receiver.room.clear()
+                await receiver.room.wait()
+            link.send_binary(payload)
+        await server.finished.wait()
+
+
+async def test_a_refusal(adopt: Adopt) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 4\r\nRetry-After: 3\r\n\r\nnope")
+
+    async with raw_server(script) as server:
+        upgrade = await open_link(adopt(), server.url)
+        assert (upgrade.link, upgrade.response.status) == (None, 403)
+        assert upgrade.response.retry_after == 3
+        assert await upgrade.response.body_as_bytes() == b"nope"
+
+
+async def test_nobody_listens(adopt: Adopt) -> None:
+    async with raw_server(echo) as server:
+        pass
+    with pytest.raises(ConnectError, match=f"127.0.0.1:{server.port}"):
+        await open_link(adopt(), server.url)
+
+
+async def test_its_own_timeout_applies(adopt: Adopt) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.read_eof()
+
+    async with raw_server(script) as server:
+        client = adopt(timeout=0.05)
+        with pytest.raises(RequestTimeoutError, match=f"127.0.0.1:{server.port}"):
+            await client.execute(get(server.url.replace("ws", "http", 1)))
+
+
+async def test_its_timeout_ends_with_the_handshake(adopt: Adopt) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        await asyncio.sleep(1.2)
+        await peer.send(frame(TEXT, b"late"))
+        await peer.read_eof()
+
+    async with raw_server(script) as server:
+        receiver = start((await open_link(adopt(timeout=1), server.url)).link)
+        assert await receiver.next() == TextFrame("late")
+
+
+async def test_ws_through_its_http_proxy_is_refused(adopt: Adopt) -> None:
+    """It would go out as a GET in absolute form; wss has a tunnel there too."""
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(trailing=frame(TEXT, b"early"))
+        await peer.read_eof()
+
+    async with raw_server(script, tls=server_context()) as server, http_proxy() as log:
+        client = adopt(proxy=log.url)
+        with pytest.raises(UnsupportedCapabilityError, match="ws:// through"):
+            await open_link(client, "ws://example.org/")
+        assert log.heads == []
+        receiver = start((await open_link(client, server.url)).link)
+        assert await receiver.next() == TextFrame("early")
+        assert log.heads[0].startswith(b"CONNECT")
+
+
+async def test_cancelled_at_every_await(adopt: Adopt) -> None:
+    async with raw_server(echo) as server, asyncio.timeout(50):
+        client = adopt()
+        upgrade, at = None, 0
+        while upgrade is None:
+            at += 1
+            opening = client.open_web_socket(handshake(server.url), WebSocketOptions())
+            upgrade = await cancelled_at(opening, at)
+        assert upgrade.link is not None
+        upgrade.link.abort()
+        # httpx is awaited by a task of ours: cancel at steps of the loop, too.
+        for steps in range(40):
+            task = asyncio.ensure_future(open_link(client, server.url))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                link = task.result().link
+                assert link is not None
+                link.abort()
+        receiver = start((await open_link(client, server.url)).link)
+        assert await receiver.next() == TextFrame("early")
+        await client.close()
+
+
+async def test_closed_while_connecting(adopt: Adopt) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        arrived.set()
+        await peer.read_eof()
+
+    arrived = asyncio.Event()
+    async with raw_server(script) as server, asyncio.timeout(20):
+        client = adopt()
+        opening = asyncio.ensure_future(open_link(client, server.url))
+        await arrived.wait()
+        await client.close()
+        await _close(_inner(client))
+        with pytest.raises((ClientClosedError, ConnectError)):
+            await opening
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit": 5},
+        {"ssl_context": ssl.create_default_context()},
+        {"proxy": "http://127.0.0.1:1"},
+        {"trust_env": True},
+        {"unix_socket": "/x"},
+        {"connect_timeout": 3},
+    ],
+)
+async def test_socket_options_beside_it_are_refused(options: dict[str, object]) -> None:
+    (name,) = options
+    async with aiohttp.ClientSession() as session, httpx.AsyncClient() as client:
+        with pytest.raises(TypeError, match=rf"session=.*takes no {name}"):
+            AiohttpEngine(session=session, **options)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=rf"client=.*takes no {name}"):
+            HttpxEngine(client=client, **options)  # type: ignore[arg-type]
+
+
+async def test_timers_of_aiohttp_end_with_the_handshake() -> None:
+    """Neither `total` nor `sock_read` outlives the 101."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    call_at = loop.call_at
+
+    def spy(*args: object, **options: object) -> asyncio.TimerHandle:
+        timers.append(call_at(*args, **options))  # type: ignore[arg-type]
+        return timers[-1]
+
+    timeout = aiohttp.ClientTimeout(total=500, sock_read=500)
+    async with raw_server(echo) as server, aiohttp.ClientSession(timeout=timeout) as session:
+        client = AiohttpEngine(session=session)
+        loop.call_at = spy  # type: ignore[method-assign]
+        try:
+            upgrade = await open_link(client, server.url)
+        finally:
+            del loop.call_at
+        long = [timer for timer in timers if timer.when() - loop.time() > 100]
+        assert len(long) >= 2
+        assert all(timer.cancelled() for timer in long), long
+        assert upgrade.link is not None
+        await client.close()
+
+
+def _inner(client: HttpClientEngine) -> aiohttp.ClientSession | httpx.AsyncClient:
+    inner: aiohttp.ClientSession | httpx.AsyncClient | None
+    if isinstance(client, AiohttpEngine):
+        inner = client._session
+    else:
+        assert isinstance(client, HttpxEngine)
+        inner = client._client
+    assert inner is not None
+    return inner
+
+
+async def _close(inner: aiohttp.ClientSession | httpx.AsyncClient) -> None:
+    await (inner.close() if isinstance(inner, aiohttp.ClientSession) else inner.aclose())
