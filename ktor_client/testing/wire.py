@@ -45,9 +45,14 @@ class ServerStream(SocketStream):
         if context is None:
             self.transport.resume_reading()
             return
-        transport = await self._loop.start_tls(self.transport, self, context, server_side=True)
-        if transport is None:
-            raise ConnectionResetError("the connection ended during the TLS handshake")
+        try:
+            transport = await self._loop.start_tls(self.transport, self, context, server_side=True)
+            if transport is None:
+                raise ConnectionResetError("the connection ended during the TLS handshake")
+        except BaseException:
+            self.abort()
+            self.connection_lost(None)  # asyncio tells nobody when a handshake is cut off
+            raise
         self._transport = transport
 
     def take_leading(self) -> bytes:
