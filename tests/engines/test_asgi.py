@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from ktor_client import (
 from ktor_client.engines import TestEngine
 from ktor_client.engines._asgi.scope import App, Event, Receive, Scope, Send
 from ktor_client.plugins import WebSocketDeflate, WebSockets
-from tests.support.asgi_apps import APPS, Log, fastapi_app, quart_app, starlette_app
+from tests.support.asgi_apps import FRAMEWORKS, Log, make_app
 
 
 @pytest.fixture
@@ -32,11 +33,10 @@ def log() -> Log:
     return []
 
 
-@pytest.fixture(params=APPS.values(), ids=APPS.keys())
+@pytest.fixture(params=FRAMEWORKS)
 def app(request: pytest.FixtureRequest, log: Log) -> App:
     """The same app in each framework."""
-    made: App = request.param(log)
-    return made
+    return make_app(request.param, log)
 
 
 def client_of(app: App, **options: Any) -> HttpClient:
@@ -143,37 +143,35 @@ class TestFrameworks:
                 assert await session.receive_text() == "split"
 
 
-@pytest.mark.parametrize("make", [starlette_app, fastapi_app])
+@pytest.mark.parametrize("framework", ["starlette", "fastapi"])
 class TestStarletteAndFastAPI:
     """What only some frameworks have."""
 
-    async def test_state(self, make: Callable[[Log], App], log: Log) -> None:
-        async with client_of(make(log)) as client:
+    async def test_state(self, framework: str, log: Log) -> None:
+        async with client_of(make_app(framework, log)) as client:
             assert await (await client.get("/state")).body_as_text() == "from lifespan"
 
-    async def test_denial_response(self, make: Callable[[Log], App], log: Log) -> None:
-        async with client_of(make(log)) as client:
+    async def test_denial_response(self, framework: str, log: Log) -> None:
+        async with client_of(make_app(framework, log)) as client:
             with pytest.raises(WebSocketHandshakeError, match="101 but was 401") as refused:
                 await client.web_socket_session("/deny")
             response = refused.value.response
             assert response.headers["x-reason"] == "nobody"
             assert await response.body_as_text() == "who are you"
 
-    async def test_close_before_accept(self, make: Callable[[Log], App], log: Log) -> None:
-        async with client_of(make(log)) as client:
+    async def test_close_before_accept(self, framework: str, log: Log) -> None:
+        async with client_of(make_app(framework, log)) as client:
             with pytest.raises(WebSocketHandshakeError, match="101 but was 403"):
                 await client.web_socket_session("/forbid")
 
-    async def test_the_app_hears_how_the_client_closed(
-        self, make: Callable[[Log], App], log: Log
-    ) -> None:
-        async with client_of(make(log)) as client:
+    async def test_the_app_hears_how_the_client_closed(self, framework: str, log: Log) -> None:
+        async with client_of(make_app(framework, log)) as client:
             session = await client.web_socket_session("/echo")
             await session.close(CloseReason(4000, "done"))
         assert "gone 4000 done" in log
 
-    async def test_exceptions_come_out(self, make: Callable[[Log], App], log: Log) -> None:
-        client = client_of(make(log))
+    async def test_exceptions_come_out(self, framework: str, log: Log) -> None:
+        client = client_of(make_app(framework, log))
         with pytest.raises(ValueError, match="boom in a handler"):
             await client.get("/boom")
         session = await client.web_socket_session("/boom")
@@ -182,10 +180,8 @@ class TestStarletteAndFastAPI:
         with pytest.raises(ValueError, match="boom in a web socket"):
             await client.close()
 
-    async def test_or_are_answered_as_by_a_server(
-        self, make: Callable[[Log], App], log: Log
-    ) -> None:
-        async with client_of(make(log), raise_app_exceptions=False) as client:
+    async def test_or_are_answered_as_by_a_server(self, framework: str, log: Log) -> None:
+        async with client_of(make_app(framework, log), raise_app_exceptions=False) as client:
             assert (await client.get("/boom")).status == 500
             session = await client.web_socket_session("/boom")
             with pytest.raises(ConnectionClosedError, match="1011"):
@@ -193,14 +189,14 @@ class TestStarletteAndFastAPI:
 
 
 async def test_quart_answers_a_handshake_with_a_response(log: Log) -> None:
-    async with client_of(quart_app(log)) as client:
+    async with client_of(make_app("quart", log)) as client:
         with pytest.raises(WebSocketHandshakeError, match="101 but was 401") as refused:
             await client.web_socket_session("/deny")
         assert await refused.value.response.body_as_text() == "who are you"
 
 
 async def test_litestars_guard_refuses(log: Log) -> None:
-    async with client_of(APPS["litestar"](log)) as client:
+    async with client_of(make_app("litestar", log)) as client:
         with pytest.raises(WebSocketHandshakeError, match="101 but was 403"):
             await client.web_socket_session("/forbid")
 
@@ -473,10 +469,8 @@ async def test_apps_that_break_the_order_are_told(events: list[Event], text: str
 
     with pytest.raises(RuntimeError, match=text):
         async with client_of(web_socket_app(run)) as client:
-            try:
+            with suppress(WebSocketHandshakeError):
                 await client.web_socket_session("/")
-            except WebSocketHandshakeError as refused:
-                assert refused.response.status == 403
 
 
 async def test_an_app_that_goes_on_after_the_client_has_gone() -> None:
