@@ -191,6 +191,7 @@ class DeflateCodec(ExtensionCodec):
         self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
         self._inflated = 0
+        self._is_tail_due = False
 
     def wants(self, frame: Frame) -> bool:
         """Whether the message is long enough and the user's `compress_if` agrees."""
@@ -219,9 +220,10 @@ class DeflateCodec(ExtensionCodec):
         """Inflate one fragment, never beyond `limit` bytes for the message so far."""
         if first:
             self._inflated = 0
+            self._is_tail_due = False
         result = self._inflate(payload, limit)
         if fin:
-            if self._inflater is not None:
+            if self._is_tail_due:
                 result += self._inflate(_TAIL, limit)
             if not self.keep_receive:
                 self._inflater = None
@@ -234,6 +236,9 @@ class DeflateCodec(ExtensionCodec):
         # A block with BFINAL ends the deflate stream (RFC 7692 7.2.3.4); what stands behind it
         # begins a new one.
         for _ in range(_MAX_STREAMS):
+            if not data:
+                break
+            self._is_tail_due = True
             if self._inflater is None:
                 self._inflater = zlib.decompressobj(-self.receive_bits)
             room = allowed - self._inflated - len(result)
@@ -248,8 +253,7 @@ class DeflateCodec(ExtensionCodec):
                 break
             data = self._inflater.unused_data
             self._inflater = None
-            if not data:
-                break
+            self._is_tail_due = False
         else:
             raise Violation.protocol("Compressed data is damaged: it ends again and again")
         self._inflated += len(result)
