@@ -334,6 +334,9 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self.writable = False
         self._out.clear()
         self._out_size = 0
+        self._direct = None
+        if self._decoder is not None:
+            self._decoder.finish()
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             on_lost(exc)

@@ -120,7 +120,7 @@ class FrameDecoder:
         try:
             self._advance(size)
         except Violation:
-            self._finish()
+            self.finish()
             raise
 
     def feed(self, data: memoryview) -> None:
@@ -149,8 +149,18 @@ class FrameDecoder:
                 position += start
                 position += self._take(data[position:])
         except Violation:
-            self._finish()
+            self.finish()
             raise
+
+    def finish(self) -> None:
+        """Drop what is incomplete; nothing more will be taken. For the end of a connection too:
+
+        a buffer that is still exported must not wait for the garbage collector.
+        """
+        self.finished = True
+        self._payload = None
+        self._view = _NOTHING
+        self._message = bytearray()
 
     def _go_on(self, data: memoryview) -> int:
         """Complete the header that began in an earlier read; return how many bytes were used."""
@@ -163,13 +173,6 @@ class FrameDecoder:
         self._tail = b""
         used = start - kept
         return used + self._take(data[used:])
-
-    def _finish(self) -> None:
-        """Drop what is incomplete; nothing more will be taken."""
-        self.finished = True
-        self._payload = None
-        self._view = _NOTHING
-        self._message = bytearray()
 
     # --- one frame, any kind ---
 
