@@ -5,9 +5,9 @@ proxy that is called, or destroyed twice, is an error, as it is there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import ModuleType, SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -22,13 +22,22 @@ class JsException(Exception):
 
 
 class Proxy:
-    """A Python function in JavaScript's hands."""
+    """A Python object in JavaScript's hands: a function, or bytes to look into."""
 
     alive = 0
 
-    def __init__(self, target: Callable[..., object]) -> None:
-        self._target: Callable[..., object] | None = target
+    def __init__(self, target: Any) -> None:
+        self._target: Any = target
         Proxy.alive += 1
+
+    def getBuffer(self, kind: str) -> SimpleNamespace:
+        assert kind == "u8"
+        Proxy.alive += 1
+        return SimpleNamespace(data=Bytes(bytes(self._target)), release=self._release)
+
+    @staticmethod
+    def _release() -> None:
+        Proxy.alive -= 1
 
     def __call__(self, *arguments: object) -> object:
         assert self._target is not None, "a destroyed proxy was called"
@@ -45,14 +54,6 @@ class Bytes:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-
-    @classmethod
-    def new(cls, size: int) -> Self:
-        return cls(bytes(size))
-
-    def assign(self, data: bytes | bytearray | memoryview) -> None:
-        assert memoryview(data).nbytes == len(self.data)
-        self.data = bytes(data)
 
     def to_bytes(self) -> bytes:
         return self.data
@@ -158,7 +159,6 @@ class Browser:
             "fetch": self.fetch,
             "AbortController": SimpleNamespace(new=self._controller),
             "Object": SimpleNamespace(fromEntries=dict),
-            "Uint8Array": Bytes,
         }
         if web_sockets:
             parts["WebSocket"] = SimpleNamespace(new=self._socket)

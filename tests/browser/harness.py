@@ -44,7 +44,7 @@ class Harness:
         """Origin of the site, by HTTP."""
         self.secure_base = ""
         """The same, by HTTPS."""
-        self.site: Site
+        self.site = Site()
         self.context: BrowserContext
         self.page: Page
 
@@ -110,7 +110,6 @@ class Harness:
 
     async def _serve(self) -> None:
         try:
-            self.site = Site()
             runner = web.AppRunner(self.site.app, handler_cancellation=True, shutdown_timeout=1.0)
             await runner.setup()
             try:

@@ -166,8 +166,13 @@ class Site:
         """Send n messages of a size as fast as the client takes them."""
         socket = await self._accept(request)
         number, size = int(request.query["n"]), int(request.query["size"])
+        if "go" in request.query:
+            await socket.receive()
         for at in range(number):
-            await socket.send_str(f"{at:0{size}}")
+            if "binary" in request.query:
+                await socket.send_bytes(b"%0*d" % (size, at))
+            else:
+                await socket.send_str(f"{at:0{size}}")
         await self._until_closed(request, socket)
         return socket
 

@@ -99,7 +99,7 @@ class BrowserEngine(HttpClientEngine):
         """
         require(self, WebSocketCapability)
         socket = self._new_socket(request, options)
-        link = BrowserLink(self._platform.js, self._platform.ffi, socket, self._live.discard)
+        link = BrowserLink(self._platform.ffi, socket, self._live.discard)
         self._live.add(link)
         try:
             await link.opened()

@@ -30,7 +30,10 @@ BURST = 256 * 1024
 MESSAGE_WEIGHT = 512
 """What a message weighs beyond its bytes: the time that the call into the browser takes."""
 LARGE = 32 * 1024
-"""Bytes from which binary data is copied once by `assign` instead of being converted."""
+"""Bytes from which binary data is sent in place instead of being converted."""
+
+_new = object.__new__
+"""Makes a frame without checks: what comes from a browser is a whole message of the right type."""
 
 CLOSED = 3
 NO_STATUS = 1005
@@ -43,19 +46,18 @@ class BrowserLink(FrameLink):
     `bytes_sent` and `bytes_received` count payloads: a browser does not show what is on the wire.
     """
 
-    def __init__(
-        self, js: Any, ffi: Any, socket: Any, on_ended: Callable[[BrowserLink], None]
-    ) -> None:
+    def __init__(self, ffi: Any, socket: Any, on_ended: Callable[[BrowserLink], None]) -> None:
         """Take a socket in state CONNECTING; `on_ended` is told once when it is gone."""
         self._socket = socket
         self._js_send = socket.send
         self._to_js = ffi.to_js
-        self._bytes_view = js.Uint8Array.new
+        self._create_proxy = ffi.create_proxy
         self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
         self._opening: asyncio.Future[None] = self._loop.create_future()
         self._receiver: LinkReceiver | None = None
-        self._early: list[Frame] = []
+        self._early: list[tuple[Frame, int]] = []
+        self._early_close: CloseFrame | None = None
         self._max_size = 0
         self._discarding = False
         self._is_lost = False
@@ -87,8 +89,10 @@ class BrowserLink(FrameLink):
         self._receiver = receiver
         self._max_size = options.max_frame_size
         early, self._early = self._early, []
-        for frame in early:
-            self._deliver(receiver, frame)
+        for frame, size in early:
+            self._deliver(receiver, frame, size)
+        if self._early_close is not None:
+            receiver.control(self._early_close)
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
 
@@ -124,16 +128,25 @@ class BrowserLink(FrameLink):
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message; `data` may be reused when this returns."""
-        size = data.nbytes if isinstance(data, memoryview) else len(data)
         if self._is_lost:
             return
+        payload = data if type(data) is bytes else bytes(data)
+        size = len(payload)
         if size < LARGE:
-            self._js_send(self._to_js(data if type(data) is bytes else bytes(data)))
+            self._js_send(self._to_js(payload))
         else:
-            view = self._bytes_view(size)
-            view.assign(data)
-            self._js_send(view)
+            self._send_in_place(payload)
         self._sent(size)
+
+    def _send_in_place(self, payload: bytes) -> None:
+        """Let the browser copy from Python's memory itself, which it has done when send returns."""
+        proxy = self._create_proxy(payload)
+        view = proxy.getBuffer("u8")
+        try:
+            self._js_send(view.data)
+        finally:
+            view.release()
+            proxy.destroy()
 
     def map_close(self, reason: CloseReason) -> CloseReason:
         """Return what a browser is allowed to send: 1000, 3000 to 4999, or no code.
@@ -209,26 +222,24 @@ class BrowserLink(FrameLink):
     def _on_message(self, event: Any) -> None:
         try:
             data = event.data
-            frame = TextFrame(data) if type(data) is str else BinaryFrame(data.to_bytes())
+            frame: Frame
+            if type(data) is str:
+                frame = text = _new(TextFrame)
+                text.text = data
+                size = len(data) if data.isascii() else len(data.encode())
+            else:
+                frame = _new(BinaryFrame)
+                frame.data = data.to_bytes()
+                size = len(frame.data)
             receiver = self._receiver
             if receiver is None:
-                self._early.append(frame)
-            else:
-                self._deliver(receiver, frame)
+                self._early.append((frame, size))
+            elif not self._discarding:
+                self._deliver(receiver, frame, size)
         except Exception as error:
             self._broke(error)
 
-    def _deliver(self, receiver: LinkReceiver, frame: Frame) -> None:
-        if self._discarding:
-            return
-        if type(frame) is TextFrame:
-            text = frame.text
-            size = len(text) if text.isascii() else len(text.encode())
-        elif type(frame) is BinaryFrame:
-            size = len(frame.data)
-        else:
-            receiver.control(frame)
-            return
+    def _deliver(self, receiver: LinkReceiver, frame: Frame, size: int) -> None:
         self.frames_received += 1
         self.bytes_received += size
         if size > self._max_size:
@@ -253,9 +264,9 @@ class BrowserLink(FrameLink):
             frame = CloseFrame(reason)
             self._end(None)
             if self._receiver is None:
-                self._early.append(frame)
-            else:
-                self._deliver(self._receiver, frame)
+                self._early_close = frame
+            elif not self._discarding:
+                self._receiver.control(frame)
         except Exception as error:
             self._broke(error)
 
