@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 from ktor_client.engine.upload import Upload
@@ -52,9 +52,19 @@ class ErrorTable:
         ours = _own_cause(error)
         if ours is not None:
             return ours
+        own, happened = self._row(error)
+        if own is ConnectError:
+            # Libraries fold what the system said into one class; behind it is DNS or TLS.
+            for cause in _chain(error):
+                if isinstance(cause, socket.gaierror | ssl.SSLError):
+                    own, happened = self._row(cause)
+                    break
+        return own(f"{self.engine} {happened} {where}{_detail(error)}")
+
+    def _row(self, error: Exception) -> tuple[type[KtorClientError], str]:
         for foreign, own, happened in self.rows:
             if isinstance(error, foreign):
-                return own(f"{self.engine} {happened} {where}{_detail(error)}")
+                return own, happened
         raise AssertionError(f"{type(error).__name__} is in no row")
 
     @contextmanager
@@ -90,6 +100,14 @@ def _own_cause(error: BaseException) -> KtorClientError | None:
             return seen
         seen = seen.__cause__
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an exception came from, also where a library has cut the chain for tracebacks."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _detail(error: Exception) -> str:

@@ -11,6 +11,8 @@ import socket
 from itertools import chain, zip_longest
 from typing import Any
 
+from ktor_client.engine.settle import settle
+
 __all__ = ["connect_first"]
 
 ATTEMPT_DELAY = 0.25
@@ -42,15 +44,27 @@ async def _race(addresses: list[Address], delay: float) -> socket.socket:
             attempts.append(asyncio.ensure_future(_attempt(address)))
             winner = await _first(attempts, delay if number < len(addresses) else None)
             if winner is not None:
-                return winner.result()
-        raise _none_answered([attempt.exception() for attempt in attempts])
+                attempts.remove(winner)
+                break
+        else:
+            raise _none_answered([attempt.exception() for attempt in attempts])
     finally:
-        for attempt in attempts:
-            attempt.cancel()
-        await asyncio.gather(*attempts, return_exceptions=True)
-        for attempt in attempts:
-            if attempt is not winner and not attempt.cancelled() and not attempt.exception():
-                attempt.result().close()
+        try:
+            await settle(_drop(attempts))
+        except BaseException:
+            if winner is not None:
+                winner.result().close()
+            raise
+    assert winner is not None
+    return winner.result()
+
+
+async def _drop(attempts: list[asyncio.Task[socket.socket]]) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+    for result in await asyncio.gather(*attempts, return_exceptions=True):
+        if isinstance(result, socket.socket):
+            result.close()
 
 
 async def _first(

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from ktor_client.durations import Duration
@@ -76,6 +77,7 @@ ERRORS = ErrorTable(
         (aiohttp.InvalidURL, InvalidUrlError, "cannot request this URL of"),
         (aiohttp.NonHttpUrlClientError, InvalidUrlError, "cannot request this URL of"),
         (aiohttp.ClientError, ConnectError, "failed at"),
+        (HttpProcessingError, ConnectError, "got an answer that is not HTTP from"),
     ),
 )
 

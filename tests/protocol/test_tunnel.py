@@ -1,4 +1,4 @@
-"""CONNECT and SOCKS5 as conversations: what is written, and what an answer leads to."""
+"""Asking proxies for a tunnel, without a network: what is said, and which answers open it."""
 
 from __future__ import annotations
 
@@ -15,67 +15,79 @@ from ktor_client.protocol.tunnel import (
 )
 
 
-def talk(conversation: Conversation, answers: bytes) -> bytes:
-    """Hold a conversation with a proxy that says `answers`; return what was written."""
-    written = b""
-    try:
-        step = next(conversation)
-        while True:
-            if isinstance(step, Send):
-                written += step.data
-                answer = b""
-            elif isinstance(step, Exactly):
-                answer, answers = answers[: step.size], answers[step.size :]
-                assert len(answer) == step.size, "the proxy's answer is too short"
-            else:
-                assert isinstance(step, Until)
-                head, mark, answers = answers.partition(step.mark)
-                assert len(head + mark) <= step.limit
-                answer = head + mark
-            step = conversation.send(answer)
-    except StopIteration:
-        assert answers == b"", "bytes of the proxy were not read"
-        return written
+def talk(conversation: Conversation, answers: bytes) -> tuple[bytes, bytes]:
+    """Play the proxy; return what it was sent, and what was left unread when the tunnel stood."""
+    said = b""
+    reply = b""
+    while True:
+        try:
+            step = next(conversation) if not reply else conversation.send(reply)
+        except StopIteration:
+            return said, answers
+        reply = b""
+        if isinstance(step, Send):
+            said += step.data
+            continue
+        if isinstance(step, Exactly):
+            size = step.size
+        else:
+            assert isinstance(step, Until)
+            size = answers.index(step.mark) + len(step.mark)
+            assert size <= step.limit
+        reply, answers = answers[:size], answers[size:]
+        assert len(reply) == size, "the proxy was asked for more than it says"
 
 
-OK = b"HTTP/1.1 200 OK\r\n\r\n"
-
-
-def test_connect() -> None:
-    assert talk(http_connect("example.org", 443, None, None), OK) == (
-        b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"
-    )
-
-
-def test_connect_to_ipv6_with_credentials() -> None:
-    assert talk(http_connect("::1", 80, "Aladdin", "open sesame"), OK) == (
-        b"CONNECT [::1]:80 HTTP/1.1\r\nHost: [::1]:80\r\n"
-        b"Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
-    )
-    assert b"Basic YTo=" in talk(http_connect("h", 80, "a", None), OK)
+OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [b"HTTP/1.0 200\r\n\r\n", b"HTTP/1.1 299 Fine\r\nContent-Length: 5\r\n\r\n"],
+    ("host", "authority"), [("example.org", "example.org:443"), ("::1", "[::1]:443")]
 )
-def test_any_2xx_is_a_tunnel(answer: bytes) -> None:
-    talk(http_connect("h", 80, None, None), answer)
+def test_connect(host: str, authority: str) -> None:
+    said, rest = talk(http_connect(host, 443, None, None), OK + b"early")
+    assert said == f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode()
+    assert rest == b"early"
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("user", "password", "basic"),
+    [("me", "secret", "bWU6c2VjcmV0"), ("me", None, "bWU6"), ("mé", "§", "bcOpOsKn")],
+)
+def test_connect_with_credentials(user: str, password: str | None, basic: str) -> None:
+    said, _ = talk(http_connect("h", 80, user, password), OK)
+    assert said.endswith(f"\r\nProxy-Authorization: Basic {basic}\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.0 200 OK", b"HTTP/1.1 200", b"HTTP/1.1 299 \r\nX: y", b"HTTP/1.1 204 No Content"],
+)
+def test_answers_that_open_the_tunnel(head: bytes) -> None:
+    assert talk(http_connect("h", 80, None, None), head + b"\r\n\r\n")[1] == b""
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
     [
-        (b"HTTP/1.1 199 x\r\n\r\n", "199 x"),
-        (b"HTTP/1.1 301 Away\r\n\r\n", "301 Away"),
-        (b"HTTP/1.1 407 \r\n\r\n", "407; it wants a user"),
-        (b"HTTP/2 200\r\n\r\n", "does not speak HTTP"),
-        (b"\r\n\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 403 Forbidden", "it answered CONNECT with 403 Forbidden$"),
+        (b"HTTP/1.1 502", "it answered CONNECT with 502$"),
+        (b"HTTP/1.1 300 Many", "with 300 Many"),
+        (b"HTTP/1.1 199 x", "with 199"),
+        (b"HTTP/1.1 407 Who?", r"407 Who\?; it wants a user and a password in the proxy URL"),
+        (b"HTTP/2 200 OK", "it does not speak HTTP"),
+        (b"HTTP/1.1 20 OK", "it does not speak HTTP"),
+        (b"HTTP/1.1 2000 OK", "it does not speak HTTP"),
+        (b"SSH-2.0-x", "it does not speak HTTP"),
+        (b"", "it does not speak HTTP"),
     ],
 )
-def test_any_other_answer_is_none(answer: bytes, text: str) -> None:
-    with pytest.raises(TunnelRefusedError, match=text):
-        talk(http_connect("h", 80, None, None), answer)
+def test_answers_that_do_not(head: bytes, message: str) -> None:
+    with pytest.raises(TunnelRefusedError, match=message):
+        talk(http_connect("h", 80, None, None), head + b"\r\n\r\n")
+
+
+DONE = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 
 
 @pytest.mark.parametrize(
@@ -84,48 +96,60 @@ def test_any_other_answer_is_none(answer: bytes, text: str) -> None:
         ("example.org", b"\x03\x0bexample.org"),
         ("127.0.0.1", b"\x01\x7f\x00\x00\x01"),
         ("::1", b"\x04" + bytes(15) + b"\x01"),
+        ("a" * 255, b"\x03\xff" + b"a" * 255),
     ],
 )
-@pytest.mark.parametrize("bound", [b"\x01" + bytes(6), b"\x04" + bytes(18), b"\x03\x02hi\x00\x50"])
-def test_socks(host: str, address: bytes, bound: bytes) -> None:
-    answers = b"\x05\x00" + b"\x05\x00\x00" + bound
-    assert talk(socks5(host, 443, None, None), answers) == (
-        b"\x05\x01\x00" + b"\x05\x01\x00" + address + b"\x01\xbb"
-    )
-
-
-def test_socks_with_a_password() -> None:
-    answers = b"\x05\x02" + b"\x01\x00" + b"\x05\x00\x00\x01" + bytes(6)
-    assert talk(socks5("h", 80, "ü", "pw"), answers) == (
-        b"\x05\x02\x00\x02" + b"\x01\x02\xc3\xbc\x02pw" + b"\x05\x01\x00\x03\x01h\x00\x50"
-    )
-
-
-def test_socks_does_not_insist_on_the_password() -> None:
-    answers = b"\x05\x00" + b"\x05\x00\x00\x01" + bytes(6)
-    assert b"pw" not in talk(socks5("h", 80, "user", "pw"), answers)
+def test_socks(host: str, address: bytes) -> None:
+    said, rest = talk(socks5(host, 0x1F90, None, None), b"\x05\x00" + DONE + b"early")
+    assert said == b"\x05\x01\x00" + b"\x05\x01\x00" + address + b"\x1f\x90"
+    assert rest == b"early"
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "answers", "text"),
+    "bound", [b"\x01" + bytes(6), b"\x04" + bytes(18), b"\x03\x03abc\x00\x00", b"\x03\x00\x00\x00"]
+)
+def test_socks_tells_an_address_of_any_kind(bound: bytes) -> None:
+    assert talk(socks5("h", 1, None, None), b"\x05\x00\x05\x00\x00" + bound + b"x")[1] == b"x"
+
+
+def test_socks_with_a_password() -> None:
+    said, _ = talk(socks5("h", 1, "me", "pw"), b"\x05\x02\x01\x00" + DONE)
+    assert said == b"\x05\x02\x00\x02" + b"\x01\x02me\x02pw" + b"\x05\x01\x00\x03\x01h\x00\x01"
+    said, _ = talk(socks5("h", 1, "me", None), b"\x05\x02\x01\x00" + DONE)
+    assert b"\x01\x02me\x00" in said
+    said, _ = talk(socks5("h", 1, "me", "pw"), b"\x05\x00" + DONE)
+    assert b"pw" not in said
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "answers", "message"),
     [
-        (None, None, b"\x04\x00", "does not speak SOCKS5"),
-        (None, None, b"\x05\xff", "wants a user and a password"),
-        (None, None, b"\x05\x01", "wants another login"),
-        ("u", "p", b"\x05\x02\x01\x05", "refused the user or the password"),
-        ("", "p", b"\x05\x02", "at most 255 bytes"),
+        (None, None, b"\x04\x00", "it does not speak SOCKS5"),
+        (None, None, b"\x05\xff", "it wants a user and a password in the proxy URL"),
+        (None, None, b"\x05\x02", "it wants a user and a password in the proxy URL"),
+        (None, None, b"\x05\x01", "it wants another login in the proxy URL"),
+        ("me", "pw", b"\x05\xff", "it wants a user and a password"),
+        ("me", "pw", b"\x05\x01", "it wants another login"),
+        ("me", "pw", b"\x05\x02\x01\x01", "it refused the user or the password"),
+        ("", "pw", b"\x05\x02", "at most 255 bytes"),
+        ("u" * 256, "pw", b"\x05\x02", "at most 255 bytes"),
+        ("é" * 128, "pw", b"\x05\x02", "at most 255 bytes"),
         ("u", "p" * 256, b"\x05\x02", "at most 255 bytes"),
-        (None, None, b"\x05\x00\x00\x00\x00\x01", "does not speak SOCKS5"),
+        (None, None, b"\x05\x00\x04\x00\x00\x01", "it does not speak SOCKS5"),
+        (None, None, b"\x05\x00\x05\x00\x00\x02", "it does not speak SOCKS5"),
         (None, None, b"\x05\x00\x05\x01\x00\x01", "general failure"),
         (None, None, b"\x05\x00\x05\x04\x00\x01", "host unreachable"),
-        (None, None, b"\x05\x00\x05\x09\x00\x01", "SOCKS5 reply 9"),
+        (None, None, b"\x05\x00\x05\x05\x00\x01", "connection refused"),
+        (None, None, b"\x05\x00\x05\x63\x00\x01", "SOCKS5 reply 99"),
     ],
 )
-def test_socks_refused(user: str | None, password: str | None, answers: bytes, text: str) -> None:
-    with pytest.raises(TunnelRefusedError, match=text):
-        talk(socks5("h", 80, user, password), answers)
+def test_socks_answers_that_refuse(
+    user: str | None, password: str | None, answers: bytes, message: str
+) -> None:
+    with pytest.raises(TunnelRefusedError, match=message):
+        talk(socks5("h", 1, user, password), answers)
 
 
-def test_socks_and_a_name_that_is_too_long() -> None:
-    with pytest.raises(TunnelRefusedError, match="host names"):
-        talk(socks5("a" * 256, 80, None, None), b"\x05\x00")
+def test_a_name_too_long_for_socks() -> None:
+    with pytest.raises(TunnelRefusedError, match="host names have at most 255 bytes"):
+        talk(socks5("a" * 256, 1, None, None), b"\x05\x00" + DONE)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.errors import ERRORS
-from ktor_client.engines._httpx.settle import settle
 from ktor_client.http import Headers, HttpRequest, HttpResponse, ResponseBody
 
 if TYPE_CHECKING:

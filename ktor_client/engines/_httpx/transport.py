@@ -16,8 +16,8 @@ import httpx
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
+from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.engines._httpx.settle import settle
 from ktor_client.errors import ConnectError, KtorClientError, ProxyError
 from ktor_client.http import Url
 

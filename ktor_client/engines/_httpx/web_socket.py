@@ -15,9 +15,9 @@ from httpx_ws import WebSocketUpgradeError, aconnect_ws
 
 from ktor_client.engine.contract import WebSocketUpgrade
 from ktor_client.engine.open_links import OpenLinks
+from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.responses import to_response
-from ktor_client.engines._httpx.settle import settle
 from ktor_client.engines._httpx.stream_transport import StreamTransport
 from ktor_client.engines._httpx.transport import STREAM
 from ktor_client.errors import ClientClosedError

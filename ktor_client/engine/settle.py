@@ -1,4 +1,4 @@
-"""Cleaning up to the end, whoever cancels: httpcore's books go wrong when a close is cut off."""
+"""Cleaning up to the end, whoever cancels: what is cut off here would leave a socket or a slot."""
 
 from __future__ import annotations
 
