@@ -44,7 +44,7 @@ test-all: $(VENV)/.dev ## the suite and its long matrices
 .coverage: $(VENV)/.dev $(sources)
 	@$(covered)
 
-check: $(VENV)/.dev ## format, lint, types, floors, then the coverage of the last whole run
+check: $(VENV)/.dev $(VENV)/.bench ## format, lint, types, floors, then the coverage of the last whole run
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy $(typed)

@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick:
         options.suites = ["cost"]
+        options.budget = min(options.budget, 0.12)
         options.scenarios = list(QUICK_SCENARIOS)
         options.contenders = [name for name in options.contenders if name in MEASURED]
     elif options.out is None:
@@ -61,7 +62,9 @@ def measured(options: argparse.Namespace) -> Results:
         except ImportError as error:
             print(f"uvloop: left out, {error}")
             loops.remove("uvloop")
-    choice = Choice(options.suites, options.scenarios, contenders, loops, options.rounds)
+    choice = Choice(
+        options.suites, options.scenarios, contenders, loops, options.rounds, options.quick
+    )
     runs = plan(choice, random.Random())
     return execute(runs, contenders, budget=options.budget, pin=options.pin)
 

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,7 +42,7 @@ def about_this_machine(contenders: dict[str, type[AnyContender]]) -> dict[str, o
 
 
 @contextmanager
-def server(cpu: int | None) -> Iterator[int]:
+def server(cpu: int | None) -> Generator[int]:
     """The neutral server; answers its port."""
     command = [*_pinned(cpu), sys.executable, "-m", "benchmarks.server"]
     with subprocess.Popen(

@@ -12,7 +12,7 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +74,10 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("pingpong", "round_trips", count=500, unit="round trip"),
-        Scenario("flood32", "receive", count=20_000),
+        Scenario("flood32", "receive", count=10_000),
         Scenario("flood1k", "receive", 1024, 5_000),
         Scenario("flood64k", "receive", 65536, 200),
-        Scenario("send32", "send", count=20_000),
+        Scenario("send32", "send", count=10_000),
         Scenario("send1k", "send", 1024, 5_000),
         Scenario("echo1m", "round_trips", 1024 * 1024, 10, unit="round trip"),
         Scenario("conn100", "round_trips", count=10, sessions=100, unit="round trip"),
@@ -117,7 +117,7 @@ async def close_sessions(contender: AnyContender, sessions: list[Any]) -> None:
 
 
 @asynccontextmanager
-async def opened(contender: AnyContender, url: str, count: int) -> AsyncIterator[list[Any]]:
+async def opened(contender: AnyContender, url: str, count: int) -> AsyncGenerator[list[Any]]:
     sessions = await open_sessions(contender, url, count)
     yield sessions
     await close_sessions(contender, sessions)
