@@ -32,6 +32,8 @@ MAX_BODY = 64 * 1024 * 1024
 """Bytes of a request body that are read into memory."""
 MAX_FRAME_SIZE = 64 * 1024 * 1024
 CLOSE_TIMEOUT = 5.0
+OPTIONS = ("close_timeout", "deflate", "max_frame_size", "ping_interval", "timeout")
+"""Query parameters that every web socket route takes."""
 
 _BODILESS = frozenset({204, 304})
 
@@ -177,8 +179,8 @@ class Exchange:
     def accept(self, subprotocol: str | None = "*", **rewrite: str) -> DefaultWebSocketSession:
         """Answer 101 and return a default session; `async with` it.
 
-        Keepalive, limit and deflate are as the query says: `ping_interval=0.1`, `timeout=1`,
-        `max_frame_size=1000`, `deflate=off|no-context|9`.
+        Keepalive, limits and deflate are as the query says: `ping_interval=0.1`, `timeout=1`,
+        `close_timeout=1`, `max_frame_size=1000`, `deflate=off|no-context|9`.
 
         Args:
             subprotocol: the one to choose, "*" for the first that is offered, None for none.
@@ -202,6 +204,7 @@ class Exchange:
             "max_frame_size": self.number("max_frame_size", MAX_FRAME_SIZE),
             "ping_interval": self.seconds("ping_interval"),
             "timeout": self.seconds("timeout"),
+            "close_timeout": self.seconds("close_timeout") or CLOSE_TIMEOUT,
         }
         headers = HeadersBuilder(
             [
@@ -229,7 +232,6 @@ class Exchange:
         core = SessionCore(
             link,
             channels=Channels(),
-            close_timeout=CLOSE_TIMEOUT,
             negotiated=negotiated,
             raw=raw,
             client=False,

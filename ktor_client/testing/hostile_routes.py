@@ -16,7 +16,7 @@ from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseFrame, PingFrame, PongFrame
 from ktor_client.http.headers import is_token
 from ktor_client.session import WebSocketSession
-from ktor_client.testing.exchange import Refusal, Response
+from ktor_client.testing.exchange import OPTIONS, Refusal, Response
 
 if TYPE_CHECKING:
     from ktor_client.testing.exchange import Exchange
@@ -30,7 +30,7 @@ STALL_LIMIT = 60.0
 async def handshake(exchange: Exchange) -> Response | None:
     """?NAME=VALUE: accept, with that header in the answer; an empty value leaves it out; echo."""
     rewrite = dict(exchange.query)
-    for name in ("id", "deflate", "ping_interval", "timeout", "max_frame_size"):
+    for name in ("id", *OPTIONS):
         rewrite.pop(name, None)
     for name in rewrite:
         if not is_token(name):
@@ -100,11 +100,11 @@ async def hang_up(exchange: Exchange) -> Response | None:
 
 async def stalled(exchange: Exchange) -> Response | None:
     """?id=: do not read until GET /release?id=; then echo."""
-    session_id = exchange.query.get("id", "")
+    if "id" not in exchange.query:
+        raise Refusal(400, "a stalled session needs an id")
     async with exchange.accept() as session:
-        found = exchange.server.sessions.get(session_id)
-        if found is None:
-            raise RuntimeError("a stalled session needs an id")
+        found = exchange.server.sessions.get(exchange.query["id"])
+        assert found is not None
         exchange.stream.transport.pause_reading()
         try:
             async with asyncio.timeout(STALL_LIMIT):
@@ -176,15 +176,16 @@ async def truncated(exchange: Exchange) -> Response | None:
     return None
 
 
-async def second_close(exchange: Exchange) -> Response | None:
+async def data_after_close(exchange: Exchange) -> Response | None:
     """Send a Close with [code=1000], then a text behind it, which nobody may deliver."""
-    close = CloseFrame(exchange.number("code", 1000, 65535).to_bytes(2, "big"))
+    payload = exchange.number("code", 1000, 65535).to_bytes(2, "big")
     async with exchange.accept_raw() as session:
-        payload = close.data
-        exchange.stream.transport.write(
-            b"\x81\x06before" + bytes([0x88, len(payload)]) + payload + b"\x81\x05after"
-        )
-        await _listen(exchange, session)
+        transport = exchange.stream.transport
+        transport.write(b"\x81\x06before\x88\x02" + payload + b"\x81\x05after")
+        async for _ in session.incoming:
+            pass
+        transport.close()
+        await session.wait_closed()
     return None
 
 
@@ -201,5 +202,5 @@ ROUTES: dict[str, Callable[[Exchange], Awaitable[Response | None]]] = {
     "/silence": silence,
     "/garbage": garbage,
     "/truncated": truncated,
-    "/data-after-close": second_close,
+    "/data-after-close": data_after_close,
 }

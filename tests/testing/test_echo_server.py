@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -70,7 +71,8 @@ async def test_its_end_does_not_wait_for_a_client_that_does_not_read() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /chunks?n=0&size=1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"\r\n")
-        writer.transport.pause_reading()
+        transport = cast("asyncio.Transport", writer.transport)
+        transport.pause_reading()
     assert server.connections == 0
     writer.transport.abort()
     assert reader.exception() is None
