@@ -269,10 +269,15 @@ class ReceiveChannel(Generic[T]):
         if len(queue) >= self._high or self._bytes >= self._max_bytes:
             self._check_marks()
 
-    def overflowing(self) -> bool:
-        """Drop what is beyond a strict limit, newest first; say whether anything was."""
+    def overflowing(self, *, recount: bool = False) -> bool:
+        """Drop what is beyond a strict limit, newest first; say whether anything was.
+
+        `recount` counts items too that were appended without a call of `arrived` yet.
+        """
         queue, size_of = self._queue, self._size_of
-        if len(queue) <= self._high and self._bytes <= self._max_bytes:
+        if recount:
+            self._hand_over()
+        elif len(queue) <= self._high and self._bytes <= self._max_bytes:
             return False
         total = kept = 0
         for item in queue:

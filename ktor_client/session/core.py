@@ -259,8 +259,10 @@ class SessionCore:
             self._owed_pong = pong
 
     def _peer_closed(self, frame: CloseFrame) -> None:
-        reason = frame.read_reason()
-        self.ending.received = CloseReason(1005) if reason is None else reason
+        self.ending.received = frame.read_reason() or CloseReason(1005)
+        if self._strict and self.is_open and self.incoming.overflowing(recount=True):
+            self.overflow("incoming")  # by messages of the same read
+            return
         if self.ending.initiator is None:
             self.ending.initiator = "peer"
         if self.ending.sent is None and not self._raw:
