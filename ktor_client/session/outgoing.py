@@ -111,7 +111,12 @@ class Outgoing(SendChannel[Frame]):
         await self._wait_for(_Waiting(frame, self._new_future()))
 
     async def flush(self) -> None:
-        """Wait until everything queued before this call was handed to the link, and flush it."""
+        """Wait until everything queued before this call was handed to the link, and flush it.
+
+        After a Close of ours nothing is left to hand over: what was queued has raised.
+        """
+        if self._end is not None and self._core.ending.sent is not None:
+            return
         self.raise_if_ended()
         if self._queue or self._stream:
             await self._wait_for(_Waiting(None, self._new_future()))

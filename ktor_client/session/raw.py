@@ -118,8 +118,10 @@ class WebSocketSession:
     async def flush(self) -> None:
         """Return when everything sent before was handed to the transport.
 
+        After a close it returns at once, as in Ktor.
+
         Raises:
-            ConnectionClosedError: the session has ended; what was not handed over is lost.
+            ConnectionClosedError: the connection was lost, or the session ended meanwhile.
         """
         await self._outgoing.flush()
 
