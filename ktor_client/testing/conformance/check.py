@@ -205,7 +205,6 @@ class Lab:
         query: Query = {"hex": data.replace(" ", ""), "id": self.id}
         if end:
             query["end"] = "yes"
-        options.setdefault("close_timeout", QUICK)
         async with self.session("/wire", query=query, **options) as session:
             yield session
 
