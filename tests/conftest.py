@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ktor_client.engine.registry import EngineFactory, engine_class
 
@@ -16,6 +17,10 @@ except ImportError:  # no wheel for this platform
     uvloop = None  # type: ignore[assignment]
 
 ENGINES = ["aiohttp", "httpx"]
+
+# Nothing is said about the clock: a busy machine is no failure.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture(params=ENGINES)

@@ -129,9 +129,9 @@ def socks5(host: str, port: int, user: str | None, password: str | None) -> Conv
         raise TunnelRefusedError("it does not speak SOCKS5")
     if reply != 0:
         raise TunnelRefusedError(_SOCKS_REPLIES.get(reply, f"SOCKS5 reply {reply}"))
-    size = {1: 4, 4: 16}.get(kind)
-    if size is None:
-        size = (yield Exactly(1))[0]
+    if kind not in (1, 3, 4):
+        raise TunnelRefusedError("it does not speak SOCKS5")
+    size = {1: 4, 4: 16}.get(kind) or (yield Exactly(1))[0]
     yield Exactly(size + 2)
 
 
