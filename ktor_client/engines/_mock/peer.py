@@ -254,6 +254,7 @@ class MockPeerSession(DefaultWebSocketSession):
         finally:
             timer.cancel()
             self._tap.resume()
+        await asyncio.sleep(0)  # what has piled up is read, and pings answered
 
     def drop(self, error: Exception | None = None) -> None:
         """End the connection without a Close frame; the client hears of `error`."""

@@ -1,0 +1,159 @@
+"""TestEngine: requests, bodies and lifespan of apps that frameworks never make."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ktor_client import (
+    ConnectError,
+)
+from ktor_client.engines import TestEngine
+from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
+from tests.engines.asgi.apps import client_of
+
+
+async def test_a_response_holds_the_app_back() -> None:
+    sent = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+            sent += 1
+        await send({"type": "http.response.body"})
+
+    async with client_of(app, lifespan=False) as client, client.prepare_get("/") as response:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert sent < 10
+        assert len(await response.body_as_bytes()) == 1_000_000
+
+
+async def test_a_response_that_nobody_wants_any_more() -> None:
+    events = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        events.append(await receive())
+        events.append(await receive())
+        with pytest.raises(OSError, match="closed the response"):
+            await send({"type": "http.response.body", "body": b"second"})
+        events.append({"type": "raised"})
+
+    async with client_of(app, lifespan=False) as client:
+        async with client.prepare_get("/") as response:
+            async for chunk in response.chunks():
+                assert chunk == b"first"
+                break
+    assert [event["type"] for event in events] == ["http.request", "http.disconnect", "raised"]
+
+
+async def test_gzip_is_undone() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": gzip.compress(b"small" * 100)})
+
+    async with client_of(app, lifespan=False) as client:
+        assert await (await client.get("/")).body_as_bytes() == b"small" * 100
+
+
+async def test_damaged_gzip_is_our_error() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"no gzip"})
+
+    async with client_of(app, lifespan=False) as client:
+        with pytest.raises(ConnectError, match="cannot decode the body"):
+            await client.get("/")
+
+
+async def test_the_users_own_exception_comes_out_of_an_upload() -> None:
+    seen: list[Event] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(await receive())
+        seen.append(await receive())
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise KeyError("the user's own")
+
+    async with client_of(app, lifespan=False) as client:
+        with pytest.raises(KeyError, match="the user's own"):
+            await client.post("/", body=broken())
+    assert [event["type"] for event in seen] == ["http.request", "http.disconnect"]
+
+
+@pytest.mark.parametrize("halfway", [False, True])
+async def test_an_app_that_gives_no_whole_response(halfway: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if halfway:
+            await send({"type": "http.response.start", "status": 200})
+
+    async with client_of(app, lifespan=False) as client:
+        error, text = (
+            (ConnectError, "left its response .* unfinished")
+            if halfway
+            else (RuntimeError, "ended without a response to HttpRequest")
+        )
+        with pytest.raises(error, match=text):
+            await client.get("/")
+
+
+async def test_an_exception_in_the_middle_of_a_body() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        raise ValueError("halfway")
+
+    async with client_of(app, lifespan=False) as client:
+        with pytest.raises(ValueError, match="halfway"):
+            await client.get("/")
+    async with client_of(app, lifespan=False, raise_app_exceptions=False) as client:
+        with pytest.raises(ConnectError, match="unfinished"):
+            await client.get("/")
+
+
+async def test_background_work_is_waited_for_and_its_exceptions_told() -> None:
+    done = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 202})
+        await send({"type": "http.response.body", "body": b"accepted"})
+        await asyncio.sleep(0.01)
+        done.append("work")
+        raise ValueError("in the background")
+
+    client = client_of(app, lifespan=False)
+    assert (await client.get("/")).status == 202
+    assert done == []
+    with pytest.raises(ValueError, match="in the background"):
+        await client.close()
+    assert done == ["work"]
+
+
+async def test_a_startup_that_fails() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "lifespan.startup"
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    async with client_of(app) as client:
+        with pytest.raises(RuntimeError, match="startup failed: no database"):
+            await client.get("/")
+
+
+def test_pytest_does_not_take_it_for_a_test() -> None:
+    assert TestEngine.__test__ is False
+
+
+def test_something_that_is_no_app() -> None:
+    with pytest.raises(TypeError, match="takes an ASGI app"):
+        TestEngine("app")  # type: ignore[arg-type]

@@ -1,0 +1,300 @@
+"""MockEngine: what a test is told when its script is not followed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ktor_client import (
+    CloseReason,
+    ConnectionClosedError,
+    Frame,
+    HttpClient,
+    install,
+)
+from ktor_client.engines import MockEngine
+from ktor_client.engines._mock import ExpectationError, MockPeerSession
+from ktor_client.plugins import WebSockets
+from tests.engines.mock.scripts import echo
+
+
+def is_long(frame: Frame) -> bool:
+    return len(frame.data) > 1000
+
+
+def failing(
+    script: Callable[[MockPeerSession], Any], use: Callable[[Any], Any], **route: Any
+) -> Any:
+    """Let a client `use` a session whose peer follows `script`; return what the engine says."""
+
+    async def run() -> str:
+        engine = MockEngine(patience=0.02)
+        engine.on_web_socket("/chat", script, **route)
+        client = HttpClient(engine, install(WebSockets))
+        session = await client.web_socket_session("/chat")
+        try:
+            await use(session)
+        except ConnectionClosedError:
+            pass
+        await session.close()
+        with pytest.raises(ExpectationError) as failed:
+            await client.close()
+        await engine.close()
+        return str(failed.value)
+
+    return run()
+
+
+async def hello(session: Any) -> None:
+    await session.send("hello")
+    await session.receive_text()
+
+
+class TestFailures:
+    async def test_another_message(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.send("hi")
+            await peer.expect("hallo")
+
+        async def use(session: Any) -> None:
+            assert await session.receive_text() == "hi"
+            await hello(session)
+
+        assert await failing(script, use) == (
+            "MockEngine, peer of ws://localhost/chat: expected Frame.Text('hallo'), "
+            "but the client sent Frame.Text('hello')\n"
+            "Conversation, as the peer saw it:\n"
+            "    peer    Frame.Text('hi')\n"
+            "    client  Frame.Text('hello')"
+        )
+
+    async def test_other_json(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(json={"type": "join", "room": 1})
+
+        async def use(session: Any) -> None:
+            await session.send('{"type": "join", "room": 2}')
+            await session.receive_text()
+
+        text = await failing(script, use)
+        assert "expected json={'type': 'join', 'room': 1}, but the client sent" in text
+        assert text.endswith(
+            "Difference (- expected, + received):\n"
+            "      {\n"
+            '    -   "room": 1,\n'
+            "    ?           ^\n"
+            '    +   "room": 2,\n'
+            "    ?           ^\n"
+            '        "type": "join"\n'
+            "      }"
+        )
+
+    async def test_a_long_text(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(Frame.Text("first line\nsecond line"))
+
+        async def use(session: Any) -> None:
+            await session.send("first line\nanother line")
+            await session.receive_text()
+
+        text = await failing(script, use)
+        assert "    - second line\n    + another line" in text
+
+    @pytest.mark.parametrize(
+        ("expected", "words"),
+        [
+            (b"x", "Frame.Binary(b'x')"),
+            (Frame.Binary, "a Binary frame"),
+            (re.compile("x+"), "a text like 'x+'"),
+            (is_long, "a message that is_long accepts"),
+        ],
+    )
+    async def test_other_expectations(self, engine: MockEngine, expected: Any, words: str) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(expected)
+
+        text = await failing(script, hello)
+        assert f"expected {words}, but the client sent Frame.Text('hello')" in text
+
+    async def test_the_client_closes_instead(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect("hello")
+            await peer.expect("and more")
+
+        async def use(session: Any) -> None:
+            await session.send("hello")
+
+        assert "but the client closed with 1000 NORMAL\n" in await failing(script, use)
+
+    async def test_the_client_is_gone(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect("hello")
+
+        async def use(session: Any) -> None:
+            session.cancel()
+
+        text = await failing(script, use)
+        assert "expected Frame.Text('hello'), but the connection was lost" in text
+        assert text.endswith("    (nothing was sent)")
+
+    async def test_another_close(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect_close(4000, "done")
+
+        async def use(session: Any) -> None:
+            await session.close(CloseReason(4000, "finished"))
+
+        text = await failing(script, use)
+        assert (
+            "expected a Close frame with 4000 and 'done', but the client closed with 4000: finished"
+            in text
+        )
+
+    async def test_a_message_instead_of_a_close(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect_close()
+
+        text = await failing(script, hello)
+        assert "expected a Close frame, but" in text
+
+    async def test_no_ping(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(Frame.Ping)
+
+        async def use(session: Any) -> None:
+            await session.close()
+
+        text = await failing(script, use)
+        assert "expected a Ping frame, but the client closed with 1000 NORMAL" in text
+
+    async def test_another_ping(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(Frame.Ping(b"a"))
+
+        async def use(session: Any) -> None:
+            await session.ping(b"b")
+
+        text = await failing(script, use)
+        assert "expected Frame.Ping(b'a'), but the client sent Frame.Ping(b'b')" in text
+
+    async def test_nothing_comes(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect("hello")
+
+        async def use(session: Any) -> None:
+            await session.receive_text()
+
+        text = await failing(script, use)
+        assert "but nothing came within 0.02 s (MockEngine's patience)" in text
+
+    async def test_more_than_was_asked_for(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect("hello")
+
+        async def use(session: Any) -> None:
+            for text in ("hello", "1", "2", "3", "4"):
+                await session.send(text)
+
+        text = await failing(script, use)
+        assert (
+            "the script is over, but the client also sent Frame.Text('1'), Frame.Text('2'), "
+            "Frame.Text('3') and 1 more" in text
+        )
+
+    async def test_a_script_with_a_bug(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            raise KeyError("room")
+
+        text = await failing(script, hello)
+        assert "the script failed: KeyError: 'room'" in text
+
+    async def test_a_client_that_never_gives_up(self, engine: MockEngine) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            await session.stall()
+
+        engine = MockEngine()
+        engine.on_web_socket("/", peer)
+        client = HttpClient(engine, install(WebSockets, ping_interval=None))
+        session = await client.web_socket_session("/")
+        with pytest.raises(ConnectionClosedError, match="stalled for a virtual day"):
+            await session.receive_text()
+        with pytest.raises(ExpectationError, match="stalled for a virtual day"):
+            await client.close()
+
+    async def test_the_client_sees_it_at_once(self, engine: MockEngine) -> None:
+        """The failure is in what the session raises, with the script's own line as cause."""
+
+        async def peer(session: MockPeerSession) -> None:
+            await session.expect("hallo")
+
+        engine = MockEngine()
+        engine.on_web_socket("/", peer)
+        client = HttpClient(engine, install(WebSockets))
+        session = await client.web_socket_session("/")
+        with pytest.raises(ConnectionClosedError, match=r"expected Frame.Text\('hallo'\)") as lost:
+            await hello(session)
+        assert isinstance(lost.value.__cause__, ExpectationError)
+        assert lost.value.__cause__.conversation is engine.conversations[0]
+        with pytest.raises(ExpectationError):
+            engine.verify()
+        engine.verify()  # told once
+        await client.close()
+
+    async def test_nobody_scripted_it(self) -> None:
+        engine = MockEngine()
+        client = HttpClient(engine, install(WebSockets))
+        with pytest.raises(ExpectationError) as failed:
+            await client.web_socket_session("/nope")
+        assert str(failed.value) == (
+            "MockEngine has no peer for GET ws://localhost/nope; there are no routes yet. "
+            'Add one: engine.on_web_socket("/nope", ...)'
+        )
+        with pytest.raises(ExpectationError):
+            await client.close()
+
+    async def test_several_at_once(self) -> None:
+        engine = MockEngine()
+        engine.on_request("/", "never fetched", times=1)
+        engine.on_web_socket("/chat", echo, times=2)
+        engine.enqueue("left over")
+        with pytest.raises(ExpectationError) as failed:
+            engine.verify()
+        assert str(failed.value).split("\n\n") == [
+            "MockEngine: / was to be called 1 times; it was called 0 times",
+            "MockEngine: /chat was to be called 2 times; it was called 0 times",
+            "MockEngine: 1 queued answers were not fetched",
+        ]
+
+    async def test_an_expectation_that_is_still_open(self) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            await session.expect("hello")
+
+        engine = MockEngine()
+        engine.on_web_socket("/", peer)
+        async with HttpClient(engine, install(WebSockets)) as client:
+            session = await client.web_socket_session("/")
+            await asyncio.sleep(0)
+            with pytest.raises(ExpectationError, match="but the test ended before it came"):
+                engine.verify()
+            await session.send("hello")
+            await session.wait_closed()
+
+    def test_failures_that_nobody_asked_for(self) -> None:
+        async def run() -> None:
+            engine = MockEngine()
+            client = HttpClient(engine, install(WebSockets))
+            with pytest.raises(ExpectationError):
+                await client.get("/nope")
+            client._closing = True  # a client that is forgotten, not closed
+
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            asyncio.run(run())
+            gc.collect()
+        assert [str(w.message) for w in seen if "nobody asked this engine" in str(w.message)]
