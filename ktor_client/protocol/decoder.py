@@ -158,6 +158,8 @@ class FrameDecoder:
         a buffer that is still exported must not wait for the garbage collector.
         """
         self.finished = True
+        if self._payload is not None:
+            self._view.release()
         self._payload = None
         self._view = _NOTHING
         self._message = bytearray()
@@ -269,7 +271,8 @@ class FrameDecoder:
         is_checked = self._checks_early and not self._first & 0x08
         if is_checked:
             # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
-            self._utf8.check(self._view[start:stop], is_complete and self._first >= 0x80)
+            with self._view[start:stop] as news:
+                self._utf8.check(news, is_complete and self._first >= 0x80)
         if is_complete:
             self._payload = None
             self._view.release()
