@@ -93,6 +93,6 @@ class Faults:
             f"{name}={value!r} towards {whom}"
             for whom, way in (("client", self.to_client), ("server", self.to_server))
             for name in WayFaults.__slots__
-            if (value := getattr(way, name)) not in (None, 0.0, {})
+            if (value := getattr(way, name)) or (name == "drop_after" and value is not None)
         ]
         return f"Faults({', '.join(shown)})"
