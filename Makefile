@@ -22,7 +22,7 @@ $(python) -m coverage combine --quiet
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench bench-quick browser fuzz wheel clean force
+.PHONY: help demo test test-all check format docs bench bench-quick browser browser-demo fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
@@ -69,6 +69,9 @@ bench-quick: $(VENV)/.bench ## the short benchmark, which fails when a goal is m
 browser: $(VENV)/.dev ## the client inside Chromium: set up what that needs, then its tests
 	@sh tools/browser.sh
 	@KTOR_CLIENT_REQUIRE_LANES=1 $(pytest) tests/browser $(ARGS)
+
+browser-demo: $(VENV)/.all ## a chat page whose Python runs in your browser, over an echo server
+	@$(VENV)/bin/ktor-client browser-demo $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@$(python) -m tests.fuzz $(ARGS)

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ktor_client import __version__
-from ktor_client.cli import conform, demo, echo, engines, ws
+from ktor_client.cli import browser_demo, conform, demo, echo, engines, ws
 from ktor_client.cli.failure import FAILED, INTERRUPTED, USAGE, CommandError
 from ktor_client.errors import InvalidUrlError, KtorClientError, UnsafeHeaderError
 
 __all__ = ["main"]
 
-_COMMANDS = (demo, echo, ws, engines, conform)
+_COMMANDS = (demo, browser_demo, echo, ws, engines, conform)
+_SERVE_UNTIL_CTRL_C = (browser_demo.run, echo.run)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        return 0 if options.run is echo.run else INTERRUPTED
+        return 0 if options.run in _SERVE_UNTIL_CTRL_C else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not try to flush it when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -68,7 +68,7 @@ class HttpClientEngine(ABC):
     name: ClassVar[str]
     """The word to register under, such as "aiohttp"."""
 
-    default_url: ClassVar[str] = "http://localhost"
+    default_url: str = "http://localhost"
     """What a request without a host is resolved against."""
 
     clients: int = 0

@@ -1,6 +1,5 @@
 """What the browser lane needs beyond Python, where it is found, and how it is fetched once."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -32,8 +31,6 @@ def absence() -> str | None:
     """Make everything ready; the line that says why that cannot be."""
     try:
         chromium()
-        if importlib.util.find_spec("playwright") is None:
-            raise LaneAbsentError("the package playwright is not installed (make browser does it)")
         _fetch_pyodide()
     except LaneAbsentError as absent:
         return f"browser lane did not run: {absent}"

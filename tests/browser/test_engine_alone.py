@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,6 +136,16 @@ def test_other_options_are_unknown() -> None:
         BrowserEngine(credential=None)
     with pytest.raises(ValueError, match="'omit', 'same-origin' or 'include'"):
         BrowserEngine(credentials="all")  # type: ignore[arg-type]  # the point
+
+
+async def test_a_url_without_a_host(browser: Browser) -> None:
+    assert BrowserEngine().default_url == "http://localhost"
+    for origin, expected in (
+        ("https://example.org:8443", "https://example.org:8443"),
+        ("null", "http://localhost"),
+    ):
+        vars(browser.js)["location"] = SimpleNamespace(origin=origin)
+        assert BrowserEngine().default_url == expected
 
 
 # --- the handshake

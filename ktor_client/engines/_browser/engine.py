@@ -39,7 +39,8 @@ class BrowserEngine(HttpClientEngine):
     Runs in a tab and in a Web Worker, under Pyodide. The browser decides about TLS, proxies,
     cookies, redirects, compression and pings; what it does not let a page do is missing in
     `capabilities` and refused. Close codes other than 1000 and 3000 to 4999 are mapped: 1001 leaves
-    as 1000, 1011 as 4011 and so on; `close_reason.sent` shows it.
+    as 1000, 1011 as 4011 and so on; `close_reason.sent` shows it. A URL without a host means the
+    page's own origin.
     """
 
     name: ClassVar[str] = "browser"
@@ -75,6 +76,7 @@ class BrowserEngine(HttpClientEngine):
                 f"credentials is 'omit', 'same-origin' or 'include', not {credentials!r}"
             )
         self._platform = Platform()
+        self.default_url = self._platform.origin or self.default_url
         self._credentials = credentials
         self._live: set[BrowserLink | Exchange] = set()
 

@@ -38,6 +38,12 @@ class Platform:
         """Whether there is a global `WebSocket`; Node 20 has none."""
         return hasattr(self.js, "WebSocket")
 
+    @property
+    def origin(self) -> str | None:
+        """Origin of the page or worker, such as "https://example.org"; None for local files."""
+        origin = str(getattr(getattr(self.js, "location", None), "origin", ""))
+        return origin if origin.startswith("http") else None
+
     def plain_object(self, values: dict[str, Any]) -> Any:
         """Return a plain JavaScript object."""
         return self.ffi.to_js(values, dict_converter=self.js.Object.fromEntries)

@@ -57,6 +57,13 @@ async def test_no_body(client: HttpClient, site: Site, code: int) -> None:
     assert (response.status, await response.body_as_bytes()) == (code, b"")
 
 
+async def test_a_url_without_a_host_is_the_pages_own(client: HttpClient) -> None:
+    assert (await client.get("/http/status?code=200")).status == 200
+    async with client.web_socket(path="/ws/echo") as session:
+        await session.send("here")
+        assert await session.receive_text() == "here"
+
+
 async def test_expect_success(client: HttpClient, site: Site) -> None:
     strict = client.config(lambda config: setattr(config, "expect_success", True))
     with pytest.raises(ClientRequestError, match="the body"):
