@@ -14,7 +14,7 @@ import httpx_ws
 import pytest
 
 from ktor_client.engine.error_table import ErrorTable
-from ktor_client.engines import _aiohttp
+from ktor_client.engines._aiohttp import errors as _aiohttp
 from ktor_client.engines._httpx import errors as _httpx
 from ktor_client.errors import (
     ConnectError,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import aiohttp
 import httpx
@@ -35,19 +37,23 @@ async def adopt(engine: EngineFactory) -> AsyncIterator[Adopt]:
     """Makes an engine around an object of the library's own; both are closed after the test."""
     async with AsyncExitStack() as stack:
 
-        def make(proxy: str | None = None, timeout: float | None = None) -> HttpClientEngine:
+        def make(
+            proxy: str | None = None, timeout: float | None = None, trust_env: bool = False
+        ) -> HttpClientEngine:
             made: HttpClientEngine
+            more: dict[str, Any] = {} if proxy is None else {"proxy": proxy}
             if engine is AiohttpEngine:
                 session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(ssl=client_context()),
                     timeout=aiohttp.ClientTimeout(total=timeout),
-                    **({} if proxy is None else {"proxy": proxy}),  # type: ignore[arg-type]
+                    trust_env=trust_env,
+                    **more,
                 )
                 stack.push_async_callback(session.close)
                 made = AiohttpEngine(session=session)
             else:
                 client = httpx.AsyncClient(
-                    verify=client_context(), proxy=proxy, timeout=timeout, trust_env=False
+                    verify=client_context(), timeout=timeout, trust_env=trust_env, **more
                 )
                 stack.push_async_callback(client.aclose)
                 made = HttpxEngine(client=client)
@@ -232,7 +238,10 @@ async def test_its_timeout_ends_with_the_handshake(adopt: Adopt) -> None:
         assert await receiver.next() == TextFrame("late")
 
 
-async def test_ws_through_its_http_proxy_is_refused(adopt: Adopt) -> None:
+@pytest.mark.parametrize("how", ["option", "environment"])
+async def test_ws_through_its_http_proxy_is_refused(
+    adopt: Adopt, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It would go out as a GET in absolute form; wss has a tunnel there too."""
 
     async def script(peer: Peer) -> None:
@@ -240,7 +249,15 @@ async def test_ws_through_its_http_proxy_is_refused(adopt: Adopt) -> None:
         await peer.read_eof()
 
     async with raw_server(script, tls=server_context()) as server, http_proxy() as log:
-        client = adopt(proxy=log.url)
+        if how == "option":
+            if "proxy" not in inspect.signature(aiohttp.ClientSession).parameters:
+                pytest.skip("aiohttp before 3.11 has no session-wide proxy")
+            client = adopt(proxy=log.url)
+        else:
+            for name in ("http_proxy", "https_proxy"):
+                monkeypatch.setenv(name, log.url)
+            monkeypatch.setenv("no_proxy", "")
+            client = adopt(trust_env=True)
         with pytest.raises(UnsupportedCapabilityError, match="ws:// through"):
             await open_link(client, "ws://example.org/")
         assert log.heads == []

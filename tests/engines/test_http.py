@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
-from pytest_aiohttp import AiohttpServer
 
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.errors import ConnectError
@@ -16,6 +16,9 @@ from ktor_client.http import Headers, HttpMethod, HttpRequest, RequestBody, Url
 from tests.support.cancellation import cancelled_at
 from tests.support.raw_server import Peer, raw_server
 from tests.support.receiver import get
+
+if TYPE_CHECKING:
+    from pytest_aiohttp import AiohttpServer
 
 
 async def _describe(request: web.Request) -> web.Response:

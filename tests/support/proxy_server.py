@@ -144,10 +144,10 @@ async def _running(
                 await serve(reader, writer)
                 await writer.drain()
         finally:
-            running.discard(task)
             writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
+            running.discard(task)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     user = "" if credentials is None else f"{credentials}@"

@@ -159,10 +159,10 @@ async def raw_server(
         except BaseException as error:
             info.failures.append(error)
         finally:
-            running.discard(task)
             writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
+            running.discard(task)
             info.finished.set()
 
     if path is None:

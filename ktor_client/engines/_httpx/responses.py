@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ktor_client.engine.received import received_headers
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.errors import ERRORS
-from ktor_client.http import Headers, HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
 
 if TYPE_CHECKING:
     import httpx
@@ -25,18 +26,11 @@ def to_response(
     return HttpResponse(
         request,
         response.status_code,
-        Headers([(_text(name), _text(value)) for name, value in response.headers.raw]),
+        received_headers(response.headers.raw),
         body,
         reason=response.reason_phrase,
         http_version=response.http_version.removeprefix("HTTP/"),
     )
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 class _Body(ResponseBody):

@@ -1,0 +1,171 @@
+"""`AiohttpEngine`: HTTP, and web sockets on a transport taken over from aiohttp.
+
+aiohttp does DNS, TLS, pools and HTTP/1.1. After the 101 its transport becomes a `StreamLink`'s, so
+no codec of aiohttp's sees a frame.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import aiohttp  # noqa: TC002  # the hints of the options resolve at run time
+from yarl import URL
+
+from ktor_client.durations import Duration
+from ktor_client.engine.capabilities import Capability
+from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.open_links import OpenLinks
+from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engine.socket_options import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_LIMIT,
+    SocketOptions,
+)
+from ktor_client.engine.upload import Upload
+from ktor_client.engines._aiohttp.errors import ERRORS
+from ktor_client.engines._aiohttp.responses import to_response
+from ktor_client.engines._aiohttp.session import new_session, refuse_proxied
+from ktor_client.engines._aiohttp.take_over import compiled_mask, take_over
+from ktor_client.errors import ClientClosedError
+from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.http.response import MAX_REFUSAL_BODY
+
+__all__ = ["AiohttpEngine"]
+
+
+class AiohttpEngine(HttpClientEngine):
+    """HTTP and web sockets on an `aiohttp.ClientSession`."""
+
+    name = "aiohttp"
+
+    def __init__(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        unix_socket: str | None = None,
+        connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        """Take the options; no loop is touched.
+
+        Args:
+            limit: HTTP connections at a time; open web sockets do not count.
+            ssl_context: for https and wss; client certificates are in there.
+            proxy: "http://user:password@host:port", "https://..." or "socks5://...".
+            trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+            unix_socket: path of a Unix domain socket to connect to, whatever the host.
+            connect_timeout: seconds for DNS, TCP, TLS and proxy together.
+            session: a session to use and leave open: its own settings apply, its cookie jar too.
+
+        Raises:
+            TypeError: an option of the wrong type, or socket options beside `session`.
+            ValueError: an impossible value.
+        """
+        options = SocketOptions(
+            limit=limit,
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            unix_socket=unix_socket,
+            connect_timeout=connect_timeout,
+        )
+        if session is not None:
+            options.refuse_beside("AiohttpEngine", "session")
+        self._dialer = Dialer(options, ERRORS)
+        self._session = session
+        self._owned = session is None
+        self._links = OpenLinks(compiled_mask())
+        self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything."""
+        return BUILT_IN[self.name].capabilities
+
+    async def execute(self, request: HttpRequest) -> HttpResponse:
+        """Send a request; see `HttpClientEngine.execute`."""
+        upload = Upload.of(request.body)
+        response = await self._request(request, request.url.scheme, upload)
+        return to_response(request, response, upload)
+
+    async def open_web_socket(
+        self, request: HttpRequest, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Send a handshake; see `HttpClientEngine.open_web_socket`."""
+        scheme = "https" if request.url.is_secure else "http"
+        answer = await self._request(request, scheme, None)
+        if self._closed:
+            answer.close()
+            raise ClientClosedError("AiohttpEngine was closed during the handshake")
+        response = to_response(request, answer)
+        if answer.status == 101:
+            return WebSocketUpgrade(response, take_over(answer, self._links))
+        await response.read_up_to(MAX_REFUSAL_BODY)
+        return WebSocketUpgrade(response)
+
+    async def close(self) -> None:
+        """Abort every link and close the session if it is the engine's own."""
+        self._closed = True
+        await self._links.abort()
+        if self._owned and self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _request(
+        self, request: HttpRequest, scheme: str, upload: Upload | None
+    ) -> aiohttp.ClientResponse:
+        session = self._open_session()
+        url = request.url.with_scheme(scheme)
+        fields = _alike_named(request.headers)
+        own: dict[str, Any] = {}
+        if self._owned:
+            proxy = None if request.url.scheme != "http" else self._dialer.proxy_for(url)
+            if proxy is not None and not proxy.is_socks:
+                own["proxy"] = str(proxy)
+                if proxy.user is not None:
+                    fields.append(("Proxy-Authorization", proxy.credentials()))
+        elif request.url.scheme == "ws":
+            refuse_proxied(session, url)
+        try:
+            with ERRORS.mapped(request, upload):
+                return await session.request(
+                    request.method,
+                    URL(str(url), encoded=True),
+                    headers=fields,
+                    data=request.body if upload is None else upload,
+                    skip_auto_headers=_skipped(request),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    **own,
+                )
+        except (AssertionError, RuntimeError) as error:
+            if not session.closed or isinstance(error, ClientClosedError):
+                raise
+            raise ClientClosedError("AiohttpEngine was closed during the request") from error
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise ClientClosedError("AiohttpEngine is closed; make a new one")
+        if self._session is None:
+            self._session = new_session(self._dialer)
+        elif self._session.closed:
+            raise ClientClosedError("AiohttpEngine(session=...): that session is closed")
+        return self._session
+
+
+def _alike_named(headers: Headers) -> list[tuple[str, str]]:
+    """Write a repeated name like its first: aiohttp drops what came before another spelling."""
+    spelling: dict[str, str] = {}
+    return [(spelling.setdefault(n.lower(), n), value) for n, value in headers.fields()]
+
+
+def _skipped(request: HttpRequest) -> tuple[str, ...]:
+    """Return the headers that aiohttp must not add: what says who we are, or what we send."""
+    if request.url.scheme in ("ws", "wss"):
+        return ("User-Agent", "Content-Type", "Accept", "Accept-Encoding")
+    return ("User-Agent", "Content-Type")

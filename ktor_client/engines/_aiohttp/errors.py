@@ -1,0 +1,59 @@
+"""The exceptions of aiohttp, and ours for each."""
+
+from __future__ import annotations
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+from ktor_client.engine.error_table import ErrorRow, ErrorTable
+from ktor_client.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    DnsError,
+    InvalidUrlError,
+    ProxyError,
+    RequestTimeoutError,
+    TlsError,
+)
+
+__all__ = ["ERRORS", "NoAnswerError"]
+
+_DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
+    ((aiohttp.ClientConnectorDNSError, DnsError, "could not resolve"),)
+    if hasattr(aiohttp, "ClientConnectorDNSError")
+    else ()
+)
+
+
+class NoAnswerError(aiohttp.ClientConnectionError):
+    """The connection ended before a response; of a class that aiohttp does not retry."""
+
+
+ERRORS = ErrorTable(
+    "AiohttpEngine",
+    (
+        *_DNS_ROWS,
+        (aiohttp.ClientProxyConnectionError, ProxyError, "could not reach the proxy for"),
+        (aiohttp.ClientHttpProxyError, ProxyError, "was refused by the proxy for"),
+        (
+            aiohttp.ClientConnectorCertificateError,
+            TlsError,
+            "does not trust the certificate of",
+        ),
+        (aiohttp.ClientConnectorSSLError, TlsError, "could not agree on TLS with"),
+        (aiohttp.ClientSSLError, TlsError, "could not agree on TLS with"),
+        (aiohttp.ServerFingerprintMismatch, TlsError, "does not trust the certificate of"),
+        (aiohttp.ClientConnectorError, ConnectError, "could not connect to"),
+        (aiohttp.ConnectionTimeoutError, ConnectTimeoutError, "took too long to connect to"),
+        (aiohttp.ServerTimeoutError, RequestTimeoutError, "waited too long for"),
+        (NoAnswerError, ConnectError, "got no answer from"),
+        (aiohttp.ServerDisconnectedError, ConnectError, "got no answer from"),
+        (aiohttp.ClientPayloadError, ConnectError, "did not get the whole body from"),
+        (aiohttp.ClientConnectionError, ConnectError, "lost the connection to"),
+        (aiohttp.ClientResponseError, ConnectError, "got an answer that is not HTTP from"),
+        (aiohttp.InvalidURL, InvalidUrlError, "cannot request this URL of"),
+        (aiohttp.NonHttpUrlClientError, InvalidUrlError, "cannot request this URL of"),
+        (aiohttp.ClientError, ConnectError, "failed at"),
+        (HttpProcessingError, ConnectError, "got an answer that is not HTTP from"),
+    ),
+)

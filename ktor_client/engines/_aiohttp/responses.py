@@ -1,0 +1,56 @@
+"""aiohttp's responses as ours: head, and the body while it streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from ktor_client.engine.received import received_headers
+from ktor_client.engine.upload import Upload
+from ktor_client.engines._aiohttp.errors import ERRORS
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["to_response"]
+
+
+def to_response(
+    request: HttpRequest, response: aiohttp.ClientResponse, upload: Upload | None = None
+) -> HttpResponse:
+    """Return our response for aiohttp's; it owns the body, except after a 101."""
+    version = response.version
+    return HttpResponse(
+        request,
+        response.status,
+        received_headers(response.raw_headers),
+        b"" if response.status == 101 else _Body(request, response, upload),
+        reason=response.reason or "",
+        http_version="1.1" if version is None else f"{version.major}.{version.minor}",
+    )
+
+
+class _Body(ResponseBody):
+    """aiohttp's payload stream, decoded, with its exceptions mapped."""
+
+    def __init__(
+        self, request: HttpRequest, response: aiohttp.ClientResponse, upload: Upload | None
+    ) -> None:
+        self._request = request
+        self._response = response
+        self._upload = upload
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body; see `ResponseBody.chunks`."""
+        content = self._response.content
+        while True:
+            with ERRORS.mapped(self._request, self._upload):
+                chunk = await content.readany()
+            if not chunk:
+                return
+            yield chunk
+
+    async def close(self) -> None:
+        """Drop the connection; after the whole body it is back in the pool already."""
+        self._response.close()

@@ -1,0 +1,95 @@
+"""The engine's own session: its connector, with our tunnels, and no second try.
+
+What aiohttp does on its own account (cookies, redirects, retries, timeouts) is off.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.proxies import environment_proxy
+from ktor_client.engines._aiohttp.errors import NoAnswerError
+from ktor_client.errors import UnsupportedCapabilityError
+from ktor_client.http import Url
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+__all__ = ["NO_TIMEOUT", "new_session", "refuse_proxied"]
+
+NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_MAX_LINE = 64 * 1024
+
+
+def new_session(dialer: Dialer) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=_Connector(dialer),
+        response_class=_Response,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=NO_TIMEOUT,
+        max_line_size=_MAX_LINE,
+        max_field_size=_MAX_LINE,
+    )
+
+
+class _Response(aiohttp.ClientResponse):
+    """aiohttp sends a GET again when the server hangs up; here a plugin decides that."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise NoAnswerError(str(error)) from error
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's connector, with one limit over DNS, TCP, TLS and proxy, and our tunnels.
+
+    aiohttp connects where there is no proxy, and where a plain request goes to an HTTP proxy in
+    absolute form. The dialer connects for the rest: Unix sockets, SOCKS, and CONNECT for every
+    https and for each web socket.
+    """
+
+    def __init__(self, dialer: Dialer) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            limit=dialer.options.limit, ssl=dialer.options.ssl_context or True
+        )
+        self._dialer = dialer
+
+    async def _create_connection(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        url = Url("https" if req.is_ssl() else "http", req.host, req.port)
+        proxy, path = self._dialer.proxy_for(url), self._dialer.options.unix_socket
+        if req.proxy is not None or (proxy is None and path is None):
+            async with self._dialer.limited(url.authority):
+                return await super()._create_connection(req, traces, timeout)
+        if path is not None:
+            stream = await self._dialer.open_unix(path)
+        else:
+            stream = await self._dialer.open(url.host, url.port, proxy)
+        if url.is_secure:
+            await self._dialer.start_tls(stream, url.host)
+        protocol = self._factory()
+        stream.hand_over(protocol)
+        if not stream.is_lost:
+            protocol.connection_made(stream.transport)
+        return protocol
+
+
+def refuse_proxied(session: aiohttp.ClientSession, url: Url) -> None:
+    """Refuse a ws handshake that the caller's session would send to a proxy in absolute form."""
+    proxied = getattr(session, "_default_proxy", None) is not None or (
+        session.trust_env and environment_proxy(url) is not None
+    )
+    if proxied:
+        raise UnsupportedCapabilityError(
+            "AiohttpEngine(session=...) cannot open ws:// through the session's proxy: aiohttp "
+            "asks for no tunnel there; use AiohttpEngine(proxy=...) or wss://"
+        )

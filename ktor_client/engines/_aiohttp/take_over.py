@@ -1,0 +1,76 @@
+"""The hand-over after a 101: aiohttp's transport becomes a link's.
+
+The one room that touches what aiohttp does not promise: `protocol.set_parser`, and the transport
+of a connection. Its tests say what must hold.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from ktor_client.engine.open_links import LostTransport, OpenLinks
+from ktor_client.link import StreamLink
+
+if TYPE_CHECKING:
+    from ktor_client.protocol.masking import MaskInPlace
+
+__all__ = ["compiled_mask", "take_over"]
+
+
+def compiled_mask() -> MaskInPlace | None:
+    """Return aiohttp's compiled XOR, which it does not promise to keep, or None."""
+    for module in ("aiohttp._websocket.mask", "aiohttp._websocket"):
+        try:
+            mask: MaskInPlace = import_module(module)._websocket_mask_cython
+        except (ImportError, AttributeError):
+            continue
+        return mask
+    return None
+
+
+def take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink:
+    """Give the transport to a link, and aiohttp its connector slot back.
+
+    aiohttp then has no timer, no slot and no transport of this connection any more, so that
+    nothing of it waits for the web socket's end.
+    """
+    connection = response.connection
+    protocol = None if connection is None else connection.protocol
+    transport = None if protocol is None else protocol.transport
+    if connection is None and response._protocol is not None:
+        # Without `Upgrade` aiohttp took the 101 for any response: its connection is in the pool.
+        response._protocol.close()
+    leading = _Leading(links)
+    if protocol is not None:
+        protocol.read_timeout = None  # else early bytes would start its timer again
+        protocol.set_parser(leading, aiohttp.EMPTY_PAYLOAD)
+    link = links.make(transport or LostTransport(), bytes(leading.data))
+    if protocol is None or transport is None:
+        link.connection_lost(None)
+    else:
+        leading.link = link
+        transport.set_protocol(link)
+        protocol.transport = None
+    response.close()
+    return link
+
+
+class _Leading:
+    """Stands in for aiohttp's frame parser: keeps what came with the 101, hears of the end."""
+
+    def __init__(self, links: OpenLinks) -> None:
+        self.data = bytearray()
+        self.link: StreamLink | None = None
+        self._links = links
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Tell the link, if the loop had promised the end of a TLS connection to aiohttp."""
+        if self.link is not None and self.link in self._links:
+            self.link.connection_lost(None)
