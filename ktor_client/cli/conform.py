@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from ktor_client.cli.engine_choice import find_engine
-from ktor_client.testing import echo_server
 
 __all__ = ["add_to", "run"]
 
@@ -27,8 +26,6 @@ async def run(options: argparse.Namespace) -> int:
     """Run the battery and print its report; 1 if a check failed."""
     from ktor_client.testing.conformance import check_engine
 
-    factory = find_engine(options.engine)
-    async with echo_server() as server:
-        report = await check_engine(factory, server.url)
+    report = await check_engine(find_engine(options.engine))
     print(report)
     return 0 if report.passed else 1

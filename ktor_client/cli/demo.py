@@ -8,6 +8,7 @@ from typing import Any
 
 from ktor_client import Frame, HttpClient, PingCapability, install
 from ktor_client.cli.engine_choice import absence, network_engines, versions
+from ktor_client.cli.failure import CommandError
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import EchoServer, echo_server
@@ -56,7 +57,7 @@ async def _try(name: str, server: EchoServer) -> bool:
             await _chat(name, server)
     except Exception as error:
         text = " ".join(str(error).split())
-        print(f"  {name} failed: {type(error).__name__}: {text}", flush=True)
+        print(f"  {name} failed: {text or type(error).__name__}", flush=True)
         return False
     return True
 
@@ -65,6 +66,8 @@ async def _chat(name: str, server: EchoServer) -> None:
     async with HttpClient(name, install(WebSockets)) as client:
         response = await client.get(f"{server.http_url}/hello")
         _tell("GET /hello", f"{response.status} {await response.body_as_text()}")
+        if response.status != 200:
+            raise CommandError(f"GET /hello gave {response.status}, not 200")
         async with client.web_socket(f"{server.url}/echo") as session:
             for message in (f"hello from {name}", "жук 🪲", b"\x00\x01\xfe\xff"):
                 await session.send(message)
@@ -72,6 +75,8 @@ async def _chat(name: str, server: EchoServer) -> None:
                 frame = await session.incoming.receive()
                 received = frame.text if isinstance(frame, Frame.Text) else frame.data
                 _tell("received", repr(received))
+                if received != message:
+                    raise CommandError("that is not what was sent")
             if client.is_supported(PingCapability):
                 _tell("ping", f"{await session.ping() * 1000:.1f} ms")
         reason = await session.close_reason

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from ktor_client import (
+    CloseReason,
     ConnectionClosedError,
     DefaultClientWebSocketSession,
     Frame,
@@ -129,7 +130,8 @@ async def _talk(
 async def _type(
     session: DefaultClientWebSocketSession, arrived: asyncio.Event, wait: float
 ) -> None:
-    """Send each line; then, unless somebody typed, wait for answers; then close."""
+    """Send each line; then, unless somebody typed, wait for answers; then begin to close."""
+    failure: CommandError | None = None
     try:
         async for line in Lines(0):
             await session.send(line)
@@ -141,10 +143,12 @@ async def _type(
                     await arrived.wait()
             except TimeoutError:
                 break
-    except CommandError:
-        await session.close()
-        raise
-    await session.close()
+    except CommandError as error:
+        failure = error
+    if session.is_open:
+        await session.send(Frame.Close(CloseReason(CloseReason.Codes.NORMAL)))
+    if failure is not None:
+        raise failure
 
 
 def _is_interactive() -> bool:

@@ -55,6 +55,7 @@ async def leaving_by_cancellation(lab: Lab) -> None:
                 await session.incoming.receive()
 
     task = asyncio.ensure_future(body())
+    task.add_done_callback(lambda _: entered.set())
     await entered.wait()
     task.cancel()
     with raises(asyncio.CancelledError):

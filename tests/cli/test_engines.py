@@ -1,0 +1,61 @@
+"""`ktor-client engines`."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import version
+
+import pytest
+
+from ktor_client.cli import engines
+from ktor_client.engine import HttpClientEngine, registry
+from ktor_client.engine.capabilities import ALL_CAPABILITIES
+from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engines import AiohttpEngine
+from tests.cli.command import python, run
+
+
+async def test_both_tables() -> None:
+    done = await run("engines")
+    assert (done.status, done.err) == (0, "")
+    upper, lower = (table.splitlines() for table in done.out.split("\n\n"))
+    assert [line.split()[:2] for line in upper[1:]] == [
+        [name, entry.class_name] for name, entry in BUILT_IN.items()
+    ]
+    assert f"aiohttp {version('aiohttp')}" in upper[1]
+    assert f"httpx {version('httpx')}, httpx-ws {version('httpx-ws')}" in upper[2]
+    assert "runs in a browser only" in upper[3]
+    assert lower[0].split() == ["capability", *BUILT_IN]
+    for line, capability in zip(lower[1:], ALL_CAPABILITIES, strict=True):
+        assert line.startswith(f"{capability.meaning}  ")
+        assert line.removeprefix(capability.meaning).split() == [
+            "yes" if capability in entry.capabilities else "-" for entry in BUILT_IN.values()
+        ]
+
+
+async def test_what_is_not_installed() -> None:
+    done = await python(
+        "import sys\nsys.modules['aiohttp'] = None\n"
+        "from ktor_client.cli import main\nsys.exit(main(['engines']))"
+    )
+    assert done.status == 0
+    assert "aiohttp not installed; try: pip install 'ktor-client[aiohttp]'" in done.out
+
+
+async def test_engines_of_third_parties(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> HttpClientEngine:
+        raise LookupError("not\ntoday")
+
+    monkeypatch.setitem(registry._registered, "theirs", AiohttpEngine)
+    monkeypatch.setitem(registry._registered, "broken", broken)
+    assert await engines.run(argparse.Namespace()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    theirs = next(line for line in lines if line.startswith("theirs"))
+    assert theirs.split() == ["theirs", "AiohttpEngine", "from", AiohttpEngine.__module__]
+    assert "cannot be made: LookupError: not today" in next(
+        line for line in lines if line.startswith("broken")
+    )
+    head = next(line for line in lines if line.startswith("capability"))
+    assert head.split() == ["capability", *BUILT_IN, "theirs"]

@@ -1,0 +1,254 @@
+"""`ktor-client ws`: on pipes and on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from ktor_client.testing import EchoServer, Exchange, Response, echo_server
+from tests.cli.command import outcome, run, start, terminal
+from tests.support.certificates import server_context
+
+
+async def closed_with(server: EchoServer, session_id: str) -> tuple[int | None, str | None]:
+    """Wait for the end of a session; return code and reason that its client sent."""
+    record = server.sessions.get(session_id)
+    assert record is not None
+    await record.ended.wait()
+    seen = record.as_json()
+    return seen["code"], seen["reason"]
+
+
+# --- pipes ---
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "httpx", "ktor_client.engines:HttpxEngine"])
+async def test_a_pipe_is_sent_and_the_answers_come(server: EchoServer, name: str) -> None:
+    lines = "".join(f"{i} жук\n" for i in range(5000))
+    url = f"{server.url}/echo-until-end"
+    done = await run("ws", url, "--engine", name, "--wait", "60", stdin=f"{lines}end\n".encode())
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"{lines}end\n"
+
+
+async def test_the_end_of_a_pipe_closes_when_nothing_more_comes(server: EchoServer) -> None:
+    done = await run("ws", f"{server.url}/record?id=a", "--wait", "0.01", stdin=b"one\ntwo\n")
+    assert done == (0, "", "")
+    assert await closed_with(server, "a") == (1000, "")
+    record = server.sessions.get("a")
+    assert record is not None
+    assert [frame.data for frame in record.frames] == [b"one", b"two"]
+
+
+async def test_nothing_to_send(server: EchoServer) -> None:
+    assert await run("ws", f"{server.url}/count?n=3") == (0, "0\n1\n2\n", "")
+
+
+async def test_answers_are_waited_for(server: EchoServer) -> None:
+    async def slow(exchange: Exchange) -> Response | None:
+        async with exchange.accept() as session:
+            while await session.receive_text() != "last":
+                pass
+            for i in range(3):
+                await session.ping()
+                await session.send(str(i))
+        return None
+
+    server.routes["/slow"] = slow
+    done = await run("ws", f"{server.url}/slow", "--wait", "60", stdin=b"first\nlast\n")
+    assert done == (0, "0\n1\n2\n", "")
+
+
+async def test_a_file(server: EchoServer, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_text("one\n\nend")  # the last line has no end
+    with path.open() as file:
+        url = f"{server.url}/echo-until-end"
+        process = await start("ws", url, "--wait", "60", stdin=file.fileno())
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (0, b"one\n\nend\n", b"")
+
+
+async def test_the_server_ends_it_while_we_would_send(server: EchoServer) -> None:
+    process = await start("ws", f"{server.url}/count?n=1")
+    assert process.stdout is not None
+    assert await process.stdout.read() == b"0\n"  # stdin is still open
+    assert await process.wait() == 0
+    _, err = await process.communicate()
+    assert err == b""
+
+
+async def test_headers_and_subprotocols(server: EchoServer) -> None:
+    options = ("-H", "X-One: 1: 2", "--header", "X-Two:3", "--subprotocol", "a.b")
+    done = await run("ws", f"{server.url}/headers", *options)
+    seen = json.loads(done.out)
+    assert (seen["X-One"], seen["X-Two"]) == (["1: 2"], ["3"])
+    assert seen["Sec-WebSocket-Protocol"] == ["a.b"]
+
+
+async def test_binary_messages_are_shown(server: EchoServer) -> None:
+    done = await run("ws", f"{server.url}/wire?hex=82020aff8800")
+    assert (done.status, done.out) == (0, "[2 bytes: 0a ff]\n")
+    done = await run("ws", f"{server.url}/send?type=binary&size=33&code=1000")
+    assert done.out == f"[33 bytes: {' '.join(['78'] * 32)} ...]\n"
+
+
+# --- failures: one line, a status ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["ftp://127.0.0.1/"], "scheme 'ftp'"),
+        (["ws://127.0.0.1:99999/"], "is not a URL"),
+        (["ws:///path"], "host"),
+        (["ws://127.0.0.1/#x"], "fragment"),
+        (["ws://127.0.0.1/", "-H", "Upgrade: x"], "Upgrade"),
+        (["ws://127.0.0.1/", "-H", "a b: x"], "'a b'"),
+        (["ws://127.0.0.1/", "--subprotocol", "a b"], "'a b'"),
+    ],
+    ids=str,
+)
+def test_wrong_urls_and_options_are_usage(
+    arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome("ws", *arguments, capsys=capsys).fails(2, part)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("aiohtp", "did you mean 'aiohttp'?"),
+        ("no_such_module:Engine", "no_such_module"),
+        ("ktor_client.engines:NoEngine", "NoEngine"),
+        ("ktor_client:__version__", "is not an engine"),
+        (":x", "cannot load engine ':x'"),
+        ("browser", "browser"),
+    ],
+)
+@pytest.mark.parametrize("command", [["ws", "ws://127.0.0.1/", "--engine"], ["conform"]], ids=str)
+def test_engines_that_are_not_there(
+    command: list[str], name: str, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome(*command, name, capsys=capsys).fails(1, part)
+
+
+async def test_nobody_listens() -> None:
+    async with echo_server() as server:
+        url = f"{server.url}/echo"
+    (await run("ws", url, stdin=b"hello\n")).fails(1, "could not connect")
+
+
+async def test_refusals(server: EchoServer) -> None:
+    (await run("ws", f"{server.url}/status/403")).fails(1, "but was 403")
+    (await run("ws", f"{server.url}/garbage")).fails(1)
+
+
+async def test_a_session_that_ends_badly(server: EchoServer) -> None:
+    done = await run("ws", f"{server.url}/close?code=4001&reason=bye")
+    done.fails(1, "4001", "bye")
+    (await run("ws", f"{server.url}/wire?hex=8300")).fails(1)
+    (await run("ws", f"{server.url}/drop?how=reset")).fails(1, "lost")
+
+
+async def test_input_that_is_no_text(server: EchoServer) -> None:
+    done = await run("ws", f"{server.url}/echo?id=a", stdin=b"\xff\n")
+    done.fails(1, "not UTF-8")
+    assert await closed_with(server, "a") == (1000, "")
+
+
+async def test_certificates() -> None:
+    async with echo_server(ssl_context=server_context()) as server:
+        url = f"{server.url}/text?size=5"
+        (await run("ws", url)).fails(1, "certificate")
+        done = await run("ws", url, "--insecure", "--wait", "60")
+        assert (done.status, done.out) == (0, "xxxxx\n")
+        assert done.err == "warning: the server's certificate is not checked\n"
+
+
+async def test_ctrl_c_on_a_pipe(server: EchoServer) -> None:
+    process = await start("ws", f"{server.url}/echo?id=a")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"hello\n")
+    assert await process.stdout.readline() == b"hello\n"
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    assert await process.communicate() == (b"", b"")
+    assert await closed_with(server, "a") == (1001, "")
+
+
+# --- a terminal ---
+
+
+async def test_a_chat(server: EchoServer) -> None:
+    url = f"{server.url}/echo?id=a"
+    async with terminal("ws", url, "--subprotocol", "chat") as screen:
+        await screen.sees(f"connected to {url} through aiohttp, subprotocol chat")
+        for text in ("hello", "жук"):
+            screen.type(f"{text}\n")
+            await screen.sees(f"{text}\r\n{text}\r\n")  # what was typed, and its echo
+        screen.type("\x04")
+        await screen.sees("closed by you: 1000 NORMAL")
+        assert await screen.process.wait() == 0
+    assert await closed_with(server, "a") == (1000, "")
+
+
+async def test_messages_come_while_nobody_types(server: EchoServer) -> None:
+    told = asyncio.Event()
+
+    async def news(exchange: Exchange) -> Response | None:
+        async with exchange.accept() as session:
+            await session.send("first")
+            await told.wait()
+            await session.send("second")
+            await session.receive_text()
+            await session.send("third")
+        return None
+
+    server.routes["/news"] = news
+    async with terminal("ws", f"{server.url}/news") as screen:
+        await screen.sees("first")
+        screen.type("half a ")
+        told.set()
+        await screen.sees("second")
+        screen.type("line\n")
+        await screen.sees("third")
+        await screen.sees("closed by the server: 1000 NORMAL")
+        assert await screen.process.wait() == 0
+
+
+async def test_pings_are_answered_while_nobody_types(server: EchoServer) -> None:
+    async with terminal("ws", f"{server.url}/ping?n=20") as screen:
+        await screen.sees("pong: are you there")
+        screen.type("\x04")
+        assert await screen.process.wait() == 0
+
+
+async def test_ctrl_c_on_a_terminal(server: EchoServer) -> None:
+    async with terminal("ws", f"{server.url}/echo?id=a") as screen:
+        await screen.sees("connected")
+        screen.type("\x03")
+        assert await screen.process.wait() == 130
+        assert "Traceback" not in screen.screen
+    assert await closed_with(server, "a") == (1001, "")
+
+
+async def test_a_server_cannot_steer_the_terminal(server: EchoServer) -> None:
+    text = "\x1b[2Jred\x07 \x9b\ttab жук".encode()
+    wire = (bytes([0x81, len(text)]) + text).hex()
+    async with terminal("ws", f"{server.url}/wire?hex={wire}8800") as screen:
+        await screen.sees("\\x1b[2Jred\\x07 \\x9b\ttab жук")
+        assert await screen.process.wait() == 0
+
+
+async def test_a_terminal_that_is_gone_ends_the_chat(server: EchoServer) -> None:
+    async with terminal("ws", f"{server.url}/echo?id=a") as screen:
+        await screen.sees("connected")
+    record = server.sessions.get("a")
+    assert record is not None
+    await record.ended.wait()
