@@ -12,6 +12,9 @@ LIMIT = 60.0
 
 STATEMENTS = {
     "ktor_client": "import ktor_client",
+    "ktor_client, names": (
+        "from ktor_client import HttpClient, install; from ktor_client.plugins import WebSockets"
+    ),
     "ktor_client, aiohttp engine": (
         "import ktor_client; from ktor_client.engines import AiohttpEngine"
     ),

@@ -22,8 +22,8 @@ PEER_ROUNDS = 3
 """Rounds of the contenders that no goal names; in the short form, of httpx and our engine on it."""
 
 MEMORY_ROUNDS = 1
-IMPORT_ROUNDS = 9
-LATENCY_ROUNDS = 3
+IMPORT_ROUNDS = 5
+LATENCY_ROUNDS = 2
 LATENCY_CONTENDERS = ("aiohttp", "websockets", "ours-aiohttp", "ours-httpx")
 SCALE_CONTENDERS = ("aiohttp", "websockets", "httpx-ws", "ours-aiohttp", "ours-httpx")
 
