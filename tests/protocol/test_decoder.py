@@ -59,19 +59,19 @@ def test_examples_of_the_rfc_with_masks() -> None:
     assert decode(b"\x89\x05\x48\x65\x6c\x6c\x6f").control == [Frame.Ping(b"Hello")]
 
 
-def test_a_compiled_mask_is_used_if_there_is_one() -> None:
+def test_another_xor_is_used_if_there_is_one() -> None:
     keys: list[bytes] = []
 
-    def mask(key: bytes, data: bytearray) -> None:
+    def mask(payload: bytes, key: bytes) -> bytearray:
         keys.append(key)
-        for i in range(len(data)):
-            data[i] ^= key[i % 4]
+        return bytearray(byte ^ key[at % 4] for at, byte in enumerate(payload))
 
-    stream = frame(TEXT, b"hello", mask=KEY) + frame(PING, mask=KEY)
+    stream = frame(TEXT, b"hello", mask=KEY) + frame(BINARY, b"x", mask=KEY) + frame(PING, mask=KEY)
     result = decode(stream, masked=True, mask=mask)
-    assert result.messages == [Frame.Text("hello")]
+    assert result.messages == [Frame.Text("hello"), Frame.Binary(b"x")]
+    assert [type(message.data) for message in result.messages] == [bytes, bytes]
     assert result.control == [Frame.Ping()]
-    assert keys == [KEY, KEY]
+    assert keys == [KEY, KEY, KEY]
 
 
 def test_messages_of_all_kinds_in_one_read_keep_their_order() -> None:
