@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from pathlib import Path
 from typing import Any
 
 from ktor_client import Frame, HttpClient, PingCapability, install
@@ -41,7 +43,8 @@ async def run(options: argparse.Namespace) -> int:
         print("\nNo engine works here; try: pip install 'ktor-client[all]'")
         return 1
     count = "one engine" if good == 1 else f"{good} engines, the same code on each"
-    print(f"\nDone: {count}. Next: ktor-client ws URL, ktor-client engines")
+    command = sys.argv[0] if Path(sys.argv[0]).stem == "ktor-client" else "ktor-client"
+    print(f"\nDone: {count}. Next: {command} engines; {command} echo; {command} ws URL")
     return 0
 
 
