@@ -10,6 +10,8 @@ from .harness import Harness
 from .lane import HERE, absence, lane_is_required
 
 LANES = ("page", "worker")
+AT_ECHO_SERVER = frozenset({"test_conformance.py"})
+"""Files whose page comes from the package's echo server."""
 
 _HARNESS = pytest.StashKey[Harness]()
 _RESULTS = pytest.StashKey[dict[tuple[str, str], dict[str, Any]]]()
@@ -64,7 +66,12 @@ class InPageTest(pytest.Item):
         results = self.config.stash.setdefault(_RESULTS, {})
         key = (self.path.name, self.lane)
         if key not in results:
-            results[key] = harness.run_tests(self.path.name, self._chosen(), self.lane)
+            results[key] = harness.run_tests(
+                self.path.name,
+                self._chosen(),
+                self.lane,
+                at_echo_server=self.path.name in AT_ECHO_SERVER,
+            )
         answer = results[key]
         if answer["broken"]:
             raise InBrowserError("\n".join(answer["broken"]))

@@ -6,6 +6,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 import trustme
@@ -47,6 +48,8 @@ class Harness:
         self.site = Site()
         self.context: BrowserContext
         self.page: Page
+        self._page_of_echo: Page | None = None
+        self._cleanup = AsyncExitStack()
 
     def start(self) -> None:
         self._thread.start()
@@ -80,18 +83,38 @@ class Harness:
 
         return self.call(wait())
 
-    def run_tests(self, file: str, names: Sequence[str], lane: str) -> dict[str, Any]:
-        """Run tests of one file of `in_page/` in a lane; see `browser_lane.run_tests`."""
-        answer: dict[str, Any] = json.loads(
-            self.python(
-                "import site, browser_lane\n"
-                f"path = site.getsitepackages()[0] + '/in_page/{file}'\n"
-                f"await browser_lane.run_tests(path, {list(names)!r})",
-                lane,
-            )
+    def run_tests(
+        self, file: str, names: Sequence[str], lane: str, *, at_echo_server: bool = False
+    ) -> dict[str, Any]:
+        """Run tests of one file of `in_page/` in a lane; see `browser_lane.run_tests`.
+
+        Args:
+            file: its name.
+            names: of the tests.
+            lane: "page" or "worker".
+            at_echo_server: on a page that comes from the package's own echo server.
+        """
+        code = (
+            "import site, browser_lane\n"
+            f"path = site.getsitepackages()[0] + '/in_page/{file}'\n"
+            f"await browser_lane.run_tests(path, {list(names)!r})"
         )
-        answer["page_errors"] = self.call(self.page.evaluate("() => takeErrors()"))
-        return answer
+
+        async def run() -> dict[str, Any]:
+            page = await self._echo_page() if at_echo_server else self.page
+            answer: dict[str, Any] = json.loads(await self.run_python(page, code, lane))
+            answer["page_errors"] = await page.evaluate("() => takeErrors()")
+            return answer
+
+        return self.call(run())
+
+    async def _echo_page(self) -> Page:
+        if self._page_of_echo is None:
+            server = self.site.echo_server()
+            await server.start()
+            self._cleanup.push_async_callback(server.close)
+            self._page_of_echo = await self.open(f"{server.http_url}/page/boot.html")
+        return self._page_of_echo
 
     async def open(self, url: str) -> Page:
         """Open another page of the same browser; the caller closes it."""
@@ -150,3 +173,4 @@ class Harness:
                     await self._stop.wait()
                 finally:
                     await self.context.close()
+                    await self._cleanup.aclose()

@@ -13,6 +13,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from ktor_client.testing import EchoServer
+from ktor_client.testing.exchange import Exchange, Response
+
 from .lane import CACHE, HERE, PYODIDE, ROOT
 
 CSP = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"
@@ -69,6 +72,18 @@ class Site:
     async def _forbid_eval(self, request: web.Request, response: web.StreamResponse) -> None:
         if request.path.startswith("/page/"):
             response.headers["Content-Security-Policy"] = request.query.get("csp", CSP)
+
+    def echo_server(self) -> EchoServer:
+        """The package's own server, with the same pages; not started."""
+        files = {"/page": HERE / "page", "/pyodide": PYODIDE}
+        server = EchoServer(files=files, file_headers={"Content-Security-Policy": CSP})
+
+        async def site_zip(exchange: Exchange) -> Response:
+            """Everything for site-packages."""
+            return Response(200, self._archive, content_type="application/zip")
+
+        server.routes["/site.zip"] = site_zip
+        return server
 
     async def _site_zip(self, request: web.Request) -> web.Response:
         return web.Response(body=self._archive)
