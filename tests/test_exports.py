@@ -60,7 +60,10 @@ def test_the_top_level_is_what_the_rooms_offer() -> None:
     assert set(ktor_client.__all__) == offered - INTERNAL
 
 
-@pytest.mark.parametrize("module", ["ktor_client", "ktor_client.engines", "ktor_client.plugins"])
+@pytest.mark.parametrize(
+    "module",
+    ["ktor_client", "ktor_client.engines", "ktor_client.plugins", "ktor_client.testing"],
+)
 def test_every_public_name_is_there_once_and_documented(module: str) -> None:
     public = importlib.import_module(module)
     assert len(set(public.__all__)) == len(public.__all__)

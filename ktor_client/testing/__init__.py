@@ -9,12 +9,50 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ktor_client.engines._mock import (
+        Conversation,
+        Entry,
+        ExpectationError,
+        MockPeerSession,
+        MockResponse,
+        respond,
+    )
+    from ktor_client.link.faults import Faults
+    from ktor_client.link.virtual_clock import VirtualClock
+    from ktor_client.testing.background import BackgroundEchoServer
+    from ktor_client.testing.client_factory import ClientFactory
     from ktor_client.testing.exchange import Exchange, Refusal, Response
     from ktor_client.testing.server import EchoServer, echo_server
 
-__all__ = ["EchoServer", "Exchange", "Refusal", "Response", "echo_server"]
+__all__ = [
+    "BackgroundEchoServer",
+    "ClientFactory",
+    "Conversation",
+    "EchoServer",
+    "Entry",
+    "Exchange",
+    "ExpectationError",
+    "Faults",
+    "MockPeerSession",
+    "MockResponse",
+    "Refusal",
+    "Response",
+    "VirtualClock",
+    "echo_server",
+    "respond",
+]
 
-_ROOMS = {"EchoServer": "server", "echo_server": "server"}
+_ROOMS = {
+    "BackgroundEchoServer": "testing.background",
+    "ClientFactory": "testing.client_factory",
+    "EchoServer": "testing.server",
+    "Exchange": "testing.exchange",
+    "Faults": "link.faults",
+    "Refusal": "testing.exchange",
+    "Response": "testing.exchange",
+    "VirtualClock": "link.virtual_clock",
+    "echo_server": "testing.server",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +60,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'ktor_client.testing' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"ktor_client.testing.{_ROOMS.get(name, 'exchange')}"), name)
+    return getattr(import_module(f"ktor_client.{_ROOMS.get(name, 'engines._mock')}"), name)

@@ -23,6 +23,15 @@ class ExpectationError(AssertionError):
         super().__init__(message)
         self.conversation = conversation
 
+    def again(self) -> ExpectationError:
+        """Return a twin to raise elsewhere, so that this one keeps its own traceback."""
+        twin = ExpectationError(str(self), self.conversation)
+        twin.__cause__ = self.__cause__
+        return twin.with_traceback(self.__traceback__)
+
+
+ExpectationError.__module__ = "ktor_client.testing"  # where users find it
+
 
 class Entry(NamedTuple):
     """One frame of a conversation."""

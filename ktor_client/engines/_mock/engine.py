@@ -74,7 +74,7 @@ class MockEngine(HttpClientEngine):
         self._queue: deque[Handler | Answer] = deque()
         self._peers: set[asyncio.Task[None]] = set()
         self._links: set[MemoryLink | PipedLink] = set()
-        self._failures: list[Exception] = []
+        self._failures: list[ExpectationError] = []
         self._closed = False
         self._clock = VirtualClock()
         self.faults = Faults()
@@ -160,6 +160,7 @@ class MockEngine(HttpClientEngine):
             ExpectationError: an expectation was not met, more or fewer calls came than announced,
                 or a peer failed; that peer's own exception is the cause.
         """
+        __tracebackhide__ = True
         problems = self._failures_so_far()
         unmet: list[Route[SocketRoute] | Route[Handler | Answer]] = [
             *self._routes.unmet(),
@@ -178,7 +179,7 @@ class MockEngine(HttpClientEngine):
             )
         self._raise(problems)
 
-    def _failures_so_far(self) -> list[Exception]:
+    def _failures_so_far(self) -> list[ExpectationError]:
         problems, self._failures = self._failures, []
         for conversation in self.conversations:
             if conversation.expected is not None:
@@ -189,7 +190,8 @@ class MockEngine(HttpClientEngine):
         return problems
 
     @staticmethod
-    def _raise(problems: list[Exception]) -> None:
+    def _raise(problems: list[ExpectationError]) -> None:
+        __tracebackhide__ = True  # pytest shows the script's line
         if len(problems) == 1:
             raise problems[0]
         if problems:
@@ -254,11 +256,13 @@ class MockEngine(HttpClientEngine):
 
     async def idle(self) -> None:
         """Let the peers of a closed client end, and raise what went wrong with them."""
+        __tracebackhide__ = True
         await self._end_peers()
         self._raise(self._failures_so_far())
 
     async def close(self) -> None:
         """Abort what is open, end the peers, and verify; see `verify` for what it raises."""
+        __tracebackhide__ = True
         if self._closed:
             return
         self._closed = True
@@ -301,13 +305,14 @@ class MockEngine(HttpClientEngine):
             session.cancel()
             raise
         except Exception as error:
-            failure = error
-            if not isinstance(error, ExpectationError):
+            if isinstance(error, ExpectationError):
+                failure = error
+            else:
                 failure = session.conversation.failure(
                     f"the script failed: {type(error).__name__}: {error}"
                 )
                 failure.__cause__ = error
-            self._failures.append(failure)
+            self._failures.append(failure.again())
             session.fail(failure)
 
     async def _end_peers(self) -> None:
@@ -344,7 +349,7 @@ class MockEngine(HttpClientEngine):
             f"MockEngine has no {what} for {request.method} {request.url}; {there}. "
             f'Add one: engine.{method}("{request.url.path}", ...)'
         )
-        self._failures.append(error)
+        self._failures.append(error.again())
         return error
 
     def _raise_if_closed(self) -> None:

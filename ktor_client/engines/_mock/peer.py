@@ -108,6 +108,7 @@ class MockPeerSession(DefaultWebSocketSession):
             ExpectationError: another message, the end of the session, or nothing for `patience`
                 real seconds. It ends the session and fails the test even where nobody catches it.
         """
+        __tracebackhide__ = True  # pytest shows the script's line
         if expected is Frame.Close or isinstance(expected, Frame.Close):
             return await self._expect_close(expected)
         if expected is Frame.Ping or isinstance(expected, Frame.Ping):
@@ -136,6 +137,7 @@ class MockPeerSession(DefaultWebSocketSession):
 
         Lets virtual time pass. Raises `ExpectationError` as `expect` does.
         """
+        __tracebackhide__ = True
         self._strict = True
         parts = [repr(part) for part in (code, message) if part is not None]
         wanted = "a Close frame" + (f" with {' and '.join(parts)}" if parts else "")
@@ -157,12 +159,14 @@ class MockPeerSession(DefaultWebSocketSession):
         return received
 
     async def _expect_close(self, expected: Expected) -> Frame:
+        __tracebackhide__ = True
         reason = expected.read_reason() if isinstance(expected, Frame.Close) else None
         if reason is None:
             return Frame.Close(await self.expect_close())
         return Frame.Close(await self.expect_close(reason.code, reason.message))
 
     async def _expect_ping(self, expected: Expected) -> Frame:
+        __tracebackhide__ = True
         wanted = describe(expected)
         with self._clock.passing():
             ping = await self._wait(wanted, self._tap.pings.get())
@@ -174,6 +178,7 @@ class MockPeerSession(DefaultWebSocketSession):
         return ping
 
     async def _wait(self, wanted: str, waiting: Awaitable[T]) -> T:
+        __tracebackhide__ = True
         self._conversation.expected = wanted  # and stays, where the test ends meanwhile
         limit = asyncio.timeout(self._patience)
         try:
@@ -193,6 +198,7 @@ class MockPeerSession(DefaultWebSocketSession):
         return result
 
     def _fail_ended(self, wanted: str) -> NoReturn:
+        __tracebackhide__ = True
         self._conversation.expected = None
         reason = self._core.ending.reason()
         happened = (
@@ -203,6 +209,7 @@ class MockPeerSession(DefaultWebSocketSession):
         raise self._conversation.failure(f"expected {wanted}, but {happened}")
 
     def _refuse_message(self, wanted: str) -> NoReturn:
+        __tracebackhide__ = True
         frame = self.incoming.receive_nowait()
         raise self._conversation.failure(
             f"expected {wanted}, but the client had sent {show(frame)}"

@@ -1,0 +1,50 @@
+"""Clients that a test makes and need not close, and how those that stay open are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ktor_client.client import HttpClient
+from ktor_client.config import Block
+
+__all__ = ["ClientFactory", "describe_leaks"]
+
+
+class ClientFactory:
+    """What the fixture `ktor_client_factory` gives: call it as you would call `HttpClient`."""
+
+    def __init__(self, default_engine: Any = None) -> None:
+        self.clients: list[HttpClient] = []
+        """Clients that were made."""
+        self._default_engine = default_engine
+
+    def __call__(self, engine: Any = None, *blocks: Block) -> HttpClient:
+        """Make a client; see `HttpClient`. None takes the test's engine."""
+        client = HttpClient(self._default_engine if engine is None else engine, *blocks)
+        self.clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close the clients, the last one first; raises the first error when all are closed."""
+        __tracebackhide__ = True
+        failure: Exception | None = None
+        for client in reversed(self.clients):
+            try:
+                await client.close()
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+def describe_leaks(clients: Iterable[HttpClient]) -> str:
+    """Return a line for each client that was used and not closed, with its open sessions."""
+    lines: list[str] = []
+    for client in clients:
+        if client.is_closed or not client._used:
+            continue
+        lines.append(f"    {client!r}")
+        lines += [f"        {session!r}" for session in client._sessions]
+        client._used = False  # it is named here; no ResourceWarning in the midst of another test
+    return "\n".join(lines)
