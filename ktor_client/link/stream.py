@@ -77,6 +77,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._encoder: FrameEncoder | None = None
         self._direct: memoryview | None = None
         self._discarding = False
+        self._paused = False
         self._is_lost = False
         self._error: Exception | None = None
         # Sending: `_plain` allows the short cut, `_stepped` says that this step has written.
@@ -126,7 +127,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             self._received(leading)
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
-        elif not self._transport.is_closing():
+        elif not (self._paused or self._transport.is_closing()):
             self._transport.resume_reading()
 
     def send(self, frame: Frame) -> None:
@@ -178,11 +179,13 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
 
     def pause(self) -> None:
         """Stop reading from the socket: the peer meets a closed TCP window."""
+        self._paused = True
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
+        self._paused = False
         if not self._transport.is_closing() and not self._is_lost:
             self._transport.resume_reading()
 
