@@ -260,7 +260,7 @@ class TestChat:
 
 def test_the_marker_is_explained(pytester: pytest.Pytester) -> None:
     assert "@pytest.mark.ktor_engines(*engines): run a test" in text_of(
-        pytester.runpytest("--markers")
+        pytester.runpytest("--markers", *NOTHING)
     )
 
 
