@@ -16,6 +16,7 @@ from ktor_client.engine.capabilities import (
     PingCapability,
     RawFramesCapability,
     ReceiveBackpressureCapability,
+    WebSocketCapability,
 )
 from ktor_client.errors import (
     ClientClosedError,
@@ -134,6 +135,7 @@ async def credentials_stay_secret(lab: Lab) -> None:
 
 
 _ABSENT: dict[Capability, Callable[[Lab], object]] = {
+    WebSocketCapability: lambda lab: lab.client().web_socket(lab.url("/echo")),
     HandshakeHeadersCapability: lambda lab: lab.client().web_socket(
         lab.url("/echo"), headers={"X-Id": "1"}
     ),
@@ -152,11 +154,13 @@ def _absent(capability: Capability, call: Callable[[Lab], object]) -> None:
     async def run(lab: Lab) -> None:
         if capability in lab.capabilities:
             raise SkippedCheck(f"with {capability}")
+        if capability is not WebSocketCapability and WebSocketCapability not in lab.capabilities:
+            raise SkippedCheck("without WebSocketCapability")
         with raises(UnsupportedCapabilityError) as caught:
             call(lab)
         expect(capability.name in str(caught.error), f"it says: {caught.error}")
 
-    ROOM.add(
+    ROOM.add_for_all(
         f"without_{capability.name}",
         f"What needs {capability.name} is refused at the call by engines without it.",
         "api: open a session, Ktor 4.2 #26, 4.3 #30",

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from ktor_client.client import HttpClient
 from ktor_client.config import Block, install
 from ktor_client.engine import Capability
-from ktor_client.engine.capabilities import RawFramesCapability
+from ktor_client.engine.capabilities import RawFramesCapability, WebSocketCapability
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.errors import ConnectError, WebSocketHandshakeError
 from ktor_client.http.headers import HeadersLike
@@ -83,7 +83,7 @@ class Room:
     """Collects the checks of one module, in the order in which they stand there."""
 
     def __init__(self, name: str, *needs: Capability) -> None:
-        """Open a room; `needs` are what each of its checks needs."""
+        """Open a room; `needs` are what each of its checks needs besides web sockets."""
         self.name = name
         self.checks: list[Check] = []
         self._needs = needs
@@ -110,7 +110,14 @@ class Room:
         *needs: Capability,
     ) -> None:
         """Add a check that is one of a table's rows."""
-        self.checks.append(Check(name, statement, source, (*self._needs, *needs), run, self.name))
+        all_needs = (WebSocketCapability, *self._needs, *needs)
+        self.checks.append(Check(name, statement, source, all_needs, run, self.name))
+
+    def add_for_all(
+        self, name: str, statement: str, source: str, run: Callable[[Lab], Awaitable[None]]
+    ) -> None:
+        """Add a check for engines without web sockets too."""
+        self.checks.append(Check(name, statement, source, (), run, self.name))
 
 
 class Record(NamedTuple):
