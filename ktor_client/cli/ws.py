@@ -8,7 +8,7 @@ import os
 import ssl
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from ktor_client import (
     CloseReason,
@@ -119,7 +119,7 @@ async def _talk(
     try:
         async for frame in session.incoming:
             arrived.set()
-            print(_shown(frame), flush=True)
+            _say(_shown(frame), sys.stdout)
     finally:
         typist.cancel()
         await asyncio.wait([typist])
@@ -155,8 +155,11 @@ def _is_interactive() -> bool:
     return os.isatty(0)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Write a line at once, so that what is typed meanwhile does not come between."""
+    stream = sys.stderr if stream is None else stream
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def _shown(frame: Frame) -> str:

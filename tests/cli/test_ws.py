@@ -188,7 +188,7 @@ async def test_ctrl_c_on_a_pipe(server: EchoServer) -> None:
 async def test_a_chat(server: EchoServer) -> None:
     url = f"{server.url}/echo?id=a"
     async with terminal("ws", url, "--subprotocol", "chat") as screen:
-        await screen.sees(f"connected to {url} through aiohttp, subprotocol chat")
+        await screen.sees(f"connected to {url} through aiohttp, subprotocol chat; Ctrl-D ends\r\n")
         for text in ("hello", "жук"):
             screen.type(f"{text}\n")
             await screen.sees(f"{text}\r\n{text}\r\n")  # what was typed, and its echo
@@ -212,7 +212,7 @@ async def test_messages_come_while_nobody_types(server: EchoServer) -> None:
 
     server.routes["/news"] = news
     async with terminal("ws", f"{server.url}/news") as screen:
-        await screen.sees("first")
+        await screen.sees("first\r\n")
         screen.type("half a ")
         told.set()
         await screen.sees("second")
@@ -231,7 +231,7 @@ async def test_pings_are_answered_while_nobody_types(server: EchoServer) -> None
 
 async def test_ctrl_c_on_a_terminal(server: EchoServer) -> None:
     async with terminal("ws", f"{server.url}/echo?id=a") as screen:
-        await screen.sees("connected")
+        await screen.sees("Ctrl-D ends\r\n")
         screen.type("\x03")
         assert await screen.process.wait() == 130
         assert "Traceback" not in screen.screen
@@ -248,7 +248,7 @@ async def test_a_server_cannot_steer_the_terminal(server: EchoServer) -> None:
 
 async def test_a_terminal_that_is_gone_ends_the_chat(server: EchoServer) -> None:
     async with terminal("ws", f"{server.url}/echo?id=a") as screen:
-        await screen.sees("connected")
+        await screen.sees("Ctrl-D ends\r\n")
     record = server.sessions.get("a")
     assert record is not None
     await record.ended.wait()
