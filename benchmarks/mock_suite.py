@@ -2,7 +2,8 @@
 
     python -m benchmarks.mock_suite
 
-CPU time, since the machine may be shared. Exit status 1 when a goal is missed. Needs the extra `dev`.
+CPU time, since the machine may be shared. Exit status 1 when a goal is missed. Needs the extra
+`dev`.
 """
 
 from __future__ import annotations
