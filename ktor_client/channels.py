@@ -140,6 +140,7 @@ class ReceiveChannel(Generic[T]):
 
     __slots__ = (
         "_bytes",
+        "_check_at",
         "_choked",
         "_end",
         "_ends_quietly",
@@ -179,6 +180,7 @@ class ReceiveChannel(Generic[T]):
         self._on_relief = on_relief
         self._bytes = 0
         self._choked = False
+        self._check_at = 0
         self._end: Callable[[], ConnectionClosedError] | None = None
         self._ends_quietly = False
 
@@ -194,8 +196,8 @@ class ReceiveChannel(Generic[T]):
             item = self._queue.popleft()
         except IndexError:
             return await self._wait()
-        if self._choked:
-            self._relieve(item)
+        if self._choked and len(self._queue) <= self._check_at:
+            self._relieve()
         return item
 
     def receive_nowait(self) -> T:
@@ -211,8 +213,8 @@ class ReceiveChannel(Generic[T]):
             if self._end is not None:
                 raise self._end() from None
             raise asyncio.QueueEmpty("nothing is queued; await receive() instead") from None
-        if self._choked:
-            self._relieve(item)
+        if self._choked and len(self._queue) <= self._check_at:
+            self._relieve()
         return item
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -228,8 +230,8 @@ class ReceiveChannel(Generic[T]):
                 if self._ends_quietly:
                     raise StopAsyncIteration from None
                 raise
-        if self._choked:
-            self._relieve(item)
+        if self._choked and len(self._queue) <= self._check_at:
+            self._relieve()
         return item
 
     def __len__(self) -> int:
@@ -266,8 +268,14 @@ class ReceiveChannel(Generic[T]):
             self._bytes = 0
             return
         self._bytes += size
-        if len(queue) >= self._high or self._bytes >= self._max_bytes:
-            self._check_marks()
+        if self._choked:
+            return
+        if len(queue) >= self._high:
+            self._choke()
+        elif self._bytes >= self._max_bytes:
+            self._bytes = sum(map(self._size_of, queue))  # what was taken is still counted
+            if self._bytes >= self._max_bytes:
+                self._choke()
 
     def overflowing(self, *, recount: bool = False) -> bool:
         """Drop what is beyond a strict limit, newest first; say whether anything was.
@@ -330,15 +338,19 @@ class ReceiveChannel(Generic[T]):
             if not waiter.done():
                 waiter.set_result(queue.popleft())
 
-    def _check_marks(self) -> None:
-        queue = self._queue
-        self._bytes = sum(map(self._size_of, queue))
-        if not self._choked and (len(queue) >= self._high or self._bytes >= self._max_bytes):
-            self._choked = True
-            self._on_choke()
+    def _choke(self) -> None:
+        self._choked = True
+        self._set_check()
+        self._on_choke()
 
-    def _relieve(self, item: T) -> None:
-        self._bytes -= self._size_of(item)
-        if len(self._queue) <= self._low and self._bytes <= self._low_bytes:
+    def _set_check(self) -> None:
+        """Set the length at which to look again, so that sizes are summed up only now and then."""
+        self._check_at = min(self._low, len(self._queue) * 3 // 4)
+
+    def _relieve(self) -> None:
+        self._bytes = sum(map(self._size_of, self._queue))
+        if self._bytes <= self._low_bytes:
             self._choked = False
             self._on_relief()
+        else:
+            self._set_check()

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ktor_client.link import StreamLink
-from ktor_client.protocol.masking import MaskInPlace
+from ktor_client.protocol.masking import Mask, mask_bytes
 
 __all__ = ["LostTransport", "OpenLinks"]
 
@@ -18,7 +18,7 @@ __all__ = ["LostTransport", "OpenLinks"]
 class OpenLinks:
     """Makes links and knows which of them are still connected."""
 
-    def __init__(self, mask: MaskInPlace | None = None) -> None:
+    def __init__(self, mask: Mask = mask_bytes) -> None:
         self._mask = mask
         self._links: set[StreamLink] = set()
         self._owners: set[asyncio.Task[None]] = set()

@@ -16,7 +16,7 @@ from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.decoder import FrameDecoder
 from ktor_client.protocol.encoder import FrameEncoder
-from ktor_client.protocol.masking import POOL_SIZE, MaskInPlace, mask_bytes, new_keys
+from ktor_client.protocol.masking import POOL_SIZE, Mask, mask_bytes, new_keys
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["StreamLink"]
@@ -24,6 +24,12 @@ __all__ = ["StreamLink"]
 READ_SIZE = 256 * 1024
 BATCH = 64 * 1024
 """Bytes that may be written in one step of the loop before `send` has to wait for the next."""
+
+# The first two bytes of short final frames: of binary ones, of text ones.
+_HEADERS = [[bytes((first, 0x80 | size)) for size in range(126)] for first in (0x82, 0x81)]
+
+PIECE = 64 * 1024
+"""Bytes that are masked and written at a time; a multiple of the key's length."""
 
 _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
     weakref.WeakKeyDictionary()
@@ -54,7 +60,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         transport: asyncio.Transport,
         leading: bytes = b"",
         *,
-        mask: MaskInPlace | None = None,
+        mask: Mask = mask_bytes,
         on_lost: Callable[[Exception | None], None] | None = None,
     ) -> None:
         """Take a transport over; the caller then calls `transport.set_protocol(link)`.
@@ -62,7 +68,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         Args:
             transport: connected, its handshake done; reading is paused until `start`.
             leading: bytes that arrived behind the response's head.
-            mask: a compiled XOR, if the engine's library has one.
+            mask: a faster XOR than ours, if the engine found one.
             on_lost: told once when the transport is gone: for the engine's books, and for the
                 protocol that had the transport before.
         """
@@ -153,7 +159,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         if size < 126:
             self._write(self._short_frame(0x81, payload, size))
         else:
-            self._write_long(0x81, payload, size)
+            self._write_long(0x81, payload)
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a whole binary message; `data` may be reused when this returns."""
@@ -165,13 +171,15 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         if size < 126:
             self._write(self._short_frame(0x82, payload, size))
         else:
-            self._write_long(0x82, payload, size)
+            self._write_long(0x82, payload)
 
     def flush(self) -> None:
         """Write what was held back for the end of the step."""
         out = self._out
         if out:
             data = b"".join(out)
+            self.frames_sent += len(out)
+            self.bytes_sent += len(data)
             out.clear()
             self._out_size = 0
             if not self._transport.is_closing():
@@ -225,23 +233,32 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             at = 0
         self._next_key = at + 4
         key = self._keys[at : at + 4]
-        header = bytes((first, 0x80 | size)) + key
-        if self._mask is None:
-            return header + mask_bytes(payload, key)
-        masked = bytearray(payload)
-        self._mask(key, masked)
-        return header + masked
+        return _HEADERS[first & 1][size] + key + self._mask(payload, key)
 
-    def _write_long(self, first: int, payload: bytes, size: int) -> None:
+    def _write_long(self, first: int, payload: bytes) -> None:
         assert self._encoder is not None
-        self._write(self._encoder.frame(first, payload))
+        if len(payload) < 2 * PIECE:
+            self._write(self._encoder.frame(first, payload))
+            return
+        # Piece by piece: allocations of the message's size cost more than the masking.
+        self.flush()
+        head, key = self._encoder.head(first, len(payload))
+        self.frames_sent += 1
+        self.bytes_sent += len(head) + len(payload)
+        if not self._transport.is_closing():
+            write, mask, rest = self._transport.write, self._mask, memoryview(payload)
+            write(head)
+            for at in range(0, len(payload), PIECE):
+                write(mask(rest[at : at + PIECE], key))
+        self._stepped = True
+        self._spend_step()
 
     def _write(self, data: bytes) -> None:
-        self.frames_sent += 1
         size = len(data)
-        self.bytes_sent += size
         if not self._stepped:
             self._stepped = True
+            self.frames_sent += 1
+            self.bytes_sent += size
             if not self._transport.is_closing():
                 self._transport.write(data)
             if size >= BATCH:

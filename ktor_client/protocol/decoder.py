@@ -26,7 +26,7 @@ from ktor_client.frames import (
     TextFrame,
 )
 from ktor_client.protocol.extensions import ExtensionCodec
-from ktor_client.protocol.masking import MaskInPlace, mask_bytes
+from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.plain import take_plain
 from ktor_client.protocol.rules import Utf8, check_close, check_first, not_utf8
 from ktor_client.protocol.violation import Violation
@@ -57,7 +57,7 @@ class FrameDecoder:
         masked: bool = False,
         raw: bool = False,
         extensions: Sequence[tuple[int, ExtensionCodec]] = (),
-        mask: MaskInPlace | None = None,
+        mask: Mask = mask_bytes,
     ) -> None:
         """Start at the first byte after the handshake.
 
@@ -68,7 +68,7 @@ class FrameDecoder:
             masked: whether the peer must mask: True on the server's side, False on the client's.
             raw: whether to append each frame as it came, undecoded.
             extensions: RSV bits and codec of each negotiated extension, in negotiated order.
-            mask: a compiled XOR, if there is one.
+            mask: a faster XOR than ours.
         """
         self.messages = messages
         self.control: list[Frame] = []
@@ -153,9 +153,10 @@ class FrameDecoder:
             raise
 
     def finish(self) -> None:
-        """Drop what is incomplete; nothing more will be taken. For the end of a connection too:
+        """Drop what is incomplete; nothing more will be taken.
 
-        a buffer that is still exported must not wait for the garbage collector.
+        Called at the end of a connection too: a buffer that is still exported must not wait for
+        the garbage collector.
         """
         self.finished = True
         if self._payload is not None:
@@ -235,17 +236,20 @@ class FrameDecoder:
         self._message_rsv = first & RSV_MASK
         self._message = bytearray()
         self._utf8.reset()
-        # What an extension transforms is no text yet; masked text is checked frame by frame.
+        # What an extension transforms is no text yet.
         self._is_transformed = self._message_rsv != 0 or (
             not self._raw and any(not rsv for _, rsv in self._codecs)
         )
-        self._checks_early = self._type == _TEXT and not (self._masked or self._is_transformed)
+        self._checks_early = self._type == _TEXT and not self._is_transformed
 
     def _take(self, data: memoryview) -> int:
         """Take the payload, or what is here of it; return how many bytes that were."""
         size = self._size
         if len(data) >= size:
-            self._complete(data[:size].tobytes(), is_checked=False)
+            payload = data[:size].tobytes()
+            if self._masked:
+                payload = bytes(self._mask(payload, self._key))
+            self._complete(payload, is_checked=False)
             return size
         try:
             self._payload = BytesIO(bytes(size))
@@ -269,9 +273,12 @@ class FrameDecoder:
         self._filled = stop = start + size
         is_complete = stop == self._size
         is_checked = self._checks_early and not self._first & 0x08
-        if is_checked:
-            # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
-            with self._view[start:stop] as news:
+        with self._view[start:stop] as news:
+            if self._masked:
+                turned = self._key[start % 4 :] + self._key[: start % 4]
+                news[:] = self._mask(news.tobytes(), turned)
+            if is_checked:
+                # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
                 self._utf8.check(news, is_complete and self._first >= 0x80)
         if is_complete:
             self._payload = None
@@ -282,8 +289,6 @@ class FrameDecoder:
     def _complete(self, payload: bytes, *, is_checked: bool) -> None:
         """Take a frame that is whole."""
         first = self._first
-        if self._masked:
-            payload = self._unmask(payload)
         if first & 0x08:
             self._control(first & 0x0F, payload)
             return
@@ -293,13 +298,6 @@ class FrameDecoder:
             self._data(first, payload, is_checked)
         if first & 0x80:
             self._type = 0
-
-    def _unmask(self, payload: bytes) -> bytes:
-        if self._mask is None:
-            return mask_bytes(payload, self._key)
-        unmasked = bytearray(payload)
-        self._mask(self._key, unmasked)
-        return bytes(unmasked)
 
     def _control(self, opcode: int, payload: bytes) -> None:
         frame: Frame

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ktor_client.frames import RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
-from ktor_client.protocol.masking import POOL_SIZE, MaskInPlace, mask_bytes, new_keys
+from ktor_client.protocol.masking import POOL_SIZE, Mask, mask_bytes, new_keys
 
 __all__ = ["FrameEncoder"]
 
@@ -27,7 +27,7 @@ class FrameEncoder:
         masked: bool = True,
         extensions: Sequence[tuple[int, ExtensionCodec]] = (),
         raw: bool = False,
-        mask: MaskInPlace | None = None,
+        mask: Mask = mask_bytes,
     ) -> None:
         """Start a direction.
 
@@ -35,7 +35,7 @@ class FrameEncoder:
             masked: True on the client's side.
             extensions: RSV bits and codec of each negotiated extension, in negotiated order.
             raw: whether frames go out as they are, untransformed.
-            mask: a compiled XOR, if there is one.
+            mask: a faster XOR than ours.
         """
         self.masked = masked
         self._extensions = () if raw else tuple(extensions)
@@ -91,7 +91,11 @@ class FrameEncoder:
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """Return a frame with that first byte: header, key and masked payload."""
-        size = len(payload)
+        head, key = self.head(first, len(payload))
+        return b"".join((head, self._mask(payload, key) if self.masked else payload))
+
+    def head(self, first: int, size: int) -> tuple[bytes, bytes]:
+        """Return what comes before the payload, and the key in it; b"" where nothing is masked."""
         mask_bit = 0x80 if self.masked else 0
         if size < 126:
             header = bytes((first, mask_bit | size))
@@ -99,14 +103,8 @@ class FrameEncoder:
             header = bytes((first, mask_bit | 126)) + size.to_bytes(2, "big")
         else:
             header = bytes((first, mask_bit | 127)) + size.to_bytes(8, "big")
-        if not self.masked:
-            return header + payload
-        key = self.new_key()
-        if self._mask is None:
-            return b"".join((header, key, mask_bytes(payload, key)))
-        masked = bytearray(payload)
-        self._mask(key, masked)
-        return b"".join((header, key, masked))
+        key = self.new_key() if self.masked else b""
+        return header + key, key
 
     def new_key(self) -> bytes:
         """Return four fresh random bytes."""

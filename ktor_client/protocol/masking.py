@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["MaskInPlace", "mask_bytes", "new_keys"]
+__all__ = ["Mask", "mask_bytes", "new_keys"]
 
-MaskInPlace: TypeAlias = Callable[[bytes, bytearray], None]
-"""XOR the buffer with the four-byte key, in place."""
+Mask: TypeAlias = Callable[[bytes | memoryview, bytes], bytes | bytearray]
+"""Return a payload XORed with the repeated four-byte key: `mask(payload, key)`."""
 
 POOL_SIZE = 4096
 
@@ -25,7 +25,7 @@ def new_keys() -> bytes:
     return os.urandom(POOL_SIZE)
 
 
-def mask_bytes(payload: bytes, key: bytes) -> bytes:
+def mask_bytes(payload: bytes | memoryview, key: bytes) -> bytes:
     """Return `payload` XORed with the key; masking twice gives the payload back."""
     size = len(payload)
     if size <= _SHORT:
@@ -34,7 +34,7 @@ def mask_bytes(payload: bytes, key: bytes) -> bytes:
         return number.to_bytes(size, "big")
     result = bytearray(payload)
     for at in range(4):
-        result[at::4] = payload[at::4].translate(_table(key[at]))
+        result[at::4] = result[at::4].translate(_table(key[at]))
     return bytes(result)
 
 

@@ -192,8 +192,9 @@ class WebSocketSession:
 
     @property
     def statistics(self) -> SessionStatistics:
-        """Counts until now."""
+        """Counts until now. Hands what was held back for the end of the step to the transport."""
         link = self._link
+        link.flush()
         return SessionStatistics(
             link.frames_received,
             link.frames_sent,

@@ -62,7 +62,7 @@ def test_examples_of_the_rfc_with_masks() -> None:
 def test_another_xor_is_used_if_there_is_one() -> None:
     keys: list[bytes] = []
 
-    def mask(payload: bytes, key: bytes) -> bytearray:
+    def mask(payload: bytes | memoryview, key: bytes) -> bytearray:
         keys.append(key)
         return bytearray(byte ^ key[at % 4] for at, byte in enumerate(payload))
 

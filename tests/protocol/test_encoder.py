@@ -55,9 +55,9 @@ def test_servers_need_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_xor_is_used_if_there_is_one() -> None:
-    asked: list[bytes] = []
+    asked: list[bytes | memoryview] = []
 
-    def mask(payload: bytes, key: bytes) -> bytearray:
+    def mask(payload: bytes | memoryview, key: bytes) -> bytearray:
         asked.append(payload)
         return bytearray(byte ^ key[at % 4] for at, byte in enumerate(payload))
 

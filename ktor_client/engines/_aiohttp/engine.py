@@ -27,7 +27,8 @@ from ktor_client.engine.upload import Upload
 from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.session import new_session, refuse_proxied
-from ktor_client.engines._aiohttp.take_over import compiled_mask, take_over
+from ktor_client.engines._aiohttp.take_over import take_over
+from ktor_client.engines._xor import best_mask
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY
@@ -79,7 +80,7 @@ class AiohttpEngine(HttpClientEngine):
         self._dialer = Dialer(options, ERRORS)
         self._session = session
         self._owned = session is None
-        self._links = OpenLinks(compiled_mask())
+        self._links = OpenLinks(best_mask())
         self._closed = False
 
     @property

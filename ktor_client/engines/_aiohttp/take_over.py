@@ -6,29 +6,12 @@ of a connection. Its tests say what must hold.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 import aiohttp
 
 from ktor_client.engine.open_links import LostTransport, OpenLinks
 from ktor_client.link import StreamLink
 
-if TYPE_CHECKING:
-    from ktor_client.protocol.masking import MaskInPlace
-
-__all__ = ["compiled_mask", "take_over"]
-
-
-def compiled_mask() -> MaskInPlace | None:
-    """Return aiohttp's compiled XOR, which it does not promise to keep, or None."""
-    for module in ("aiohttp._websocket.mask", "aiohttp._websocket"):
-        try:
-            mask: MaskInPlace = import_module(module)._websocket_mask_cython
-        except (ImportError, AttributeError):
-            continue
-        return mask
-    return None
+__all__ = ["take_over"]
 
 
 def take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink:

@@ -37,6 +37,7 @@ from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.errors import ERRORS
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import FROM_URL, PoolTransport
+from ktor_client.engines._xor import best_mask
 from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
 from ktor_client.http import HttpRequest, HttpResponse
 
@@ -114,7 +115,7 @@ class HttpxEngine(HttpClientEngine):
         self._dialer = Dialer(options, ERRORS, httpx.create_ssl_context)
         self._client = client
         self._owned = client is None
-        self._links = OpenLinks()
+        self._links = OpenLinks(best_mask())
         self._closed = False
 
     @property
