@@ -49,6 +49,8 @@ async def wire(exchange: Exchange) -> Response | None:
         if exchange.query.get("end") == "yes":
             exchange.stream.transport.close()
         await _keep(exchange, session)
+        if data[-4:-2] == b"\x88\x02":  # they ended with a Close; browsers forbid a second one
+            exchange.stream.transport.close()
     return None
 
 

@@ -54,6 +54,7 @@ async def headers(exchange: Exchange) -> Response | None:
 
 async def close(exchange: Exchange) -> Response | None:
     """Close 1000 "End" on the message "End"; with [code=][&reason=] close at once; code=none."""
+    exchange.query.setdefault("deflate", "off")  # a raw session would see "End" compressed
     async with exchange.accept_raw() as session:
         if "code" in exchange.query:
             await close_as_asked(exchange, session)

@@ -23,7 +23,7 @@ check = ROOM.check
 # --- by us
 
 
-@check("Ktor 2 G90, 4.4 #40")
+@check("Ktor: testSessionClose")
 async def leaving_the_block(lab: Lab) -> None:
     """Leaving the block closes with 1000."""
     async with lab.session("/echo", query={"id": lab.id}) as session:
@@ -35,7 +35,7 @@ async def leaving_the_block(lab: Lab) -> None:
     equal((record.code, record.reason), (1000, ""), "the Close that the server saw")
 
 
-@check("api: leaving the body, Ktor 4.2 #6, 4.4 #44")
+@check("ktor-client: leaving the body; Ktor: testExceptionWss, testErrorHandling")
 async def leaving_by_an_exception(lab: Lab) -> None:
     """An exception in the block closes with 1011 and comes out unchanged."""
     error = LookupError("THIS IS AN ERROR !!!!")
@@ -46,7 +46,7 @@ async def leaving_by_an_exception(lab: Lab) -> None:
     equal((await lab.recorded()).code, lab.leaves_as(1011), "the code that the server saw")
 
 
-@check("api: leaving the body, Ktor 2 G92", RawFramesCapability)
+@check("ktor-client: leaving the body", RawFramesCapability)
 async def leaving_by_cancellation(lab: Lab) -> None:
     """A cancelled block writes Close 1001 without waiting, and the cancellation passes at once."""
     entered = asyncio.Event()
@@ -66,7 +66,7 @@ async def leaving_by_cancellation(lab: Lab) -> None:
     equal((await lab.recorded()).code, lab.leaves_as(1001), "the code that the server saw")
 
 
-@check("semantics: closing, Ktor 2 G81")
+@check("ktor-client: closing; Ktor: close()")
 async def close_is_idempotent(lab: Lab) -> None:
     """`close` may be called by any task, any number of times; the first reason counts."""
     async with lab.session("/echo", query={"id": lab.id}) as session:
@@ -77,7 +77,7 @@ async def close_is_idempotent(lab: Lab) -> None:
     equal((await lab.recorded()).code, 4000, "the code that the server saw")
 
 
-@check("semantics: closing")
+@check("ktor-client: closing")
 async def reason_tells_both_halves(lab: Lab) -> None:
     """`close_reason` has what we sent, what the peer sent, who was first, and that it was clean."""
     async with lab.session("/echo") as session:
@@ -89,7 +89,7 @@ async def reason_tells_both_halves(lab: Lab) -> None:
         equal((reason.initiator, reason.clean), ("local", True), "initiator and clean")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def reason_of_an_open_session(lab: Lab) -> None:
     """While a session is open `close_reason` is false, and can be awaited, repeatedly."""
     async with lab.session("/echo") as session:
@@ -108,7 +108,7 @@ async def _wait(reason: CloseReason) -> CloseReason:
     return await reason
 
 
-@check("api: frames and reasons, Ktor 4.4 #42")
+@check("ktor-client: close codes; Ktor: testBadCloseReason")
 async def codes_that_may_not_be_sent(lab: Lab) -> None:
     """`close` and `send` refuse 1005, 1006, 1015 and the like; the session stays open."""
     async with lab.session("/echo") as session:
@@ -122,7 +122,7 @@ async def codes_that_may_not_be_sent(lab: Lab) -> None:
         equal(await session.receive_text(), "on", "the echo")
 
 
-@check("Ktor 4.6 #115")
+@check("Ktor: WebSocketTest (server), raw Close")
 async def close_frame_by_send(lab: Lab) -> None:
     """Sending a Close frame closes the session."""
     async with lab.session("/echo", query={"id": lab.id}) as session:
@@ -133,7 +133,7 @@ async def close_frame_by_send(lab: Lab) -> None:
     equal((await lab.recorded()).code, 4001, "the code that the server saw")
 
 
-@check("semantics: closing")
+@check("ktor-client: closing")
 async def close_wakes_a_receiver(lab: Lab) -> None:
     """A task that waits in `receive` learns that another one has closed; iteration just ends."""
     async with lab.session("/echo") as session:
@@ -152,7 +152,7 @@ async def close_wakes_a_receiver(lab: Lab) -> None:
         equal(await iterating, [], "the messages")
 
 
-@check("Ktor 2 G89, semantics: receiving", RawFramesCapability)
+@check("ktor-client: receiving; Ktor: testClientClosingFirst", RawFramesCapability)
 async def last_words_are_delivered(lab: Lab) -> None:
     """After our Close, what the peer says before its own is still received."""
     async with lab.session("/last-words", query={"n": 3}) as session:
@@ -161,7 +161,7 @@ async def last_words_are_delivered(lab: Lab) -> None:
         equal(got, ["last word 0", "last word 1", "last word 2"], "the messages")
 
 
-@check("Ktor 4.2 #12, 4.4 #41", RawFramesCapability)
+@check("Ktor: testCancellingScope, testSessionTermination", RawFramesCapability)
 async def cancel_drops_the_connection(lab: Lab) -> None:
     """`cancel` ends the session at once: 1006, by us; the server sees no Close."""
     async with lab.session("/silent", query={"id": lab.id}) as session:
@@ -180,7 +180,7 @@ async def cancel_drops_the_connection(lab: Lab) -> None:
 # --- by the peer
 
 
-@check("Ktor 4.1 close, 4.6 #96")
+@check("Ktor: DefaultWebSocketTest.closeByClient")
 async def peer_closes_first(lab: Lab) -> None:
     """The peer's Close is echoed, and `close_reason` is the peer's."""
     async with lab.session("/close", query={"id": lab.id}) as session:
@@ -211,7 +211,7 @@ def _code(code: int) -> None:
     ROOM.add(
         f"peer_closes_with_{code}",
         f"A Close with code {code} is told as it is, and echoed.",
-        "RFC 6455 7.4, Ktor 4.6 #143",
+        "RFC 6455 7.4; Ktor: WebSocketEngineSuite, server closes first",
         run,
     )
 
@@ -220,7 +220,7 @@ for _number in (1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014
     _code(_number)
 
 
-@check("semantics: closing, RFC 6455 7.1.5")
+@check("RFC 6455 7.1.5; ktor-client: closing")
 async def peer_closes_without_a_code(lab: Lab) -> None:
     """A Close without a code is 1005, and is echoed empty."""
     query: Query = {"code": "none", "id": lab.id}
@@ -231,7 +231,7 @@ async def peer_closes_without_a_code(lab: Lab) -> None:
     equal((await lab.recorded()).code, 1005, "the echo that the server saw")
 
 
-@check("semantics: closing, Ktor 2 G86")
+@check("ktor-client: closing; Ktor: closeReason")
 async def connection_is_lost(lab: Lab) -> None:
     """A connection that ends without Close is 1006, not clean, by the peer."""
     for how in ("fin", "reset"):
@@ -247,7 +247,7 @@ async def connection_is_lost(lab: Lab) -> None:
             equal((reason.sent, reason.received), (None, None), "sent and received")
 
 
-@check("Ktor 4.6 #130-132")
+@check("Ktor: WebSocketEngineSuite, peer disconnects")
 async def everybody_hears_of_the_loss(lab: Lab) -> None:
     """A lost connection ends receivers, iterations, waiters and senders alike."""
     async with lab.session("/drop", query={"after": 1}) as session:
@@ -288,7 +288,7 @@ async def nothing_follows_a_close(lab: Lab) -> None:
 # --- deadlines
 
 
-@check("semantics: closing, Ktor 2 G95", RawFramesCapability)
+@check("ktor-client: closing", RawFramesCapability)
 async def silent_peer_cannot_hold_close(lab: Lab) -> None:
     """A peer that does not answer Close holds us for `close_timeout`, no longer."""
     async with lab.session("/silent", query={"id": lab.id}, close_timeout=QUICK) as session:
@@ -299,7 +299,7 @@ async def silent_peer_cannot_hold_close(lab: Lab) -> None:
     equal((await lab.recorded()).code, 4000, "the code that the server saw")
 
 
-@check("semantics: closing")
+@check("ktor-client: closing")
 async def streaming_peer_cannot_hold_close(lab: Lab) -> None:
     """A peer that streams on and on holds us for `close_timeout`, no longer."""
     async with lab.session("/stream", close_timeout=2 * QUICK) as session:
@@ -308,7 +308,7 @@ async def streaming_peer_cannot_hold_close(lab: Lab) -> None:
         expect(not session.close_reason.clean, "it was clean")
 
 
-@check("semantics: closing")
+@check("ktor-client: closing")
 async def close_passes_cancellation(lab: Lab) -> None:
     """A cancelled `close` raises CancelledError; the close goes on and ends by its deadline."""
     async with lab.session("/silent", close_timeout=2 * QUICK) as session:
@@ -324,7 +324,7 @@ async def close_passes_cancellation(lab: Lab) -> None:
 # --- what is left
 
 
-@check("semantics: closing")
+@check("ktor-client: closing")
 async def nothing_is_left(lab: Lab) -> None:
     """A session leaves no task, however it ends: return, exception, cancel, loss, violation."""
     await lab.client().close()
