@@ -7,11 +7,13 @@ from ktor_client.testing.conformance import (
     closing,
     deflate,
     handshake,
+    http,
     keepalive,
     messages,
     receiving,
     refusals,
     sending,
+    values,
     violations,
 )
 from ktor_client.testing.conformance.check import Check
@@ -21,6 +23,8 @@ __all__ = ["CHECKS"]
 CHECKS: tuple[Check, ...] = tuple(
     check
     for room in (
+        values,
+        http,
         calls,
         handshake,
         refusals,

@@ -26,7 +26,7 @@ from ktor_client.errors import (
     UnsafeHeaderError,
     UnsupportedCapabilityError,
 )
-from ktor_client.plugins import WebSocketDeflate, WebSockets
+from ktor_client.plugins import JsonConverter, WebSocketDeflate, WebSockets
 from ktor_client.session import DefaultClientWebSocketSession
 from ktor_client.testing.conformance.check import Lab, Room, SkippedCheck, equal, expect, raises
 
@@ -36,7 +36,7 @@ ROOM = Room("calls")
 check = ROOM.check
 
 
-@check("Ktor 4.2 #1")
+@check("Ktor: testExceptionIfWebsocketIsNotInstalled")
 async def plugin_is_missing(lab: Lab) -> None:
     """Without the plugin every way to open a session says what to install."""
     async with HttpClient(lab.factory) as client:
@@ -48,7 +48,7 @@ async def plugin_is_missing(lab: Lab) -> None:
             await client.web_socket_session(lab.url("/echo"))
 
 
-@check("api: open a session")
+@check("ktor-client: opening")
 async def only_get(lab: Lab) -> None:
     """A method other than GET is a ValueError."""
     async with lab.client() as client:
@@ -56,7 +56,7 @@ async def only_get(lab: Lab) -> None:
             client.web_socket(lab.url("/echo"), method="POST")
 
 
-@check("semantics: handshake")
+@check("ktor-client: handshake")
 async def headers_cannot_smuggle(lab: Lab) -> None:
     """Header names and values with CR, LF or NUL are refused before any I/O."""
     async with lab.client() as client:
@@ -71,7 +71,7 @@ async def headers_cannot_smuggle(lab: Lab) -> None:
                 client.web_socket(lab.url("/echo"), headers={name: value})
 
 
-@check("semantics: handshake")
+@check("ktor-client: handshake")
 async def urls_cannot_smuggle(lab: Lab) -> None:
     """URLs with line breaks or NUL, in any part, are refused before any I/O."""
     async with lab.client() as client:
@@ -81,7 +81,7 @@ async def urls_cannot_smuggle(lab: Lab) -> None:
                 client.web_socket(url)
 
 
-@check("api: open a session, Ktor 2 A10")
+@check("ktor-client: opening; Ktor: UnsafeHeaderException")
 async def own_headers_of_the_handshake(lab: Lab) -> None:
     """Users do not set the handshake's own headers."""
     async with lab.client() as client:
@@ -107,7 +107,7 @@ async def subprotocols_are_tokens(lab: Lab) -> None:
                 client.web_socket(lab.url("/echo"), subprotocols=offer)
 
 
-@check("api: open a session")
+@check("ktor-client: opening")
 async def other_schemes_are_refused(lab: Lab) -> None:
     """Only ws, wss, http and https URLs open a session."""
     async with lab.client() as client:
@@ -115,7 +115,7 @@ async def other_schemes_are_refused(lab: Lab) -> None:
             client.web_socket("ftp://example.org/")
 
 
-@check("semantics: handshake")
+@check("ktor-client: handshake")
 async def credentials_stay_secret(lab: Lab) -> None:
     """A password in a URL is in no text that an error, a request or a client prints."""
     async with lab.client() as client:
@@ -163,7 +163,7 @@ def _absent(capability: Capability, call: Callable[[Lab], object]) -> None:
     ROOM.add_for_all(
         f"without_{capability.name}",
         f"What needs {capability.name} is refused at the call by engines without it.",
-        "api: open a session, Ktor 4.2 #26, 4.3 #30",
+        "ktor-client: capabilities; Ktor: testMaxFrameSizeNotSupported, WebSocketBackpressureTest",
         run,
     )
 
@@ -172,7 +172,7 @@ for _capability, _call in _ABSENT.items():
     _absent(_capability, _call)
 
 
-@check("api: open a session")
+@check("ktor-client: opening")
 async def session_refuses_what_is_absent(lab: Lab) -> None:
     """`ping` and `send_stream` are refused by engines that cannot do them; the session goes on."""
     if {PingCapability, FragmentationCapability} <= lab.capabilities:
@@ -195,7 +195,7 @@ async def _one() -> AsyncIterator[str]:
 # --- statements and clients
 
 
-@check("api: open a session")
+@check("ktor-client: opening")
 async def statement_runs_once(lab: Lab) -> None:
     """A statement is lazy and can be entered once."""
     async with lab.client() as client:
@@ -207,7 +207,7 @@ async def statement_runs_once(lab: Lab) -> None:
                 pass
 
 
-@check("api: open a session")
+@check("ktor-client: opening")
 async def execute_returns_the_result(lab: Lab) -> None:
     """`execute` runs a function with the session and returns what it returns."""
 
@@ -220,7 +220,7 @@ async def execute_returns_the_result(lab: Lab) -> None:
     equal(answer, "question", "the result")
 
 
-@check("api: create a client, Ktor 2 G98")
+@check("ktor-client: clients")
 async def closed_client_refuses(lab: Lab) -> None:
     """Calls on a closed client raise ClientClosedError at once; closing twice is fine."""
     client = lab.client()
@@ -235,7 +235,18 @@ async def closed_client_refuses(lab: Lab) -> None:
         await statement.__aenter__()
 
 
-@check("api: create a client, Ktor 4.2 #12")
+@check("ktor-client: clients")
+async def second_install_refines(lab: Lab) -> None:
+    """A second `install` of the plugin changes what it names, and keeps the rest."""
+    more = install(WebSockets, max_frame_size=50)
+    async with lab.client(more, content_converter=JsonConverter(), max_frame_size=10) as client:
+        async with client.web_socket(lab.url("/echo")) as session:
+            equal(session.max_frame_size, 50, "max_frame_size")
+            await session.send_serialized([1])
+            equal(await session.receive_deserialized(list[int]), [1], "the object")
+
+
+@check("ktor-client: clients; Ktor: testCancellingScope")
 async def closing_the_client_closes_sessions(lab: Lab) -> None:
     """Closing a client closes its sessions with 1001, and a receiver hears of it."""
     client = lab.client()
@@ -253,7 +264,7 @@ async def closing_the_client_closes_sessions(lab: Lab) -> None:
     equal((await lab.recorded()).code, lab.leaves_as(1001), "the code that the server saw")
 
 
-@check("api: create a client")
+@check("ktor-client: clients")
 async def derived_clients_share_the_engine(lab: Lab) -> None:
     """A client made by `client.config(...)` goes on when the first one is closed."""
     first = lab.client()

@@ -6,6 +6,7 @@ that it runs in a test suite, on a command line and in a browser tab alike.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import json
 import os
@@ -35,6 +36,7 @@ __all__ = [
     "Record",
     "Room",
     "SkippedCheck",
+    "end_of_tasks",
     "equal",
     "expect",
     "raises",
@@ -60,6 +62,10 @@ class SkippedCheck(Exception):  # an outcome, not an error
     """Raised by a check that cannot be run here; the text says why."""
 
 
+Run: TypeAlias = Callable[["Lab"], Awaitable[None]]
+"""The code of a check."""
+
+
 class Check(NamedTuple):
     """One statement about engines, and the code that finds out whether it holds."""
 
@@ -67,10 +73,10 @@ class Check(NamedTuple):
     statement: str
     """One sentence, what must hold."""
     source: str
-    """Where the statement comes from, such as "RFC 6455 5.4" or "Ktor 4.2 #23"."""
+    """Where the statement comes from, such as "RFC 6455 5.4" or "Ktor: testEmptyFrame"."""
     needs: tuple[Capability, ...]
     """What an engine must be able to do for the statement to apply."""
-    run: Callable[[Lab], Awaitable[None]]
+    run: Run
     room: str
     """The group of checks that it belongs to."""
 
@@ -88,36 +94,38 @@ class Room:
         self.checks: list[Check] = []
         self._needs = needs
 
-    def check(
-        self, source: str, *needs: Capability
-    ) -> Callable[[Callable[[Lab], Awaitable[None]]], Callable[[Lab], Awaitable[None]]]:
+    def check(self, source: str, *needs: Capability) -> Callable[[Run], Run]:
         """Make the function below a check; its name is the name, its docstring the statement."""
 
-        def take(run: Callable[[Lab], Awaitable[None]]) -> Callable[[Lab], Awaitable[None]]:
-            name: str = getattr(run, "__name__", "")
-            statement = " ".join((run.__doc__ or "").split())
-            self.add(name, statement, source, run, *needs)
+        def take(run: Run) -> Run:
+            self.add(*_told(run), source, run, *needs)
             return run
 
         return take
 
-    def add(
-        self,
-        name: str,
-        statement: str,
-        source: str,
-        run: Callable[[Lab], Awaitable[None]],
-        *needs: Capability,
-    ) -> None:
+    def check_for_all(self, source: str, *needs: Capability) -> Callable[[Run], Run]:
+        """Make the function below a check for engines without web sockets too."""
+
+        def take(run: Run) -> Run:
+            self.add_for_all(*_told(run), source, run, *needs)
+            return run
+
+        return take
+
+    def add(self, name: str, statement: str, source: str, run: Run, *needs: Capability) -> None:
         """Add a check that is one of a table's rows."""
-        all_needs = (WebSocketCapability, *self._needs, *needs)
-        self.checks.append(Check(name, statement, source, all_needs, run, self.name))
+        self.add_for_all(name, statement, source, run, WebSocketCapability, *self._needs, *needs)
 
     def add_for_all(
-        self, name: str, statement: str, source: str, run: Callable[[Lab], Awaitable[None]]
+        self, name: str, statement: str, source: str, run: Run, *needs: Capability
     ) -> None:
         """Add a check for engines without web sockets too."""
-        self.checks.append(Check(name, statement, source, (), run, self.name))
+        self.checks.append(Check(name, statement, source, needs, run, self.name))
+
+
+def _told(run: Run) -> tuple[str, str]:
+    name: str = getattr(run, "__name__", "")
+    return name, " ".join((run.__doc__ or "").split())
 
 
 class Record(NamedTuple):
@@ -250,6 +258,15 @@ class Lab:
     async def close(self) -> None:
         """Close what the lab itself has open."""
         await self._control.close()
+
+
+async def end_of_tasks(before: set[asyncio.Task[Any]]) -> None:
+    """Wait until no task is left but those of `before`; the watchdog ends it otherwise.
+
+    The server may be on this loop too; what it runs for a connection ends soon after that.
+    """
+    while left := asyncio.all_tasks() - before:
+        await asyncio.wait(left)
 
 
 # --- expectations ---

@@ -9,7 +9,16 @@ from ktor_client.engine.capabilities import RawFramesCapability
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseReason, Frame
 from ktor_client.session import DefaultClientWebSocketSession
-from ktor_client.testing.conformance.check import QUICK, Lab, Query, Room, equal, expect, raises
+from ktor_client.testing.conformance.check import (
+    QUICK,
+    Lab,
+    Query,
+    Room,
+    end_of_tasks,
+    equal,
+    expect,
+    raises,
+)
 
 __all__ = ["ROOM"]
 
@@ -344,11 +353,7 @@ async def nothing_is_left(lab: Lab) -> None:
             await asyncio.sleep(0.01)
             task.cancel()
             await asyncio.wait([task])
-    while True:  # what is the server's, on the same loop, ends soon after
-        left = asyncio.all_tasks() - before
-        if not left:
-            break
-        await asyncio.sleep(0.01)
+    await end_of_tasks(before)
 
 
 async def _forever(statement: WebSocketStatement[DefaultClientWebSocketSession], path: str) -> None:

@@ -58,13 +58,13 @@ def _echoes(
 _echoes(
     "messages_survive",
     "Messages of all kinds and sizes come back as they were.",
-    "Ktor 4.4 #33",
+    "Ktor: testWebSocketDeflateBinary",
     WebSocketDeflate(),
 )
 _echoes(
     "no_context_takeover",
     "Without context takeover on both sides messages survive.",
-    "Ktor 4.4 #34, RFC 7692 7.1.1",
+    "RFC 7692 7.1.1; Ktor: testWebSocketDeflateNoContextTakeover",
     WebSocketDeflate(client_no_context_takeover=True, server_no_context_takeover=True),
 )
 _echoes(
@@ -84,18 +84,18 @@ _echoes(
 _echoes(
     "threshold",
     "Messages below the threshold go uncompressed among the others.",
-    "Ktor 1.6",
+    "Ktor: WebSocketDeflateExtension",
     WebSocketDeflate(threshold=500),
 )
 _echoes(
     "chosen_messages",
     "Messages that `compress_if` declines go uncompressed.",
-    "Ktor 1.6",
+    "Ktor: WebSocketDeflateExtension",
     WebSocketDeflate(compress_if=lambda frame: len(frame.data) % 2 == 0),
 )
 
 
-@check("semantics: handshake, Ktor 2 C37")
+@check("ktor-client: handshake; Ktor: clientNegotiation")
 async def server_may_decline(lab: Lab) -> None:
     """A server that does not take the offer gets plain messages."""
     query: Query = {"deflate": "off"}
@@ -105,7 +105,7 @@ async def server_may_decline(lab: Lab) -> None:
         equal(await session.receive_text(), "plain", "the echo")
 
 
-@check("Ktor 2 C36")
+@check("Ktor: KTOR-2388")
 async def nothing_is_offered_unasked(lab: Lab) -> None:
     """Without extensions installed none is offered."""
     async with lab.session("/headers") as session:
@@ -124,7 +124,7 @@ async def compression_is_used(lab: Lab) -> None:
         expect(counts.bytes_received < 2000, f"{counts.bytes_received} bytes were received")
 
 
-@check("RFC 7692 6.1, Ktor 4.5 #87", FragmentationCapability)
+@check("RFC 7692 6.1; Ktor: WebSocketDeflateTest", FragmentationCapability)
 async def fragments_of_a_compressed_message(lab: Lab) -> None:
     """Compressed messages in fragments, with pings between them, both ways."""
 
@@ -156,7 +156,7 @@ _HELLO = _compressed(b"Hello, World!")
 _wire(
     "rsv1_on_the_first_fragment_only",
     "RSV1 stands on the first fragment alone.",
-    "RFC 7692 6.2, Ktor 4.5 #87",
+    "RFC 7692 6.2; Ktor: WebSocketDeflateTest",
     _frame(0x41, _HELLO[:5]) + _frame(0x80, _HELLO[5:]),
     ["Hello, World!"],
 )
@@ -239,14 +239,14 @@ _broken(
 _broken(
     "bomb",
     "A compression bomb",
-    "semantics: receiving, Ktor 4.5 #91",
+    "ktor-client: receiving; Ktor: WebSocketDeflateTest, bomb",
     f"c27e{len(_compressed(bytes(10_000_000))):04x}{_compressed(bytes(10_000_000)).hex()}",
     1009,
     100_000,
 )
 
 
-@check("semantics: receiving")
+@check("ktor-client: receiving")
 async def limit_is_of_the_inflated_size(lab: Lab) -> None:
     """`max_frame_size` counts inflated bytes, and is inclusive."""
     options: dict[str, Any] = {"extensions": [WebSocketDeflate()], "max_frame_size": 100_000}
@@ -257,7 +257,7 @@ async def limit_is_of_the_inflated_size(lab: Lab) -> None:
             await session.incoming.receive()
 
 
-@check("Ktor 1.6")
+@check("Ktor: WebSocketDeflateExtension")
 async def inflate_cap_of_its_own(lab: Lab) -> None:
     """`max_inflated_size` limits compressed messages below `max_frame_size`."""
     deflate = WebSocketDeflate(max_inflated_size=1000)

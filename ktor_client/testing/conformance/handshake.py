@@ -12,8 +12,9 @@ from ktor_client.engine.capabilities import (
     HandshakeHeadersCapability,
     RefusedBodyCapability,
 )
-from ktor_client.errors import WebSocketHandshakeError
+from ktor_client.errors import ConnectError, WebSocketHandshakeError
 from ktor_client.http import header, parameter
+from ktor_client.plugin import RequestCreated, ResponseFailed, ResponseReceived
 from ktor_client.plugins import DefaultRequest, WebSocketDeflate
 from ktor_client.testing.conformance.check import REFUSALS, Lab, Query, Room, equal, expect, raises
 
@@ -29,7 +30,7 @@ async def _headers(lab: Lab) -> dict[str, list[str]]:
     return {name.lower(): values for name, values in table.items()}
 
 
-@check("Ktor 4.2 #27, RFC 6455 4.1")
+@check("RFC 6455 4.1; Ktor: testWebSocketHeaders")
 async def handshake_headers(lab: Lab) -> None:
     """The request has Upgrade, Connection, version 13 and a key of 16 bytes, each once."""
     found = await _headers(lab)
@@ -49,7 +50,7 @@ async def key_is_fresh(lab: Lab) -> None:
     expect(keys[0] != keys[1], "two handshakes had the same Sec-WebSocket-Key")
 
 
-@check("semantics: handshake, Ktor 2 B14", HandshakeHeadersCapability)
+@check("ktor-client: handshake; Ktor: DefaultRequest", HandshakeHeadersCapability)
 async def own_headers_go_along(lab: Lab) -> None:
     """Headers of the call and of DefaultRequest are on the handshake, repeated ones too."""
     defaults = install(DefaultRequest, headers={"X-Default": "yes"})
@@ -65,7 +66,7 @@ async def own_headers_go_along(lab: Lab) -> None:
     equal(table.get("x-default"), ["yes"], "X-Default")
 
 
-@check("Ktor 4.6 #139", HandshakeHeadersCapability)
+@check("Ktor: WebSocketEngineSuite, KTOR-6366", HandshakeHeadersCapability)
 async def content_type_does_no_harm(lab: Lab) -> None:
     """A Content-Type on the handshake does not break the upgrade."""
     async with lab.session("/echo", headers={"Content-Type": "application/json"}) as session:
@@ -73,7 +74,7 @@ async def content_type_does_no_harm(lab: Lab) -> None:
         equal(await session.receive_text(), "still here", "the echo")
 
 
-@check("Ktor 2 B12")
+@check("Ktor: KTOR-4390")
 async def query_goes_along(lab: Lab) -> None:
     """The query of the URL and the parameters of the call arrive."""
     async with lab.client() as client:
@@ -85,7 +86,7 @@ async def query_goes_along(lab: Lab) -> None:
             equal(await session.receive_text(), "+", "the parameter of a block")
 
 
-@check("Ktor 4.2 #4")
+@check("Ktor: testWebsocketWithDefaultRequest")
 async def default_request_gives_the_address(lab: Lab) -> None:
     """With DefaultRequest a path is enough."""
     async with lab.client(install(DefaultRequest, url=lab.url("/"))) as client:
@@ -94,7 +95,7 @@ async def default_request_gives_the_address(lab: Lab) -> None:
             equal(await session.receive_text(), "default", "the echo")
 
 
-@check("Ktor 4.4 #47")
+@check("Ktor: BuildersTest")
 async def http_url_becomes_ws(lab: Lab) -> None:
     """An http URL opens a web socket."""
     async with lab.client() as client, client.web_socket(lab.http_url("/echo")) as session:
@@ -102,7 +103,7 @@ async def http_url_becomes_ws(lab: Lab) -> None:
         equal(await session.receive_text(), "x", "the echo")
 
 
-@check("Ktor 2 J117")
+@check("Ktor: HttpClientCall")
 async def call_is_the_exchange(lab: Lab) -> None:
     """`session.call` has the request's URL and the 101."""
     async with lab.session("/echo") as session:
@@ -110,10 +111,26 @@ async def call_is_the_exchange(lab: Lab) -> None:
         equal(str(session.call.request.url), lab.url("/echo"), "call.request.url")
 
 
+@check("Ktor: HttpRequestCreated, HttpResponseReceived")
+async def handshake_is_observable(lab: Lab) -> None:
+    """Handshakes show in the client's events: the request, and the 101 or the failure."""
+    seen: list[object] = []
+    async with lab.client() as client:
+        client.events.subscribe(RequestCreated, lambda request: seen.append(request.url.path))
+        client.events.subscribe(ResponseReceived, lambda response: seen.append(response.status))
+        client.events.subscribe(ResponseFailed, lambda error: seen.append(type(error)))
+        async with client.web_socket(lab.url("/echo")):
+            equal(seen, ["/echo", 101], "the events")
+        with raises(ConnectError):
+            await client.web_socket_session(lab.url("/hang-up"))
+        equal(len(seen), 4, "the number of events after a failure")
+        expect(seen[2] == "/hang-up" and seen[3] is not None, f"the events are {seen}")
+
+
 # --- subprotocols
 
 
-@check("Ktor 4.2 #13")
+@check("Ktor: testWebsocketRequiringSubProtocolWithSubProtocol")
 async def subprotocol_is_offered(lab: Lab) -> None:
     """A server that requires a subprotocol accepts one that is offered."""
     async with lab.session("/sub-protocol", subprotocols=("other", "test-protocol")) as session:
@@ -122,7 +139,7 @@ async def subprotocol_is_offered(lab: Lab) -> None:
         equal(session.subprotocol, "test-protocol", "subprotocol")
 
 
-@check("Ktor 4.2 #14")
+@check("Ktor: testWebsocketRequiringSubProtocolWithoutSubProtocol")
 async def subprotocol_is_missing(lab: Lab) -> None:
     """A server that requires a subprotocol refuses where none is offered."""
     with raises(*REFUSALS):
@@ -130,7 +147,7 @@ async def subprotocol_is_missing(lab: Lab) -> None:
             pass
 
 
-@check("Ktor 4.2 #15")
+@check("Ktor: testResponseContainsSecWebsocketProtocolHeader")
 async def subprotocol_is_in_the_response(lab: Lab) -> None:
     """The response's headers show the subprotocol that the server chose."""
     async with lab.session("/sub-protocol", subprotocols=("test-protocol",)) as session:
@@ -181,7 +198,7 @@ _ACCEPT = "Sec-WebSocket-Accept"
 _answer(
     "wrong_accept",
     "A wrong Sec-WebSocket-Accept is refused.",
-    "RFC 6455 4.1, KTOR-4393",
+    "RFC 6455 4.1",
     {_ACCEPT: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
 )
 _answer("no_accept", "A missing Sec-WebSocket-Accept is refused.", "RFC 6455 4.1", {_ACCEPT: ""})
@@ -199,7 +216,7 @@ _answer(
 _answer(
     "unasked_subprotocol",
     "A subprotocol where none was offered is refused.",
-    "semantics: handshake",
+    "ktor-client: handshake",
     {"Sec-WebSocket-Protocol": "surprise"},
 )
 _answer(

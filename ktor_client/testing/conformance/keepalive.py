@@ -19,7 +19,7 @@ check = ROOM.check
 # --- the peer's pings
 
 
-@check("Ktor 4.2 #11")
+@check("Ktor: testCountPong")
 async def ping_is_answered_once(lab: Lab) -> None:
     """A ping of the peer is answered by one pong."""
     async with lab.session("/count-pong") as session:
@@ -27,7 +27,7 @@ async def ping_is_answered_once(lab: Lab) -> None:
         equal(await session.receive_text(), "1", "the count of pongs")
 
 
-@check("semantics: keepalive, Ktor 4.6 #97, #137")
+@check("ktor-client: keepalive; Ktor: DefaultWebSocketTest.pingPong")
 async def pings_are_answered_unasked(lab: Lab) -> None:
     """Pings are answered with their payloads while nobody receives."""
     async with lab.session("/ping", query={"n": 20}) as session:
@@ -48,7 +48,7 @@ async def pongs_have_the_payload(lab: Lab) -> None:
 # --- our own pings
 
 
-@check("api: the session", PingCapability)
+@check("ktor-client: the session", PingCapability)
 async def ping_measures_the_round_trip(lab: Lab) -> None:
     """`ping` returns seconds, `latency` has the last ones, several may be under way."""
     async with lab.session("/echo") as session:
@@ -68,7 +68,7 @@ async def ping_payload_is_limited(lab: Lab) -> None:
             await session.ping(b"x" * 126)
 
 
-@check("semantics: keepalive", PingCapability)
+@check("ktor-client: keepalive", PingCapability)
 async def only_an_exact_pong_counts(lab: Lab) -> None:
     """Pongs with other payloads do not answer a ping."""
     async with lab.session("/wrong-pong", ping_interval=None, close_timeout=QUICK) as session:
@@ -80,7 +80,7 @@ async def only_an_exact_pong_counts(lab: Lab) -> None:
             await pinging
 
 
-@check("semantics: keepalive", PingCapability)
+@check("ktor-client: keepalive", PingCapability)
 async def ping_ends_with_the_session(lab: Lab) -> None:
     """A ping that waits for its pong raises when the session ends."""
     async with lab.session("/silent", close_timeout=QUICK) as session:
@@ -96,7 +96,7 @@ async def ping_ends_with_the_session(lab: Lab) -> None:
 # --- keepalive
 
 
-@check("Ktor 4.6 #98, 2 F76", PingCapability)
+@check("Ktor: testPingPongTimeout", PingCapability)
 async def silent_peer_times_out(lab: Lab) -> None:
     """Without a pong in time: Close 1011 "Ping timeout", and both channels end with that cause."""
     options: dict[str, Any] = {"ping_interval": 0.02, "timeout": 0.05}
@@ -115,7 +115,7 @@ async def silent_peer_times_out(lab: Lab) -> None:
     expect(pings and len(pings[0]) >= 8, f"the pings were {pings}")
 
 
-@check("semantics: keepalive", PingCapability)
+@check("ktor-client: keepalive", PingCapability)
 async def wrong_pongs_time_out(lab: Lab) -> None:
     """A peer whose pongs have other payloads times out like a silent one."""
     options: dict[str, Any] = {"ping_interval": 0.02, "timeout": 0.05}
@@ -125,7 +125,7 @@ async def wrong_pongs_time_out(lab: Lab) -> None:
                 pass
 
 
-@check("Ktor 4.6 #137", PingCapability)
+@check("Ktor: WebSocketEngineSuite, ping and pong", PingCapability)
 async def keepalive_goes_on(lab: Lab) -> None:
     """With a peer that answers, pings go on, each with a payload of its own."""
     async with lab.session("/count-ping", ping_interval=0.01) as session:
@@ -134,7 +134,7 @@ async def keepalive_goes_on(lab: Lab) -> None:
         expect(session.is_open and session.latency is not None, f"{session!r}")
 
 
-@check("semantics: keepalive, Ktor 2 F77", PingCapability)
+@check("ktor-client: keepalive; Ktor: pingIntervalMillis", PingCapability)
 async def keepalive_settings_are_live(lab: Lab) -> None:
     """Setting `ping_interval` and `timeout` on an open session takes effect."""
     async with lab.session("/silent", ping_interval=None, close_timeout=QUICK) as session:
@@ -147,7 +147,7 @@ async def keepalive_settings_are_live(lab: Lab) -> None:
             await session.incoming.receive()
 
 
-@check("semantics: keepalive, Ktor 2 F77", PingCapability)
+@check("ktor-client: keepalive; Ktor: pingIntervalMillis", PingCapability)
 async def keepalive_can_be_stopped(lab: Lab) -> None:
     """Setting `ping_interval` to None stops keepalive, also with a pong outstanding."""
     options: dict[str, Any] = {"ping_interval": 0.01, "timeout": 0.1, "close_timeout": QUICK}
@@ -158,14 +158,14 @@ async def keepalive_can_be_stopped(lab: Lab) -> None:
         expect(session.is_open, f"the session ended: {session.close_reason!r}")
 
 
-@check("api: WebSockets options", PingCapability)
+@check("ktor-client: options", PingCapability)
 async def keepalive_defaults(lab: Lab) -> None:
     """Unset, keepalive pings every 20 s and waits 40 s; raw sessions have none."""
     async with lab.session("/echo") as session:
         equal((session.ping_interval, session.timeout), (20.0, 40.0), "interval and timeout")
 
 
-@check("Ktor 2 D56", PingCapability)
+@check("Ktor: DefaultWebSocketSession", PingCapability)
 async def own_ping_frames_pass(lab: Lab) -> None:
     """A Ping frame that the user sends goes out, and its pong is not delivered."""
     async with lab.session("/echo") as session:

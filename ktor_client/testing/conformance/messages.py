@@ -22,7 +22,7 @@ ROOM = Room("messages")
 check = ROOM.check
 
 
-@check("Ktor 4.2 #2")
+@check("Ktor: testWebsocketSession")
 async def text_goes_there_and_back(lab: Lab) -> None:
     """A text message comes back as a final Text frame."""
     async with lab.session("/echo") as session:
@@ -32,7 +32,7 @@ async def text_goes_there_and_back(lab: Lab) -> None:
         expect(frame.fin, "the frame is not final")
 
 
-@check("Ktor 4.4 #37")
+@check("Ktor: testRemotePingPong")
 async def text_and_binary_alternate(lab: Lab) -> None:
     """Texts and binaries in turn keep their kinds."""
     async with lab.session("/echo") as session:
@@ -43,7 +43,7 @@ async def text_and_binary_alternate(lab: Lab) -> None:
             equal(await session.incoming.receive(), Frame.Binary(b"\x00\xff%d" % i), "the frame")
 
 
-@check("Ktor 4.2 #23")
+@check("Ktor: testEmptyFrame")
 async def empty_messages(lab: Lab) -> None:
     """Empty text and empty binary messages are messages."""
     async with lab.session("/echo") as session:
@@ -53,14 +53,14 @@ async def empty_messages(lab: Lab) -> None:
         equal(await session.incoming.receive(), Frame.Binary(b""), "the frame")
 
 
-@check("Ktor 4.2 #24")
+@check("Ktor: testReceiveLargeFrame")
 async def large_text(lab: Lab) -> None:
     """A text of 24,000 characters comes as one message."""
     async with lab.session("/text", query={"size": 24_000}) as session:
         equal(await session.receive_text(), "x" * 24_000, "the text")
 
 
-@check("Ktor 4.6 #138, #114, RFC 6455 5.2")
+@check("RFC 6455 5.2; Ktor: WebSocketTest (server), frame sizes")
 async def sizes_at_the_borders(lab: Lab) -> None:
     """Messages on both sides of the borders between length encodings are whole."""
     async with lab.session("/echo") as session:
@@ -70,7 +70,7 @@ async def sizes_at_the_borders(lab: Lab) -> None:
             equal(await session.receive_bytes(), data[:size], f"the binary of {size} bytes")
 
 
-@check("Ktor 4.6 #138")
+@check("Ktor: WebSocketEngineSuite, lengths 1 to 125")
 async def every_short_length(lab: Lab) -> None:
     """Messages of 1 to 130 bytes, sent in one go, come back in order."""
     async with lab.session("/echo") as session:
@@ -80,7 +80,7 @@ async def every_short_length(lab: Lab) -> None:
             equal(len(await session.receive_text()), size, "the length")
 
 
-@check("Ktor 4.6 #117, #141")
+@check("Ktor: WebSocketTest (server), WebSocketEngineSuite, big frame")
 async def twenty_megabytes(lab: Lab) -> None:
     """A binary of 20 MiB comes back whole."""
     size = 20 * 1024 * 1024
@@ -90,7 +90,7 @@ async def twenty_megabytes(lab: Lab) -> None:
         expect(await session.receive_bytes() == data, "the echo differs")
 
 
-@check("Ktor 4.6 #142")
+@check("Ktor: WebSocketEngineSuite, many frames")
 async def many_messages_in_order(lab: Lab) -> None:
     """10,000 messages of a flood come in order, none is lost."""
     async with lab.session("/count", query={"n": 10_000}) as session:
@@ -110,7 +110,7 @@ async def unicode_is_whole(lab: Lab) -> None:
         equal(await session.receive_text(), text, "the text")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def lone_surrogate_is_refused(lab: Lab) -> None:
     """Text that has no UTF-8 form is refused, and the session goes on."""
     async with lab.session("/echo") as session:
@@ -120,7 +120,7 @@ async def lone_surrogate_is_refused(lab: Lab) -> None:
         equal(await session.receive_text(), "whole", "the echo")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def buffers_may_be_reused(lab: Lab) -> None:
     """bytes, bytearray and memoryview are sent, and a buffer may be changed after `send`."""
     async with lab.session("/echo") as session:
@@ -133,7 +133,7 @@ async def buffers_may_be_reused(lab: Lab) -> None:
         equal(await session.receive_bytes(), b"246", "the strided memoryview")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def other_types_are_refused(lab: Lab) -> None:
     """`send` of something else than str, bytes or a frame is a TypeError."""
     async with lab.session("/echo") as session:
@@ -145,7 +145,7 @@ async def other_types_are_refused(lab: Lab) -> None:
         equal(await session.receive_text(), "x", "the echo")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def channels_are_the_same_road(lab: Lab) -> None:
     """Frames sent by `outgoing` and received by `incoming` are those of `send` and iteration."""
     async with lab.session("/echo") as session:
@@ -162,7 +162,7 @@ async def channels_are_the_same_road(lab: Lab) -> None:
             session.incoming.receive_nowait()
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def typed_receives(lab: Lab) -> None:
     """`receive_text` of a binary is an error that has the frame, and the other way round."""
     async with lab.session("/echo") as session:
@@ -176,7 +176,7 @@ async def typed_receives(lab: Lab) -> None:
         equal(caught.error.frame, Frame.Text("text"), "the frame of the error")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def statistics_count(lab: Lab) -> None:
     """`statistics` counts frames both ways."""
     async with lab.session("/echo") as session:
@@ -191,7 +191,7 @@ async def statistics_count(lab: Lab) -> None:
 # --- many sessions
 
 
-@check("Ktor 4.2 #3")
+@check("Ktor: testParallelWebsocketSessions")
 async def parallel_sessions(lab: Lab) -> None:
     """Two sessions see only their own echoes, in order."""
     async with lab.client() as client:
@@ -205,7 +205,7 @@ async def parallel_sessions(lab: Lab) -> None:
         await asyncio.gather(talk("a"), talk("b"))
 
 
-@check("Ktor 4.2 #17")
+@check("Ktor: testImmediateReceiveAfterConnect")
 async def first_message_at_once(lab: Lab) -> None:
     """100 sessions at a time each receive the message that came with the handshake."""
     async with lab.client() as client:
@@ -217,7 +217,7 @@ async def first_message_at_once(lab: Lab) -> None:
         equal(await asyncio.gather(*(first() for _ in range(100))), ["xxxxx"] * 100, "the texts")
 
 
-@check("semantics: handshake")
+@check("ktor-client: handshake")
 async def sessions_take_no_slots(lab: Lab) -> None:
     """The 101st session opens like the first, and HTTP goes on beside them."""
     async with lab.client() as client:
@@ -232,7 +232,10 @@ async def sessions_take_no_slots(lab: Lab) -> None:
             session.cancel()
 
 
-@check("Ktor 4.2 #21, #22, #28")
+@check(
+    "Ktor: testParallelSessions, testHttpDuringWebSocketConnection, "
+    "testHttpRequestAfterWebSocketClose"
+)
 async def http_beside_a_session(lab: Lab) -> None:
     """HTTP requests work while a session is open and after it, on the same client."""
     async with lab.client() as client:
@@ -244,7 +247,7 @@ async def http_beside_a_session(lab: Lab) -> None:
         equal(response.status, 200, "the status afterwards")
 
 
-@check("Ktor 4.2 #16")
+@check("Ktor: testIncomingOverflow")
 async def leaving_with_unread_messages(lab: Lab) -> None:
     """A block that never reads what 1,000 echoes bring ends all the same."""
     async with lab.session("/echo", close_timeout=1.0) as session:
@@ -277,7 +280,7 @@ class _User:
     id: int
 
 
-@check("Ktor 4.2 #7, #8")
+@check("Ktor: testWebSocketSerialization, testWebSocketSerializationWithExplicitTypeInfo")
 async def converter_of_ones_own(lab: Lab) -> None:
     """100 objects go there and back through a converter of one's own."""
     async with lab.session("/echo", content_converter=_Brackets()) as session:
@@ -286,7 +289,7 @@ async def converter_of_ones_own(lab: Lab) -> None:
             equal(await session.receive_deserialized(int), i, "the object")
 
 
-@check("Ktor 4.4 #57-60")
+@check("Ktor: JsonWebsocketsTest")
 async def json_objects(lab: Lab) -> None:
     """JSON: a dataclass is an object with its fields, None is null."""
     async with lab.session("/echo", content_converter=JsonConverter()) as session:
@@ -299,7 +302,7 @@ async def json_objects(lab: Lab) -> None:
         equal(await session.receive_deserialized(_User | None), None, "null")
 
 
-@check("Ktor 4.2 #9")
+@check("Ktor: testSerializationWithNoConverter")
 async def converter_is_missing(lab: Lab) -> None:
     """Without a converter both directions raise ConverterNotFoundError, and nothing is consumed."""
     async with lab.session("/echo") as session:
@@ -311,7 +314,7 @@ async def converter_is_missing(lab: Lab) -> None:
         equal(await session.receive_text(), "kept", "the message")
 
 
-@check("Ktor 2 I112, I113, I115")
+@check("Ktor: WebsocketDeserializeException")
 async def conversion_fails(lab: Lab) -> None:
     """A frame that the converter cannot take is in the error; its own errors pass unchanged."""
     async with lab.session("/echo", content_converter=_Brackets()) as session:
@@ -330,7 +333,7 @@ async def conversion_fails(lab: Lab) -> None:
             equal(caught.error.frame, Frame.Text(text), "the frame of the error")
 
 
-@check("Ktor 4.6 #113")
+@check("Ktor: WebSocketTest (server), ClosedReceiveChannelException")
 async def closed_is_not_a_conversion_error(lab: Lab) -> None:
     """Deserializing from a closed session is a ConnectionClosedError."""
     async with lab.session("/close?code=1000", content_converter=JsonConverter()) as session:

@@ -36,7 +36,7 @@ _legal(
     "Fragments are one message, with pings between them.",
     "0103414243 8900 00023132 8a00 800133",
     ["ABC123"],
-    "RFC 6455 5.4, Ktor 4.6 #118",
+    "RFC 6455 5.4; Ktor: WebSocketTest (server), fragmentation",
 )
 _legal(
     "fragments_of_a_binary",
@@ -76,11 +76,11 @@ _legal(
     "Many messages in one read are all delivered, in order.",
     "".join(f"8101{ord('a') + i:02x}" for i in range(26)),
     [chr(ord("a") + i) for i in range(26)],
-    "semantics: receiving",
+    "ktor-client: receiving",
 )
 
 
-@check("RFC 6455 5.4, Ktor 4.2 #118")
+@check("RFC 6455 5.4; Ktor: WebSocketTest (server), fragmentation")
 async def fragments_by_the_server(lab: Lab) -> None:
     """A message in 20 fragments with pings between them is one message."""
     async with lab.session("/fragments?n=20&size=100&ping=yes") as session:
@@ -93,7 +93,7 @@ async def fragments_by_the_server(lab: Lab) -> None:
 # --- limits
 
 
-@check("Ktor 4.2 #25")
+@check("Ktor: testMaxFrameSizeSupported")
 async def message_limit(lab: Lab) -> None:
     """A message over `max_frame_size` is FrameTooBigError and Close 1009; one within it passes."""
     async with lab.session("/echo", query={"id": lab.id}, max_frame_size=10) as session:
@@ -107,7 +107,7 @@ async def message_limit(lab: Lab) -> None:
     equal((await lab.recorded()).code, lab.leaves_as(1009), "the code that the server saw")
 
 
-@check("semantics: receiving")
+@check("ktor-client: receiving")
 async def message_limit_is_inclusive(lab: Lab) -> None:
     """A message of exactly `max_frame_size` bytes passes, one byte more does not."""
     async with lab.session("/echo", max_frame_size=1000) as session:
@@ -119,7 +119,7 @@ async def message_limit_is_inclusive(lab: Lab) -> None:
             await session.incoming.receive()
 
 
-@check("semantics: receiving, Ktor 4.6 #120, #121")
+@check("ktor-client: receiving; Ktor: WebSocketTest (server), limits")
 async def message_limit_counts_fragments(lab: Lab) -> None:
     """The limit is for the sum of the fragments."""
     async with lab.session("/fragments?n=4&size=256", max_frame_size=1024) as session:
@@ -130,7 +130,7 @@ async def message_limit_counts_fragments(lab: Lab) -> None:
         equal((await session.close_reason).code, 1009, "close_reason.code")
 
 
-@check("semantics: receiving")
+@check("ktor-client: receiving")
 async def message_limit_counts_bytes(lab: Lab) -> None:
     """The limit counts UTF-8 bytes, not characters."""
     async with lab.session("/echo", max_frame_size=10) as session:
@@ -141,7 +141,7 @@ async def message_limit_counts_bytes(lab: Lab) -> None:
             await session.incoming.receive()
 
 
-@check("Ktor 1.3")
+@check("Ktor: maxFrameSize")
 async def message_limit_is_live(lab: Lab) -> None:
     """Setting `max_frame_size` on an open session takes effect."""
     async with lab.session("/echo", max_frame_size=10) as session:
@@ -158,7 +158,7 @@ async def message_limit_is_live(lab: Lab) -> None:
 # --- receivers
 
 
-@check("semantics: receiving")
+@check("ktor-client: receiving")
 async def several_receivers(lab: Lab) -> None:
     """Of several waiting receivers each gets one message, in the order of their calls."""
     async with lab.session("/echo") as session:
@@ -171,7 +171,7 @@ async def several_receivers(lab: Lab) -> None:
         equal(await asyncio.gather(*receivers), ["0", "1", "2", "3", "4"], "the messages")
 
 
-@check("semantics: receiving")
+@check("ktor-client: receiving")
 async def cancelling_loses_nothing(lab: Lab) -> None:
     """Cancelled receives lose no message, whenever the cancellation comes."""
     async with lab.session("/echo") as session:
@@ -192,7 +192,7 @@ async def cancelling_loses_nothing(lab: Lab) -> None:
         equal(got, [str(i) for i in range(30)], "the messages")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def timeouts_lose_nothing(lab: Lab) -> None:
     """A receive that times out is a TimeoutError; the session goes on and loses nothing."""
     async with lab.session("/echo") as session:
@@ -203,7 +203,7 @@ async def timeouts_lose_nothing(lab: Lab) -> None:
         equal(await session.receive_text(), "later", "the message")
 
 
-@check("semantics: receiving")
+@check("ktor-client: receiving")
 async def all_before_the_end(lab: Lab) -> None:
     """Messages that came before the peer's Close are all delivered, then the end."""
     async with lab.session("/count", query={"n": 20}) as session:
@@ -216,7 +216,7 @@ async def all_before_the_end(lab: Lab) -> None:
             equal((caught.error.reason.code, caught.error.reason.message), (1000, "done"), "it")
 
 
-@check("semantics: receiving", RawFramesCapability)
+@check("ktor-client: receiving", RawFramesCapability)
 async def all_before_the_loss(lab: Lab) -> None:
     """Messages that came before the connection was lost are all delivered, then the end."""
     data = "".join(f"8101{ord('a') + i:02x}" for i in range(20))
@@ -229,7 +229,7 @@ async def all_before_the_loss(lab: Lab) -> None:
         equal(caught.error.reason.code, 1006, "the code")
 
 
-@check("semantics: receiving", RawFramesCapability)
+@check("ktor-client: receiving", RawFramesCapability)
 async def loss_inside_a_message(lab: Lab) -> None:
     """A message that the connection's end cut off is not delivered."""
     for data in ("810a 6162", "0103616263", "82", "827e01"):
@@ -240,7 +240,7 @@ async def loss_inside_a_message(lab: Lab) -> None:
             equal(caught.error.reason.code, 1006, "the code")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def iteration_ends_quietly(lab: Lab) -> None:
     """Iterating just ends when the peer closed with 1000, 1001 or no code."""
     for code in ("1000", "1001", "none"):
@@ -250,7 +250,7 @@ async def iteration_ends_quietly(lab: Lab) -> None:
             expect(session.close_reason.is_normal, f"{session.close_reason!r} is not normal")
 
 
-@check("api: the session")
+@check("ktor-client: the session")
 async def iteration_raises_otherwise(lab: Lab) -> None:
     """Iterating raises ConnectionClosedError when the peer closed with another code."""
     for code in (1002, 1011, 3000, 4999):
@@ -265,7 +265,7 @@ async def iteration_raises_otherwise(lab: Lab) -> None:
 # --- raw sessions
 
 
-@check("Ktor 4.6 #100, 4.5 #82", RawFramesCapability)
+@check("Ktor: RawWebSocketTest, ParserTest", RawFramesCapability)
 async def raw_sessions_see_every_frame(lab: Lab) -> None:
     """A raw session gets control frames and fragments as they came."""
     data = "8904 6d616d61 0101 31 8a00 0001 32 8001 33 8205 0000000000 8802 03e8"
@@ -287,7 +287,7 @@ async def raw_sessions_see_every_frame(lab: Lab) -> None:
             await session.incoming.receive()
 
 
-@check("Ktor 2 E61, 4.6 #136", RawFramesCapability)
+@check("Ktor: RawWebSocketTest", RawFramesCapability)
 async def raw_sessions_answer_nothing(lab: Lab) -> None:
     """A raw session answers no ping and echoes no Close; the application does."""
     async with lab.raw_session("/count-pong") as session:
@@ -300,7 +300,7 @@ async def raw_sessions_answer_nothing(lab: Lab) -> None:
         equal(await session.incoming.receive(), Frame.Text("1"), "the count of pongs")
 
 
-@check("Ktor 2 E61", RawFramesCapability)
+@check("Ktor: RawWebSocketTest", RawFramesCapability)
 async def raw_sessions_close_by_hand(lab: Lab) -> None:
     """A raw session that got a Close answers it with `close`, and the reason tells both halves."""
     query: Query = {"code": 4000, "reason": "go", "id": lab.id}
@@ -312,7 +312,7 @@ async def raw_sessions_close_by_hand(lab: Lab) -> None:
     equal((await lab.recorded()).code, 1000, "the code that the server saw")
 
 
-@check("api: open a session", RawFramesCapability)
+@check("ktor-client: opening", RawFramesCapability)
 async def raw_sessions_send_any_frame(lab: Lab) -> None:
     """A raw session sends fragments as they are, with control frames between."""
     async with lab.raw_session("/silent", query={"id": lab.id}, close_timeout=0.05) as session:
@@ -332,7 +332,7 @@ async def raw_sessions_send_any_frame(lab: Lab) -> None:
     equal(frames[:5], expected, "the frames that the server saw")
 
 
-@check("Ktor 2 H109", RawFramesCapability)
+@check("Ktor: maxFrameSize", RawFramesCapability)
 async def raw_limit_is_per_frame(lab: Lab) -> None:
     """In a raw session `max_frame_size` counts each frame alone."""
     query: Query = {"hex": "010361616100036262628004636363"}
@@ -341,3 +341,17 @@ async def raw_limit_is_per_frame(lab: Lab) -> None:
             equal(len((await session.incoming.receive()).data), 3, "the length")
         with raises(FrameTooBigError):
             await session.incoming.receive()
+
+
+@check("Ktor: WebSocketEngineSuite, raw, peer disconnects", RawFramesCapability)
+async def raw_sessions_hear_of_the_loss(lab: Lab) -> None:
+    """A raw session whose connection is lost ends like another: 1006, and what came first."""
+    query: Query = {"hex": "8900810161", "end": "yes"}
+    async with lab.raw_session("/wire", query=query) as session:
+        frames = [await session.incoming.receive() for _ in range(2)]
+        equal(frames, [Frame.Ping(b""), Frame.Text("a")], "the frames")
+        with raises(ConnectionClosedError) as caught:
+            await session.incoming.receive()
+        equal(caught.error.reason.code, 1006, "the code")
+        with raises(ConnectionClosedError):
+            await session.send("x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ from ktor_client.testing.conformance.check import (
     Lab,
     Query,
     Room,
+    end_of_tasks,
     equal,
     raises,
 )
@@ -47,12 +49,17 @@ def _refusal(status: int, source: str, statement: str, name: str) -> None:
 
 
 _refusal(200, "RFC 6455 4.1", "A 200 is a refusal.", "status_200")
-_refusal(401, "Ktor 4.2 #20", "A 401 is a refusal.", "status_401")
-_refusal(404, "Ktor 4.4 #43", "A 404 is a refusal.", "status_404")
-_refusal(500, "Ktor 4.4 #46", "A 500 is a refusal, with Ktor's message.", "status_500")
+_refusal(401, "Ktor: testAuthenticationWithInvalidToken", "A 401 is a refusal.", "status_401")
+_refusal(404, "Ktor: testNotFound", "A 404 is a refusal.", "status_404")
+_refusal(
+    500,
+    "Ktor: testErrorMessageWhenServerDontRespondWithUpgrade",
+    "A 500 is a refusal, with Ktor's message.",
+    "status_500",
+)
 
 
-@check("semantics: handshake", RefusedBodyCapability)
+@check("ktor-client: handshake", RefusedBodyCapability)
 async def refusal_keeps_the_response(lab: Lab) -> None:
     """The error has status, headers and body of a refusal, and Retry-After in seconds."""
     query: Query = {"body": "busy", "retry_after": 7}
@@ -66,7 +73,7 @@ async def refusal_keeps_the_response(lab: Lab) -> None:
     equal(await error.response.body_as_bytes(), b"busy", "the body")
 
 
-@check("api: open a session, Ktor 4.4 #43", RefusedBodyCapability)
+@check("ktor-client: opening; Ktor: testNotFound", RefusedBodyCapability)
 async def expect_success_changes_nothing(lab: Lab) -> None:
     """With `expect_success` a refused handshake is still a WebSocketHandshakeError."""
     async with lab.client(lambda config: setattr(config, "expect_success", True)) as client:
@@ -74,7 +81,7 @@ async def expect_success_changes_nothing(lab: Lab) -> None:
             await client.web_socket_session(lab.url("/status/404"))
 
 
-@check("Ktor 4.2 #19", HandshakeHeadersCapability)
+@check("Ktor: testAuthenticationWithValidInitialToken", HandshakeHeadersCapability)
 async def token_opens(lab: Lab) -> None:
     """A valid bearer token opens the session."""
     async with lab.client() as client:
@@ -82,13 +89,26 @@ async def token_opens(lab: Lab) -> None:
             equal(await session.receive_text(), "Hello from server", "the greeting")
 
 
-@check("Ktor 4.2 #20", HandshakeHeadersCapability, RefusedBodyCapability)
+@check(
+    "Ktor: testAuthenticationWithInvalidToken", HandshakeHeadersCapability, RefusedBodyCapability
+)
 async def invalid_token_is_refused(lab: Lab) -> None:
     """An invalid bearer token is a WebSocketHandshakeError with status 401."""
     async with lab.client() as client:
         with raises(WebSocketHandshakeError) as caught:
             await client.web_socket_session(lab.url("/auth/websocket"), bearer_auth("wrong"))
         equal(caught.error.response.status, 401, "response.status")
+
+
+@check("Ktor: CIOWebSocketTestJvm, failed handshakes")
+async def refusals_leave_nothing(lab: Lab) -> None:
+    """100 refused handshakes leave no task."""
+    async with lab.client() as client:
+        before = asyncio.all_tasks()
+        for _ in range(100):
+            with raises(*REFUSALS):
+                await client.web_socket_session(lab.url("/status/403"))
+    await end_of_tasks(before)
 
 
 # --- redirects
@@ -102,7 +122,7 @@ def _redirect(name: str, statement: str, target: Callable[[Lab], str], status: i
             equal(await session.receive_text(), "moved", "the echo")
             equal(session.call.request.url.path, "/echo", "the final path")
 
-    ROOM.add(name, statement, "Ktor 2 B22", run, RefusedBodyCapability)
+    ROOM.add(name, statement, "Ktor: HttpRedirect", run, RefusedBodyCapability)
 
 
 for _status in (301, 302, 303, 307, 308):
@@ -118,7 +138,7 @@ _redirect(
 )
 
 
-@check("semantics: handshake", RefusedBodyCapability, HandshakeHeadersCapability)
+@check("ktor-client: handshake", RefusedBodyCapability, HandshakeHeadersCapability)
 async def redirect_in_the_origin_keeps_headers(lab: Lab) -> None:
     """Within an origin, headers and subprotocols follow a redirect."""
     found = await _headers_after(lab, lab.url("/headers"))
@@ -127,7 +147,7 @@ async def redirect_in_the_origin_keeps_headers(lab: Lab) -> None:
     equal(found.get("sec-websocket-protocol"), ["chat"], "Sec-WebSocket-Protocol")
 
 
-@check("semantics: handshake", RefusedBodyCapability, HandshakeHeadersCapability)
+@check("ktor-client: handshake", RefusedBodyCapability, HandshakeHeadersCapability)
 async def redirect_elsewhere_drops_secrets(lab: Lab) -> None:
     """To another origin, credentials and custom headers do not follow a redirect."""
     found = await _headers_after(lab, lab.other_url + "/headers")
@@ -136,7 +156,7 @@ async def redirect_elsewhere_drops_secrets(lab: Lab) -> None:
     equal(found.get("x-secret"), None, "X-Secret")
 
 
-@check("Ktor 2 B22", RefusedBodyCapability)
+@check("Ktor: HttpRedirect", RefusedBodyCapability)
 async def redirects_are_limited(lab: Lab) -> None:
     """More redirects than the limit are a RedirectError."""
     async with lab.client() as client:
@@ -161,7 +181,7 @@ async def _headers_after(lab: Lab, target: str) -> dict[str, list[str]]:
 # --- no answer
 
 
-@check("semantics: handshake")
+@check("ktor-client: handshake")
 async def open_timeout_is_kept(lab: Lab) -> None:
     """A server that never answers is given up after `open_timeout`."""
     with raises(OpenTimeoutError):
@@ -169,7 +189,7 @@ async def open_timeout_is_kept(lab: Lab) -> None:
             pass
 
 
-@check("Ktor 4.2 #5")
+@check("Ktor: testWebsocketSessionWithError")
 async def unknown_host_is_a_connect_error(lab: Lab) -> None:
     """A host name that does not resolve is a ConnectError."""
     async with lab.client() as client:
@@ -183,7 +203,7 @@ def _broken(name: str, statement: str, path: str, query: Query) -> None:
             async with lab.session(path, query=query):
                 pass
 
-    ROOM.add(name, statement, "semantics: errors", run)
+    ROOM.add(name, statement, "ktor-client: errors", run)
 
 
 _broken(

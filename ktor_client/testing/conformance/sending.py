@@ -52,7 +52,7 @@ async def _fill(session: DefaultClientWebSocketSession) -> int:
         sent += 1
 
 
-@check("semantics: sending")
+@check("ktor-client: sending")
 async def order_between_tasks(lab: Lab) -> None:
     """Messages of several tasks are whole, and each task's are in order."""
     async with lab.session("/echo") as session:
@@ -73,7 +73,7 @@ async def order_between_tasks(lab: Lab) -> None:
             equal(mine, [f"{name}{i}" for i in range(20)], f"what task {name} sent")
 
 
-@check("semantics: sending")
+@check("ktor-client: sending")
 async def send_after_close(lab: Lab) -> None:
     """After Close, `send` raises ConnectionClosedError at once, with the reason."""
     async with lab.session("/echo") as session:
@@ -86,7 +86,7 @@ async def send_after_close(lab: Lab) -> None:
             session.outgoing.send_nowait(Frame.Text("x"))
 
 
-@check("Ktor 2 D51, 4.6 #124")
+@check("Ktor: testFlushClosed")
 async def flush_returns(lab: Lab) -> None:
     """`flush` returns when all was handed over; after a close it returns too."""
     async with lab.session("/echo") as session:
@@ -100,7 +100,7 @@ async def flush_returns(lab: Lab) -> None:
 # --- fragments
 
 
-@check("semantics: sending", FragmentationCapability)
+@check("ktor-client: sending", FragmentationCapability)
 async def stream_is_one_message(lab: Lab) -> None:
     """`send_stream` sends one message; data of others waits until it is finished."""
     async with lab.session("/echo") as session:
@@ -124,7 +124,7 @@ async def stream_is_one_message(lab: Lab) -> None:
         equal(got, ["abc", "other"], "the messages")
 
 
-@check("semantics: sending", FragmentationCapability)
+@check("ktor-client: sending", FragmentationCapability)
 async def streams_take_turns(lab: Lab) -> None:
     """Streams of several tasks are not mixed; binary ones too."""
     async with lab.session("/echo") as session:
@@ -143,7 +143,7 @@ async def streams_take_turns(lab: Lab) -> None:
         equal(got, [Frame.Text("123"), Frame.Binary(bytes(range(5))), Frame.Text("456")], "it")
 
 
-@check("semantics: sending", FragmentationCapability, RawFramesCapability)
+@check("ktor-client: sending", FragmentationCapability, RawFramesCapability)
 async def stream_goes_in_fragments(lab: Lab) -> None:
     """Each chunk leaves as a fragment when it comes, and pings pass between them."""
     async with lab.session("/silent", query={"id": lab.id}, close_timeout=QUICK) as session:
@@ -164,7 +164,7 @@ async def stream_goes_in_fragments(lab: Lab) -> None:
     equal(frames[:4], expected, "the frames that the server saw")
 
 
-@check("semantics: sending", FragmentationCapability)
+@check("ktor-client: sending", FragmentationCapability)
 async def failing_stream_ends_the_session(lab: Lab) -> None:
     """An iterator that fails inside a message closes with 1011, and its exception passes."""
     error = LookupError("no more chunks")
@@ -181,7 +181,7 @@ async def failing_stream_ends_the_session(lab: Lab) -> None:
     equal((await lab.recorded()).code, lab.leaves_as(1011), "the code that the server saw")
 
 
-@check("semantics: sending", FragmentationCapability)
+@check("ktor-client: sending", FragmentationCapability)
 async def stream_that_sent_nothing(lab: Lab) -> None:
     """An iterator without chunks, or one that fails before the first, sends nothing."""
 
@@ -201,7 +201,7 @@ async def stream_that_sent_nothing(lab: Lab) -> None:
 # --- a peer that does not read
 
 
-@check("semantics: sending")
+@check("ktor-client: sending")
 async def send_waits_for_a_slow_peer(lab: Lab) -> None:
     """`send` waits while the peer does not read, goes on when it does, and nothing is lost."""
     async with lab.session("/stalled", query={"id": lab.id}) as session:
@@ -217,7 +217,7 @@ async def send_waits_for_a_slow_peer(lab: Lab) -> None:
         equal(await session.receive_text(), "last", "the last message")
 
 
-@check("semantics: sending")
+@check("ktor-client: sending")
 async def cancelled_send_is_atomic(lab: Lab) -> None:
     """A cancelled `send` has sent nothing of its message, and those around it are whole."""
     async with lab.session("/stalled", query={"id": lab.id}) as session:
@@ -236,7 +236,7 @@ async def cancelled_send_is_atomic(lab: Lab) -> None:
         equal(got, ["1" * 1000, "3" * 1000], "the messages")
 
 
-@check("semantics: sending")
+@check("ktor-client: sending")
 async def close_wakes_a_waiting_send(lab: Lab) -> None:
     """A `send` that waits for a slow peer raises when the session is closed meanwhile."""
     options: dict[str, Any] = {"close_timeout": QUICK}
@@ -250,7 +250,7 @@ async def close_wakes_a_waiting_send(lab: Lab) -> None:
     await lab.release()
 
 
-@check("Ktor 4.3 #32, 4.6 #127")
+@check("Ktor: WebSocketBackpressureTest")
 async def outgoing_overflow_closes(lab: Lab) -> None:
     """With CLOSE for `outgoing`, a send beyond the limit raises ChannelOverflowError."""
     limit = bounded(1, on_overflow=ChannelOverflow.CLOSE)
@@ -265,7 +265,7 @@ async def outgoing_overflow_closes(lab: Lab) -> None:
     await lab.release()
 
 
-@check("Ktor 4.6 #108")
+@check("Ktor: DefaultWebSocketTestJvm")
 async def unlimited_outgoing_never_waits(lab: Lab) -> None:
     """With an unlimited `outgoing`, `send` never waits: 1,000 messages without a reader."""
     options: dict[str, Any] = {"channels": Channels(outgoing=unlimited()), "close_timeout": QUICK}
@@ -280,7 +280,7 @@ async def unlimited_outgoing_never_waits(lab: Lab) -> None:
 # --- a consumer that does not read
 
 
-@check("Ktor 4.3 #29, 4.6 #126", ReceiveBackpressureCapability)
+@check("Ktor: WebSocketBackpressureTest", ReceiveBackpressureCapability)
 async def smallest_channels_lose_nothing(lab: Lab) -> None:
     """With room for one message each way, 100 echoes pass in order."""
     channels = Channels(incoming=bounded(1), outgoing=bounded(1))
@@ -297,7 +297,7 @@ async def smallest_channels_lose_nothing(lab: Lab) -> None:
         equal(got, [f"hello {i}" for i in range(100)], "the messages")
 
 
-@check("semantics: receiving", ReceiveBackpressureCapability)
+@check("ktor-client: receiving", ReceiveBackpressureCapability)
 async def flood_is_held_back(lab: Lab) -> None:
     """A peer that floods a consumer that does not read meets a closed window, memory stays flat."""
     size = 16 * 1024
@@ -316,7 +316,7 @@ async def flood_is_held_back(lab: Lab) -> None:
             equal(len(await session.receive_bytes()), size, "the length")
 
 
-@check("semantics: receiving", ReceiveBackpressureCapability, PingCapability)
+@check("ktor-client: receiving", ReceiveBackpressureCapability, PingCapability)
 async def slow_consumer_is_not_a_dead_peer(lab: Lab) -> None:
     """While nobody receives and reading is paused, keepalive does not end the session."""
     options: dict[str, Any] = {
@@ -331,7 +331,7 @@ async def slow_consumer_is_not_a_dead_peer(lab: Lab) -> None:
             await session.incoming.receive()
 
 
-@check("Ktor 4.3 #31, 4.6 #128")
+@check("Ktor: WebSocketBackpressureTest")
 async def incoming_overflow_closes(lab: Lab) -> None:
     """With CLOSE for `incoming`, one message too many ends the session; what is queued stays."""
     limit = bounded(1, on_overflow=ChannelOverflow.CLOSE)

@@ -70,7 +70,7 @@ _violation(
     "The header of a long ping, without its payload",
     "897e",
     1002,
-    "RFC 6455 5.5, Ktor 4.5 #92",
+    "RFC 6455 5.5; Ktor: testFailFragmentedControl",
 )
 _violation("fragmented_ping", "A fragmented ping", "0900", 1002, "RFC 6455 5.5")
 _violation("fragmented_close", "A fragmented Close", "0802 03e8", 1002, "RFC 6455 5.5")
@@ -108,7 +108,7 @@ _violation(
     "A first fragment inside a message, after a ping",
     "010161 8900 010162",
     1002,
-    "RFC 6455 5.4, Ktor 4.5 #93",
+    "RFC 6455 5.4; Ktor: testInterruptedContinuation",
 )
 
 # --- UTF-8
@@ -148,14 +148,14 @@ _violation(
     "Text whose first byte is wrong, the rest not yet here",
     "817effff ff",
     1007,
-    "RFC 6455 8.1, semantics: receiving",
+    "RFC 6455 8.1; ktor-client: receiving",
 )
 _violation(
     "fragment_fails_fast",
     "A fragment that is wrong, the final one not yet here",
     "0103 6162ff",
     1007,
-    "RFC 6455 8.1, semantics: receiving",
+    "RFC 6455 8.1; ktor-client: receiving",
 )
 _violation(
     "surrogate_fails_fast",
@@ -198,16 +198,18 @@ _violation(
     "A length over the limit, before any payload is here",
     "827e03e9",
     1009,
-    "semantics: receiving, Ktor 2 H104",
+    "ktor-client: receiving; Ktor: FrameTooBigException",
     limit=1000,
 )
-_violation("huge_length", "A length of 2^62", "827f4000000000000000", 1009, "semantics: receiving")
+_violation(
+    "huge_length", "A length of 2^62", "827f4000000000000000", 1009, "ktor-client: receiving"
+)
 _violation(
     "fragments_over_the_limit",
     "Fragments that add up to more than the limit",
     "0203" + "61" * 3 + "0003" + "62" * 3 + "8005",
     1009,
-    "semantics: receiving, Ktor 4.6 #119",
+    "ktor-client: receiving; Ktor: WebSocketTest (server), limits",
     limit=10,
 )
 
@@ -242,6 +244,6 @@ async def _iteration(lab: Lab) -> None:
 ROOM.add(
     "iteration_raises_a_violation",
     "Iterating ends with the violation, which says what was wrong.",
-    "semantics: receiving",
+    "ktor-client: receiving",
     _iteration,
 )
