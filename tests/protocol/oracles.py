@@ -1,7 +1,8 @@
-"""Two other codecs, asked what they make of a stream: `websockets` and wsproto, both sans-IO."""
+"""Two other codecs, `websockets` and wsproto: their verdict on a stream, and why it may differ."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from websockets.client import ClientProtocol
@@ -17,8 +18,25 @@ from wsproto.frame_protocol import FrameProtocol, ParseFailed
 from wsproto.frame_protocol import Opcode as WsprotoOpcode
 
 from ktor_client.frames import CloseReason, Frame
+from tests.protocol.wire import Outcome
 
-__all__ = ["Verdict", "ask_websockets", "ask_wsproto", "websockets_protocol"]
+__all__ = [
+    "HIGH_LIMIT",
+    "LIMIT",
+    "PADDING",
+    "Verdict",
+    "agree",
+    "ask_websockets",
+    "ask_wsproto",
+    "websockets_differs",
+    "websockets_protocol",
+    "wsproto_differs",
+]
+
+LIMIT = 600
+HIGH_LIMIT = 1 << 18
+PADDING = b"\x83" * (HIGH_LIMIT + 64)
+"""Lets an oracle that looks later come to its verdict: read as a header it breaks a rule itself."""
 
 
 class Verdict(NamedTuple):
@@ -110,3 +128,49 @@ def ask_wsproto(
     except ParseFailed as error:
         return Verdict(messages, control, int(error.code), str(error))
     return Verdict(messages, control, None)
+
+
+def agree(ours: Outcome, theirs: Verdict) -> bool:
+    return (ours.messages, ours.control, ours.code) == theirs[:3]
+
+
+def is_prefix(ours: Outcome, theirs: Verdict) -> bool:
+    """Whether all that we delivered they delivered too, and perhaps more."""
+    return (
+        theirs.messages[: len(ours.messages)] == ours.messages
+        and theirs.control[: len(ours.control)] == ours.control
+    )
+
+
+def websockets_differs(ours: Outcome, theirs: Verdict) -> str:
+    """Say why `websockets` may say something else; "" where it may not."""
+    why = "" if ours.violation is None else ours.violation[1]
+    if ("shortest form" in why or "over 125" in why) and is_prefix(ours, theirs):
+        return (
+            "it takes lengths in any form (RFC 6455 5.2: the minimal number of bytes MUST be used)"
+        )
+    small = re.match(r"frame with (\d+) bytes after reading", theirs.why)
+    if small is not None and int(small[1]) <= 125:
+        return "its limit, less what the message has so far, holds for control frames too"
+    if theirs.why == "incomplete fragmented message":
+        return "it refuses a Close within a message, which is a control frame like others (5.4)"
+    if ours.code is not None and theirs.code is not None and is_prefix(ours, theirs):
+        both = (ours.code, theirs.code)
+        if both == (1002, 1009):
+            return "two rules are broken at once, and it looks at the size first"
+        if "Close with code" in why and theirs.code == 1007:
+            return "two rules are broken at once, and it looks at the text first"
+        if "Text" in why:
+            return "it leaves text to its caller and reads on, to the next broken rule"
+        if both == (1009, 1002) and "Message" in why:
+            return "it looks at RSV bits and the order of fragments after the payload"
+    return ""
+
+
+def wsproto_differs(ours: Outcome, theirs: Verdict) -> str:
+    """Say why wsproto may say something else; "" where it may not."""
+    if theirs.why == "CLOSE with unknown reserved code":
+        return "it does not know 1014, which the IANA registry has"
+    if ours.code == 1009 and is_prefix(ours, theirs):
+        return "it has no limit"
+    return ""

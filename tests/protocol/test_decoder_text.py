@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -113,19 +114,25 @@ def test_text_that_ends_within_a_character(data: bytes) -> None:
         assert decode(stream + frame(TEXT, b"\x80")).code == 1007
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("raw", [False, True])
 @pytest.mark.parametrize("with_deflate", [False, True])
 @pytest.mark.parametrize("data", INVALID)
-def test_failing_fast_within_a_frame(data: bytes, with_deflate: bool, raw: bool) -> None:
+def test_failing_fast_within_a_frame(
+    data: bytes, with_deflate: bool, raw: bool, masked: bool
+) -> None:
     """As Autobahn 6.4.3 and 6.4.4 want it, and at the very byte."""
-    wrong = reference_prefix(data)
-    extensions = deflate() if with_deflate else ()
-    stream = frame(TEXT, data + b"more")
-    upto = 2 + wrong
-    early = decode(single_bytes(stream[:upto]), raw=raw, extensions=extensions)
-    assert early.violation is None
-    pieces = single_bytes(stream[: upto + 1])
-    assert decode(pieces, raw=raw, extensions=extensions).code == 1007
+    options: dict[str, Any] = {
+        "extensions": deflate() if with_deflate else (),
+        "raw": raw,
+        "masked": masked,
+    }
+    stream = frame(TEXT, data + b"more", mask=KEY if masked else None)
+    wrong = (6 if masked else 2) + reference_prefix(data)
+    for pieces in (single_bytes(stream[:wrong]), [stream[:wrong]]):
+        assert decode(pieces, **options).violation is None
+    for pieces in (single_bytes(stream[: wrong + 1]), [stream[:-1]]):
+        assert decode(pieces, **options).code == 1007
 
 
 @pytest.mark.parametrize("data", INVALID)

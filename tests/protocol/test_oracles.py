@@ -17,51 +17,22 @@ from wsproto.frame_protocol import FrameProtocol
 
 from ktor_client.frames import Frame
 from ktor_client.protocol.encoder import FrameEncoder
-from tests.protocol.oracles import Verdict, ask_websockets, ask_wsproto, websockets_protocol
+from tests.protocol.oracles import (
+    HIGH_LIMIT,
+    LIMIT,
+    PADDING,
+    agree,
+    ask_websockets,
+    ask_wsproto,
+    websockets_differs,
+    websockets_protocol,
+    wsproto_differs,
+)
 from tests.protocol.streams import legal_streams, streams
 from tests.protocol.test_properties import conversations, joined
-from tests.protocol.wire import BINARY, CLOSE, KEY, TEXT, Outcome, decode, deflate, frame
-
-LIMIT = 600
-HIGH_LIMIT = 1 << 18
-PADDING = b"\x83" * (HIGH_LIMIT + 64)
-"""Lets an oracle that looks later come to its verdict: read as a header it breaks a rule itself."""
+from tests.protocol.wire import BINARY, CLOSE, KEY, TEXT, decode, deflate, frame
 
 ROLES = pytest.mark.parametrize("masked", [False, True])
-
-
-def agree(ours: Outcome, theirs: Verdict) -> bool:
-    return (ours.messages, ours.control, ours.code) == theirs[:3]
-
-
-def is_prefix(ours: Outcome, theirs: Verdict) -> bool:
-    """Whether all that we delivered they delivered too, and perhaps more."""
-    return (
-        theirs.messages[: len(ours.messages)] == ours.messages
-        and theirs.control[: len(ours.control)] == ours.control
-    )
-
-
-def websockets_differs(ours: Outcome, theirs: Verdict) -> str:
-    """Say why `websockets` may say something else; "" where it may not."""
-    why = "" if ours.violation is None else ours.violation[1]
-    if ("shortest form" in why or "over 125" in why) and is_prefix(ours, theirs):
-        return (
-            "it takes lengths in any form (RFC 6455 5.2: the minimal number of bytes MUST be used)"
-        )
-    if theirs.why == "incomplete fragmented message":
-        return "it refuses a Close within a message, which is a control frame like others (5.4)"
-    if ours.code is not None and theirs.code is not None and is_prefix(ours, theirs):
-        both = (ours.code, theirs.code)
-        if both == (1002, 1009):
-            return "two rules are broken at once, and it looks at the size first"
-        if "Close with code" in why and theirs.code == 1007:
-            return "two rules are broken at once, and it looks at the text first"
-        if "Text" in why:
-            return "it leaves text to its caller and reads on, to the next broken rule"
-        if both == (1009, 1002) and "Message" in why:
-            return "it looks at RSV bits and the order of fragments after the payload"
-    return ""
 
 
 @ROLES
@@ -83,15 +54,6 @@ def test_websockets_agrees_on_legal_streams(masked: bool, data: st.DataObject) -
     theirs = ask_websockets(websockets_protocol(masked=masked), stream)
     assert ours.violation is None
     assert agree(ours, theirs) or theirs.why == "incomplete fragmented message"
-
-
-def wsproto_differs(ours: Outcome, theirs: Verdict) -> str:
-    """Say why wsproto may say something else; "" where it may not."""
-    if theirs.why == "CLOSE with unknown reserved code":
-        return "it does not know 1014, which the IANA registry has"
-    if ours.code == 1009 and is_prefix(ours, theirs):
-        return "it has no limit"
-    return ""
 
 
 @ROLES
@@ -184,6 +146,18 @@ def test_websockets_and_we_read_each_others_deflate(
     assert (found.messages, found.control) == joined(sent)
 
 
+def holds_nothing_compressed(stream: bytes) -> bool:
+    """Whether a message is marked as compressed and has no payload at all."""
+    begun, is_compressed = b"", False
+    for one in decode(stream, raw=True, extensions=deflate()).messages:
+        if not one.frame_type.is_control:
+            is_compressed = one.rsv1 or (is_compressed and one.is_continuation)
+            begun = one.data if not one.is_continuation else begun + one.data
+            if one.fin and is_compressed and not begun:
+                return True
+    return False
+
+
 @given(sent=conversations(), options=DEFLATED, data=st.data())
 def test_damaged_deflate_beside_websockets(
     sent: list[Frame], options: dict[str, Any], data: st.DataObject
@@ -211,6 +185,8 @@ def test_damaged_deflate_beside_websockets(
     theirs = ask_websockets(protocol, stream + (b"" if ours.violation is None else PADDING))
     if any(inflater.eof for inflater in inflaters):
         return  # BFINAL: we begin a new stream behind it (RFC 7692 7.2.3.4), they read nothing more
+    if holds_nothing_compressed(stream):
+        return  # theirs appends the tail to nothing, so that their inflater reads on out of step
     if not agree(ours, theirs):
         assert websockets_differs(ours, theirs), (ours, theirs)
 

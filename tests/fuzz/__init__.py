@@ -1,0 +1,1 @@
+"""Fuzzing of the codec: `python -m tests.fuzz --seconds 60`."""
