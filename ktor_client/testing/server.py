@@ -76,7 +76,7 @@ class EchoServer:
     @property
     def connections(self) -> int:
         """How many connections are open, HTTP and web sockets."""
-        return len(self._tasks)
+        return sum(not task.done() for task in self._tasks)
 
     # --- its life ---
 
@@ -102,10 +102,10 @@ class EchoServer:
         self._is_closing = True
         if self._listener is not None:
             self._listener.close()
-        while self._tasks:
+        if self._tasks:
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)
         if self._listener is not None:
             await self._listener.wait_closed()
 
@@ -120,7 +120,13 @@ class EchoServer:
             return
         task = asyncio.get_running_loop().create_task(self._serve(stream))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not stream.is_lost:  # cancelled before it began
+                stream.abort()
+
+        task.add_done_callback(ended)
 
     async def _serve(self, stream: ServerStream) -> None:
         try:

@@ -78,6 +78,20 @@ async def test_its_end_does_not_wait_for_a_client_that_does_not_read() -> None:
     assert reader.exception() is None
 
 
+async def test_its_end_when_connections_have_just_come_or_gone() -> None:
+    for wait in range(8):  # steps of the loop between the client's call and the server's end
+        async with echo_server() as server:
+            pairs = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+            pairs[0][1].close()
+            for _ in range(wait):
+                await asyncio.sleep(0)
+        assert server.connections == 0
+        for reader, writer in pairs:
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            writer.close()
+
+
 async def test_a_taken_port_is_an_os_error() -> None:
     async with echo_server() as server:
         with pytest.raises(OSError, match="in use"):
