@@ -16,7 +16,7 @@ from ktor_client.engine.happy_eyeballs import connect_first
 from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.errors import ConnectTimeoutError, KtorClientError, ProxyError
+from ktor_client.errors import ProxyError
 from ktor_client.http import Url
 from ktor_client.protocol.tunnel import (
     Exactly,
@@ -119,7 +119,7 @@ class Dialer:
             async with scope:
                 yield
         except TimeoutError as error:
-            if not scope.expired() or isinstance(error, ConnectTimeoutError):
+            if not scope.expired():
                 raise
             raise connect_timeout_error(self._errors.engine, where, limit) from error
 
@@ -144,8 +144,6 @@ class Dialer:
             raise ProxyError(
                 f"{self._errors.engine} got no tunnel through {where}: {error}"
             ) from error
-        except KtorClientError:
-            raise
         except TimeoutError as error:
             raise connect_timeout_error(
                 self._errors.engine, where, self.options.connect_timeout

@@ -309,6 +309,46 @@ async def test_closed_while_connecting(adopt: Adopt) -> None:
             await opening
 
 
+async def test_closed_but_answered(adopt: Adopt) -> None:
+    """The answer to a call that began before the engine was closed is dropped."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        arrived.set()
+        await closed.wait()
+        if peer.request.startswith(b"GET /http"):
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        else:
+            await peer.send(peer.switch())
+        await peer.read_eof()
+
+    async with raw_server(script) as server, asyncio.timeout(20):
+        for call in (
+            lambda client: open_link(client, server.url),
+            lambda client: client.execute(get(f"http://127.0.0.1:{server.port}/http")),
+        ):
+            arrived, closed, client = asyncio.Event(), asyncio.Event(), adopt()
+            waiting = asyncio.ensure_future(call(client))
+            await arrived.wait()
+            await client.close()
+            closed.set()
+            with pytest.raises(ClientClosedError, match="was closed during the"):
+                await waiting
+
+
+async def test_a_session_closed_by_its_own_hook() -> None:
+    async def close(session: aiohttp.ClientSession, *_: object) -> None:
+        await session.close()
+
+    hooks = aiohttp.TraceConfig()
+    hooks.on_request_start.append(close)
+    client = AiohttpEngine(session=aiohttp.ClientSession(trace_configs=[hooks]))
+    with pytest.raises(ClientClosedError, match="closed during the request") as caught:
+        await open_link(client, "ws://127.0.0.1:1/")
+    assert caught.value.__cause__ is not None
+    await client.close()
+
+
 @pytest.mark.parametrize(
     "options",
     [

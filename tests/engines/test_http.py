@@ -161,6 +161,47 @@ async def test_a_packed_body_is_unpacked(engine: EngineFactory, url: str) -> Non
     await client.close()
 
 
+async def test_a_packed_body_in_single_bytes(engine: EngineFactory) -> None:
+    packed = gzip.compress(b"unpacked" * 20)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n")
+        await peer.send(f"Content-Length: {len(packed)}\r\n\r\n".encode())
+        for byte in packed:
+            await peer.send(bytes([byte]))
+            await asyncio.sleep(0)
+
+    client = engine()
+    async with raw_server(script) as server:
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        chunks = [chunk async for chunk in response.chunks()]
+        assert b"".join(chunks) == b"unpacked" * 20
+        assert all(chunks)
+        await client.close()
+
+
+async def test_closed_while_another_task_reads(engine: EngineFactory) -> None:
+    """The reader hears of it; nobody waits for ever."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nstart")
+        await peer.read_eof()
+
+    client = engine()
+    async with raw_server(script) as server, asyncio.timeout(20):
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        chunks = response.chunks()
+        assert await anext(chunks) == b"start"
+        reader = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        await response.close()
+        with pytest.raises(ConnectError):
+            await reader
+        await client.close()
+
+
 async def test_the_head_and_a_streamed_body(engine: EngineFactory, url: str) -> None:
     client = engine()
     response = await client.execute(get(f"{url}chunks"))

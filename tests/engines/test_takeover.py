@@ -8,7 +8,10 @@ import ssl
 import pytest
 
 from ktor_client.engine import WebSocketOptions
+from ktor_client.engine.capabilities import ALL_CAPABILITIES
+from ktor_client.engine.open_links import LostTransport, OpenLinks
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines._aiohttp.take_over import _Leading
 from ktor_client.errors import ClientClosedError, ConnectError
 from ktor_client.frames import BinaryFrame, TextFrame
 from tests.support.cancellation import cancelled_at
@@ -61,6 +64,23 @@ async def test_bytes_behind_the_101_come_first(
         await receiver.end
         await server.finished.wait()
         await client.close()
+
+
+def test_everything_is_possible(engine: EngineFactory) -> None:
+    assert engine().capabilities == frozenset(ALL_CAPABILITIES)
+
+
+async def test_an_end_that_tls_had_promised_to_aiohttp() -> None:
+    """The loop tells a TLS connection's end to the protocol of that moment: it reaches the link."""
+    links = OpenLinks()
+    leading = _Leading(links)
+    leading.feed_eof()
+    leading.link = links.make(LostTransport())
+    receiver = start(leading.link)
+    leading.feed_eof()
+    leading.feed_eof()
+    assert await receiver.end is None
+    assert len(links) == 0
 
 
 async def test_part_of_a_frame_behind_the_101(engine: EngineFactory) -> None:

@@ -57,7 +57,8 @@ class AiohttpEngine(HttpClientEngine):
         Args:
             limit: HTTP connections at a time; open web sockets do not count.
             ssl_context: for https and wss; client certificates are in there.
-            proxy: "http://user:password@host:port", "https://..." or "socks5://...".
+            proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
+                resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.
@@ -100,9 +101,6 @@ class AiohttpEngine(HttpClientEngine):
         """Send a handshake; see `HttpClientEngine.open_web_socket`."""
         scheme = "https" if request.url.is_secure else "http"
         answer = await self._request(request, scheme, None)
-        if self._closed:
-            answer.close()
-            raise ClientClosedError("AiohttpEngine was closed during the handshake")
         response = to_response(request, answer)
         if answer.status == 101:
             return WebSocketUpgrade(response, take_over(answer, self._links))
@@ -134,7 +132,7 @@ class AiohttpEngine(HttpClientEngine):
             refuse_proxied(session, url)
         try:
             with ERRORS.mapped(request, upload):
-                return await session.request(
+                response = await session.request(
                     request.method,
                     URL(str(url), encoded=True),
                     headers=fields,
@@ -148,6 +146,10 @@ class AiohttpEngine(HttpClientEngine):
             if not session.closed or isinstance(error, ClientClosedError):
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
+        if self._closed:
+            response.close()
+            raise ClientClosedError("AiohttpEngine was closed during the request")
+        return response
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:

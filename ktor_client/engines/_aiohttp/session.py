@@ -77,9 +77,8 @@ class _Connector(aiohttp.TCPConnector):
         if url.is_secure:
             await self._dialer.start_tls(stream, url.host)
         protocol = self._factory()
+        protocol.connection_made(stream.transport)
         stream.hand_over(protocol)
-        if not stream.is_lost:
-            protocol.connection_made(stream.transport)
         return protocol
 
 

@@ -91,7 +91,8 @@ class HttpxEngine(HttpClientEngine):
             limit: HTTP connections at a time on one way (direct, or through one proxy); open web
                 sockets do not count.
             ssl_context: for https and wss; client certificates are in there.
-            proxy: "http://user:password@host:port", "https://..." or "socks5://...".
+            proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
+                resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.

@@ -49,15 +49,13 @@ class _Body(ResponseBody):
         """Yield the body; see `ResponseBody.chunks`."""
         decoder = self._response._get_content_decoder()  # pyright: ignore[reportPrivateUsage]
         self._raw = self._response.aiter_raw()
-        while (raw := await self._next(self._raw)) is not None:
+        raw: bytes | None = b""
+        while raw is not None:
+            raw = await self._next(self._raw)
             with ERRORS.mapped(self._request):
-                chunk = decoder.decode(raw)
+                chunk = decoder.flush() if raw is None else decoder.decode(raw)
             if chunk:
                 yield chunk
-        with ERRORS.mapped(self._request):
-            rest = decoder.flush()
-        if rest:
-            yield rest
 
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
         self._reading = True

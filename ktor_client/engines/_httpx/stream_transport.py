@@ -90,9 +90,6 @@ class StreamTransport(asyncio.Transport):
                 assert self._protocol is not None
                 self._protocol.resume_writing()
 
-    def is_reading(self) -> bool:
-        return self._resumed.is_set() and not self._closing
-
     def pause_reading(self) -> None:
         """Hold back what is read; one chunk may be read already."""
         self._resumed.clear()

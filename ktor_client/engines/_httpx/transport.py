@@ -6,7 +6,6 @@ dialer's, so that wss is never sent in clear and ws goes through a tunnel.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -148,9 +147,6 @@ class _PooledConnection(httpcore.AsyncConnectionInterface):
     async def aclose(self) -> None:
         await self._connection.aclose()
 
-    def info(self) -> str:
-        return self._connection.info()
-
     def can_handle_request(self, origin: httpcore.Origin) -> bool:
         return self._connection.can_handle_request(origin)
 
@@ -213,9 +209,6 @@ class _Backend(httpcore.AsyncNetworkBackend):
             return _NetworkStream(await self._dialer.open_unix(path), self._dialer)
         except KtorClientError as error:
             raise _NotConnected(error) from error
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class _NetworkStream(httpcore.AsyncNetworkStream):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from httpx_ws import WebSocketUpgradeError, aconnect_ws
@@ -125,11 +125,9 @@ class Handshake:
             return self._upgrade(opened.result())
         if owner.cancelled():
             raise ClientClosedError("HttpxEngine was closed during the handshake")
-        try:
+        with suppress(WebSocketUpgradeError):
             owner.result()
-        except WebSocketUpgradeError:
-            return self._upgrade()
-        raise AssertionError("httpx-ws opened nothing and said nothing")
+        return self._upgrade()
 
     async def _carry(self, opened: asyncio.Future[StreamLink]) -> None:
         async with self._connect() as session:

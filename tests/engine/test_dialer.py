@@ -1,0 +1,69 @@
+"""What of the dialer no server can bring about."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.error_table import ErrorTable
+from ktor_client.engine.open_links import OpenLinks
+from ktor_client.engine.received import received_headers
+from ktor_client.engine.settle import settle
+from ktor_client.engine.socket_options import SocketOptions
+from ktor_client.errors import ConnectTimeoutError
+
+
+def test_a_timeout_of_the_system_is_one_of_connecting() -> None:
+    dialer = Dialer(SocketOptions(), ErrorTable("SomeEngine", ()))
+    with pytest.raises(ConnectTimeoutError, match="SomeEngine could not connect to host:1"):
+        with dialer._mapped("host:1"):
+            raise TimeoutError(110, "Connection timed out")
+
+
+async def test_somebody_elses_timeout_passes() -> None:
+    dialer = Dialer(SocketOptions(), ErrorTable("SomeEngine", ()))
+    with pytest.raises(TimeoutError, match="theirs") as caught:
+        async with dialer.limited("host:1"):
+            raise TimeoutError("theirs")
+    assert not isinstance(caught.value, ConnectTimeoutError)
+
+
+def test_headers_that_are_not_utf8() -> None:
+    headers = received_headers([(b"X-A", "ä".encode()), (b"X-B", b"\xe4")])
+    assert headers["x-a"] == headers["x-b"] == "ä"
+
+
+async def test_a_clean_up_is_finished_before_the_cancellation_passes() -> None:
+    begun, go_on, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def cleanup() -> None:
+        begun.set()
+        await go_on.wait()
+        finished.set()
+
+    task = asyncio.ensure_future(settle(cleanup()))
+    await begun.wait()
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert finished.is_set()
+
+
+async def test_a_clean_up_that_fails() -> None:
+    async def cleanup() -> None:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await settle(cleanup())
+
+
+async def test_no_links_nothing_to_wait_for() -> None:
+    links = OpenLinks()
+    await links.abort()
+    assert len(links) == 0
