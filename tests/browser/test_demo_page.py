@@ -5,7 +5,7 @@
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ START_MS = 60_000.0
 
 
 @asynccontextmanager
-async def demo_page(harness: Harness) -> AsyncIterator[Page]:
+async def demo_page(harness: Harness) -> AsyncGenerator[Page]:
     """The page with its Python started; leaving it fails when the page had an error."""
     errors: list[str] = []
     server = demo_server(PYODIDE)

@@ -1,0 +1,248 @@
+"""The engine: where it runs, handshakes, requests."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ktor_client import (
+    ConnectError,
+    EngineUnavailableError,
+    Frame,
+    HttpClient,
+    HttpMethod,
+    HttpRequest,
+    InvalidUrlError,
+    UnsupportedCapabilityError,
+    Url,
+    WebSocketCapability,
+    install,
+)
+from ktor_client.engines import BrowserEngine, WebSocketOptions
+from ktor_client.plugins import WebSockets
+from tests.support.receiver import get, handshake
+
+from .conftest import URL, Pair, opening, put_in_place
+from .fake_browser import OPEN, Browser, JsException, Response
+
+WEB = "http://example.org/"
+
+
+async def streamed() -> AsyncIterator[bytes]:
+    yield b"x"
+
+
+# --- where it runs
+
+
+def test_outside_of_a_browser() -> None:
+    with pytest.raises(EngineUnavailableError, match=f"Python on {sys.platform}; use Aiohttp"):
+        BrowserEngine()
+
+
+def test_modules_that_only_look_like_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("js", "pyodide", "pyodide.ffi"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    with pytest.raises(EngineUnavailableError, match="runs in a browser tab"):
+        HttpClient("browser")
+
+
+async def test_without_web_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in_place(Browser(web_sockets=False), monkeypatch)
+    async with HttpClient(BrowserEngine, install(WebSockets)) as client:
+        assert not client.is_supported(WebSocketCapability)
+        with pytest.raises(UnsupportedCapabilityError, match="WebSocketCapability"):
+            client.web_socket(URL)
+
+
+@pytest.mark.usefixtures("browser")
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("proxy", "ProxyCapability"),
+        ("trust_env", "ProxyCapability"),
+        ("ssl_context", "TlsOptionsCapability"),
+        ("unix_socket", "UnixSocketCapability"),
+        ("connect_timeout", "TimeoutCapability"),
+        ("limit", "a limit of connections"),
+    ],
+)
+def test_socket_options_are_refused_by_name(option: str, named: str) -> None:
+    make: Any = BrowserEngine
+    assert isinstance(make(**{option: None}), BrowserEngine)
+    with pytest.raises(UnsupportedCapabilityError, match=named):
+        make(**{option: "something"})
+
+
+@pytest.mark.usefixtures("browser")
+def test_other_options_are_unknown() -> None:
+    with pytest.raises(TypeError, match="no option 'credential'; it has 'credentials'"):
+        BrowserEngine(credential=None)
+    with pytest.raises(ValueError, match="'omit', 'same-origin' or 'include'"):
+        BrowserEngine(credentials="all")  # type: ignore[arg-type]  # the point
+
+
+async def test_a_url_without_a_host(browser: Browser) -> None:
+    assert BrowserEngine().default_url == "http://localhost"
+    for origin, expected in (
+        ("https://example.org:8443", "https://example.org:8443"),
+        ("null", "http://localhost"),
+    ):
+        vars(browser.js)["location"] = SimpleNamespace(origin=origin)
+        assert BrowserEngine().default_url == expected
+
+
+# --- the handshake
+
+
+async def test_what_was_negotiated_is_shown(browser: Browser) -> None:
+    options = WebSocketOptions(subprotocols=("chat", "other"))
+    task = asyncio.create_task(BrowserEngine().open_web_socket(handshake(URL), options))
+    await browser.opened.wait()
+    socket = browser.socket
+    assert (socket.protocols, socket.binaryType) == (["chat", "other"], "arraybuffer")
+    socket.extensions = "permessage-deflate"
+    socket.fire_open()
+    upgrade = await task
+    assert upgrade.verified
+    assert upgrade.response.status == 101
+    assert upgrade.response.headers.fields() == [
+        ("Sec-WebSocket-Protocol", "chat"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ]
+    assert upgrade.link is not None
+    upgrade.link.abort()
+
+
+@pytest.mark.usefixtures("browser")
+async def test_urls_that_the_browser_refuses() -> None:
+    for path, kind in (
+        ("refused-by-syntax", InvalidUrlError),
+        ("refused-by-security", ConnectError),
+    ):
+        request = handshake(f"ws://example.org/{path}")
+        with pytest.raises(kind) as caught:
+            await BrowserEngine().open_web_socket(request, WebSocketOptions())
+        assert isinstance(caught.value.__cause__, JsException)
+
+
+async def test_an_error_without_a_close_event(browser: Browser) -> None:
+    task = await opening(browser, BrowserEngine())
+    browser.socket.fire_error()
+    with pytest.raises(ConnectError, match="Content-Security-Policy"):
+        await task
+
+
+async def test_an_error_before_its_close_event(browser: Browser) -> None:
+    task = await opening(browser, BrowserEngine())
+    browser.socket.fire_error()
+    browser.socket.fire_close(1006)
+    with pytest.raises(ConnectError):
+        await task
+
+
+async def test_an_error_that_ends_nothing(browser: Browser, pair: Pair) -> None:
+    _, receiver = pair
+    browser.socket.fire_error(OPEN)
+    browser.socket.fire_message("still here")
+    assert await receiver.next() == Frame.Text("still here")
+
+
+async def test_open_after_the_task_was_cancelled(browser: Browser) -> None:
+    task = await opening(browser, BrowserEngine())
+    task.cancel()
+    browser.socket.fire_open()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert browser.socket.closed_with == [()]
+
+
+async def test_closing_the_engine_while_opening(browser: Browser) -> None:
+    engine = BrowserEngine()
+    task = await opening(browser, engine)
+    await engine.close()
+    await engine.close()
+    with pytest.raises(ConnectError, match="engine was closed"):
+        await task
+
+
+# --- requests
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        (get(WEB, ("Cookie", "a=b")), "'Cookie': browsers set it themselves; cookies are the"),
+        (get(WEB, ("sec-fetch-mode", "cors")), "'sec-fetch-mode'"),
+        (HttpRequest(HttpMethod("TRACE"), Url.parse(WEB)), "method TRACE"),
+        (HttpRequest(HttpMethod.Head, Url.parse(WEB), body=b"x"), "a body with HEAD"),
+        (HttpRequest(HttpMethod.Put, Url.parse(WEB), body=streamed()), "StreamingUpload"),
+    ],
+)
+async def test_requests_that_are_refused(
+    browser: Browser, request_: HttpRequest, named: str
+) -> None:
+    with pytest.raises(UnsupportedCapabilityError, match=named):
+        await BrowserEngine().execute(request_)
+    assert browser.requests == []
+
+
+async def test_an_upload(browser: Browser) -> None:
+    browser.answer = Response([])
+    await BrowserEngine().execute(HttpRequest(HttpMethod.Post, Url.parse(WEB), body=b"data"))
+    assert browser.requests[0][1]["body"] == b"data"
+
+
+async def test_a_request(browser: Browser) -> None:
+    browser.answer = Response([b"a", b"b"], redirected_to="http://example.org/there#part")
+    engine = BrowserEngine(credentials="include")
+    request = get("http://example.org/here", ("X-Id", "1"), ("User-Agent", "demo/1"))
+    response = await engine.execute(request)
+    url, options = browser.requests[0]
+    assert url == "http://example.org/here"
+    assert options["headers"] == [["X-Id", "1"]]
+    assert (options["method"], options["credentials"]) == ("GET", "include")
+    assert str(response.request.url) == "http://example.org/there"
+    assert response.headers["x-id"] == "1, 2"
+    assert await response.body_as_bytes() == b"ab"
+    assert browser.aborted  # without effect: the body was complete
+
+
+async def test_a_body_that_is_not_there(browser: Browser) -> None:
+    browser.answer = Response(None)
+    response = await BrowserEngine().execute(get("http://example.org/"))
+    assert await response.body_as_bytes() == b""
+
+
+async def test_a_body_that_breaks(browser: Browser) -> None:
+    browser.answer = Response([b"a"], JsException("TypeError", "network error"))
+    response = await BrowserEngine().execute(get("http://example.org/"))
+    with pytest.raises(ConnectError, match="network error"):
+        await response.body_as_bytes()
+
+
+async def test_a_request_that_fails(browser: Browser) -> None:
+    browser.answer = JsException("TypeError", "Failed to fetch")
+    with pytest.raises(ConnectError, match="Failed to fetch") as caught:
+        await BrowserEngine().execute(get("http://example.org/"))
+    assert caught.value.__cause__ is browser.answer
+
+
+async def test_a_request_that_is_cancelled(browser: Browser) -> None:
+    task = asyncio.create_task(BrowserEngine().execute(get("http://example.org/")))
+    await browser.opened.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert browser.aborted == 1
+
+
+async def test_closing_the_engine_aborts_responses(browser: Browser) -> None:
+    browser.answer = Response([b"a"])
+    engine = BrowserEngine()
+    await engine.execute(get("http://example.org/"))
+    await engine.close()
+    assert browser.aborted == 1
