@@ -16,9 +16,10 @@ from ktor_client.protocol.violation import Violation
 
 __all__ = ["MemoryLink", "memory_links"]
 
-HIGH_FRAMES = 64
-HIGH_BYTES = 64 * 1024
-"""Marks for what is under way, above which the sender has to wait."""
+HIGH_WATER = 64 * 1024
+"""Bytes under way above which the sender has to wait; about what a socket's buffers hold."""
+FRAME_WEIGHT = 16
+"""Bytes that a frame counts beyond its payload."""
 
 _new = object.__new__
 
@@ -92,7 +93,11 @@ class MemoryLink(FrameLink):
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
         elif self._inbox:
-            self._schedule()
+            self._check_sizes()
+            if isinstance(self._inbox[-1], _End):
+                self._schedule()  # no end within this call
+            else:
+                self._deliver()
 
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
@@ -203,7 +208,7 @@ class MemoryLink(FrameLink):
         peer._inbox_size += size
         if not peer._scheduled:
             peer._schedule()
-        if len(inbox) >= HIGH_FRAMES or peer._inbox_size >= HIGH_BYTES:
+        if peer._inbox_size + FRAME_WEIGHT * len(inbox) >= HIGH_WATER:
             self.writable = False
 
     def _join(self, frame: Frame, kind: FrameType, *, fin: bool) -> None:
@@ -232,6 +237,13 @@ class MemoryLink(FrameLink):
             self._peer._schedule()
 
     # --- delivering ---
+
+    def _check_sizes(self) -> None:
+        """Hold what was sent before the start against the limit, which is known only now."""
+        for at, item in enumerate(self._inbox):
+            if isinstance(item, TextFrame | BinaryFrame) and len(item.data) > self._max_size:
+                self._inbox[at] = Violation.too_big(len(item.data), self._max_size)
+                self._only_data = False
 
     def _schedule(self) -> None:
         if not self._scheduled and not self._paused and self._receiver is not None:

@@ -34,6 +34,7 @@ class _Way:
         self._bytes = bytearray()
         self._arrived = 0
         self._late: list[bytes] = []
+        self._due = 0
         self._scheduled = False
         self._is_full = False
         self._is_over = False
@@ -53,16 +54,26 @@ class _Way:
         if error is not None:
             self._bytes.clear()
             self._late.clear()
+            self._due = 0
         self.schedule()
 
     def schedule(self) -> None:
         """Move on in the next step of the loop, if there is anything that may move."""
-        if not self._scheduled and self.target.is_reading() and (self._bytes or self._is_over):
+        anything = self._bytes or self._due or self._is_over
+        if anything and not self._scheduled and self.target.is_reading():
             self._scheduled = True
             self._loop.call_soon(self._move)
 
+    def arrive(self) -> None:
+        """Move on within this call, unless faults forbid it or the end is all there is."""
+        if self._bytes and not self._faults.is_set:
+            self._move()
+
     def _move(self) -> None:
         self._scheduled = False
+        while self._due and self._late and self.target.is_reading():
+            self._due -= 1
+            self.target.feed(self._late.pop(0))
         if not self.target.is_reading():
             return
         if not self._bytes:
@@ -101,8 +112,7 @@ class _Way:
     def _arrive_late(self) -> None:
         if isinstance(self._clock, VirtualClock):
             self._clock.release()
-        if self._late:  # a reset has overtaken it otherwise
-            self.target.feed(self._late.pop(0))
+        self._due += 1
         self.schedule()
 
 
@@ -143,6 +153,11 @@ class MemoryTransport(asyncio.Transport):
         """Take what arrives."""
         self._reading = True
         self._incoming.schedule()
+
+    def read_now(self) -> None:
+        """Take what has arrived with the handshake, if nothing is to go wrong on the way."""
+        if self._reading:
+            self._incoming.arrive()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes to the other end."""
@@ -259,6 +274,7 @@ class PipedLink(StreamLink):
         if self._on_start is not None:
             self._on_start()
         super().start(receiver, options)
+        self._pipe.read_now()
 
     def reset(self, error: Exception | None) -> None:
         """End the connection; the other end hears of `error`."""

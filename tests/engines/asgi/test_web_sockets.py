@@ -41,7 +41,7 @@ async def test_a_slow_app_holds_the_client_back() -> None:
         async def flood() -> None:
             nonlocal sent
             for number in range(1000):
-                await session.send(f"{number}")
+                await session.send(f"{number:1000}")
                 sent += 1
 
         flooding = asyncio.create_task(flood())
@@ -52,7 +52,7 @@ async def test_a_slow_app_holds_the_client_back() -> None:
         go.set()
         await flooding
         await session.close()
-    assert received == [f"{number}" for number in range(1000)]
+    assert received == [f"{number:1000}" for number in range(1000)]
 
 
 async def test_a_slow_client_holds_the_app_back() -> None:
@@ -62,7 +62,7 @@ async def test_a_slow_client_holds_the_app_back() -> None:
         nonlocal sent
         await accept(receive, send)
         for number in range(1000):
-            await send({"type": "websocket.send", "text": f"{number}"})
+            await send({"type": "websocket.send", "text": f"{number:1000}"})
             sent += 1
 
     small = install(WebSockets, channels=Channels(incoming=bounded(8)))
@@ -71,7 +71,7 @@ async def test_a_slow_client_holds_the_app_back() -> None:
             for _ in range(200):
                 await asyncio.sleep(0)
             assert sent < 300
-            assert [text async for text in session] == [f"{number}" for number in range(1000)]
+            assert [text async for text in session] == [f"{number:1000}" for number in range(1000)]
 
 
 async def test_closing_reaches_an_app_that_does_not_read() -> None:
