@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from ktor_client.engine.capabilities import Capability
+from ktor_client.engine.capabilities import Capability, HandshakeHeadersCapability
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.engine.registry import engines_with
 from ktor_client.errors import UnsupportedCapabilityError, WrongLoopError
+from ktor_client.http import Headers
 
-__all__ = ["SharedEngine", "require"]
+__all__ = ["SharedEngine", "require", "require_handshake_headers"]
+
+_BROWSERS_OWN = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+"""Headers that mean nothing to a handshake and that a browser puts itself: defaults that plugins
+set on every request do not keep a client out of browsers."""
+_OF_THE_HANDSHAKE = frozenset({"connection", "upgrade"})
 
 
 class SharedEngine:
@@ -67,3 +73,16 @@ def require(engine: HttpClientEngine, capability: Capability, what: str = "") ->
             f"Engine {type(engine).__name__} doesn't support {capability}{cause}; "
             f"engines that do: {engines_with(capability)}"
         )
+
+
+def require_handshake_headers(engine: HttpClientEngine, headers: Headers) -> None:
+    """Check that an engine can send the headers of a web socket handshake, before any I/O.
+
+    Raises:
+        UnsupportedCapabilityError: it cannot, and one of them is neither the handshake's own nor
+            one that a browser sends anyway.
+    """
+    for name in headers:
+        key = name.lower()
+        if key not in _BROWSERS_OWN | _OF_THE_HANDSHAKE and not key.startswith("sec-websocket-"):
+            require(engine, HandshakeHeadersCapability, f"header {name}")

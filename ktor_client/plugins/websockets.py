@@ -15,13 +15,12 @@ from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgr
 from ktor_client.engine.capabilities import (
     Capability,
     ExtensionsCapability,
-    HandshakeHeadersCapability,
     PingCapability,
     RawFramesCapability,
     ReceiveBackpressureCapability,
     WebSocketCapability,
 )
-from ktor_client.engine.shared import require
+from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.errors import OpenTimeoutError, WebSocketHandshakeError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY
@@ -42,10 +41,6 @@ DEFAULT_PING_INTERVAL = 20.0
 DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
 INBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait in `incoming` where the engine cannot hold the peer back."""
-
-_BROWSERS_OWN = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
-"""Headers that mean nothing to a handshake and that a browser puts itself: defaults that plugins
-set on every request do not keep a client out of browsers."""
 
 
 class _Unset:
@@ -139,9 +134,7 @@ class WebSockets(HttpClientPlugin):
             incoming: ChannelLimit = self._channels.incoming
             if incoming.capacity is not None and incoming.on_overflow is ChannelOverflow.SUSPEND:
                 require(engine, ReceiveBackpressureCapability, "channels.incoming with SUSPEND")
-        for name in headers:
-            if name.lower() not in _BROWSERS_OWN:
-                require(engine, HandshakeHeadersCapability, f"header {name}")
+        require_handshake_headers(engine, headers)
 
     async def open(
         self,

@@ -2,5 +2,5 @@
 
 `lane.py` finds what the lane needs, `site.py` serves pages and peers, `harness.py` runs both that
 and Chromium, `page/` is what the browser loads, `in_page/` are tests that run inside it. The other
-test files drive the browser from outside, or run without one.
+test files drive the browser from outside; `alone/` runs without one.
 """

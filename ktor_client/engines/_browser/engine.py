@@ -13,7 +13,7 @@ from ktor_client.engine.capabilities import (
     UnixSocketCapability,
     WebSocketCapability,
 )
-from ktor_client.engine.shared import require
+from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
 from ktor_client.engines._browser.platform import Platform
@@ -100,6 +100,7 @@ class BrowserEngine(HttpClientEngine):
         The browser has verified the answer, and shows of it only what it negotiated.
         """
         require(self, WebSocketCapability)
+        require_handshake_headers(self, request.headers)
         socket = self._new_socket(request, options)
         link = BrowserLink(self._platform.ffi, socket, self._live.discard)
         self._live.add(link)

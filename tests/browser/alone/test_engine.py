@@ -129,6 +129,13 @@ async def test_urls_that_the_browser_refuses() -> None:
         assert isinstance(caught.value.__cause__, JsException)
 
 
+async def test_a_header_that_a_plugin_added_late(browser: Browser) -> None:
+    request = handshake(URL, ("User-Agent", "demo/1"), ("Authorization", "Bearer secret"))
+    with pytest.raises(UnsupportedCapabilityError, match="header Authorization needs"):
+        await BrowserEngine().open_web_socket(request, WebSocketOptions())
+    assert browser.sockets == []
+
+
 async def test_an_error_without_a_close_event(browser: Browser) -> None:
     task = await opening(browser, BrowserEngine())
     browser.socket.fire_error()
