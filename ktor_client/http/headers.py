@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from ktor_client.errors import UnsafeHeaderError
 
@@ -86,7 +86,9 @@ HeadersLike: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 def _pairs(fields: HeadersLike) -> Iterable[tuple[str, str]]:
     if isinstance(fields, Headers):
         return fields._fields
-    return fields.items() if isinstance(fields, Mapping) else fields
+    if isinstance(fields, Mapping):
+        return cast("Mapping[str, str]", fields).items()
+    return fields
 
 
 class HeadersBuilder(Headers):

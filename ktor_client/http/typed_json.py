@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
 from ktor_client.errors import DeserializationError
 
@@ -65,7 +65,7 @@ def structure(value: Any, type_: Any, where: str = "$") -> Any:
         return _refuse(value, f"one of {get_args(type_)}", where)
     if origin is typing.Annotated:
         return structure(value, get_args(type_)[0], where)
-    if isinstance(type_, type) and issubclass(type_, Enum):
+    if _is_subclass(type_, Enum):
         try:
             return type_(value)
         except ValueError:
@@ -78,11 +78,15 @@ def structure(value: Any, type_: Any, where: str = "$") -> Any:
     base = origin or type_
     if base in (list, tuple, set, frozenset):
         return _structure_sequence(value, base, get_args(type_), where)
-    if isinstance(base, type) and issubclass(base, Mapping):
+    if _is_subclass(base, Mapping):
         return _structure_mapping(value, get_args(type_), where)
     if hasattr(type_, "__dataclass_fields__"):
         return _structure_dataclass(value, type_, where)
     raise TypeError(f"JSON cannot be turned into {type_!r}; use a dataclass or a JSON type")
+
+
+def _is_subclass(type_: Any, base: type) -> bool:
+    return isinstance(type_, type) and issubclass(type_, base)
 
 
 def _structure_union(value: Any, type_: Any, where: str) -> Any:
@@ -96,22 +100,24 @@ def _structure_union(value: Any, type_: Any, where: str) -> Any:
 
 
 def _structure_sequence(value: Any, base: Any, args: tuple[Any, ...], where: str) -> Any:
+    values: list[Any] = value
     if not isinstance(value, list):
         return _refuse(value, base.__name__, where)
     if base is tuple and args and args[-1] is not Ellipsis:
-        if len(value) != len(args):
-            return _refuse(value, f"{len(args)} items", where)
-        pairs = zip(value, args, strict=True)
+        if len(values) != len(args):
+            return _refuse(values, f"{len(args)} items", where)
+        pairs = zip(values, args, strict=True)
         return tuple(structure(v, t, f"{where}[{i}]") for i, (v, t) in enumerate(pairs))
     item = args[0] if args else Any
-    return base(structure(v, item, f"{where}[{i}]") for i, v in enumerate(value))
+    return base(structure(v, item, f"{where}[{i}]") for i, v in enumerate(values))
 
 
 def _structure_mapping(value: Any, args: tuple[Any, ...], where: str) -> Any:
     if not isinstance(value, dict):
         return _refuse(value, "an object", where)
     item = args[1] if len(args) == 2 else Any
-    return {key: structure(v, item, f"{where}.{key}") for key, v in value.items()}
+    pairs = cast("dict[str, Any]", value).items()
+    return {key: structure(v, item, f"{where}.{key}") for key, v in pairs}
 
 
 def _structure_dataclass(value: Any, type_: Any, where: str) -> Any:
@@ -142,7 +148,7 @@ def _unstructure(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, set | frozenset):
-        return list(value)
+        return list(cast("set[Any]", value))
     raise TypeError(f"{type(value).__name__} has no JSON form; use a dataclass or a converter")
 
 

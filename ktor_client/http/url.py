@@ -20,6 +20,7 @@ SECURE_SCHEMES = frozenset({"https", "wss"})
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 _QUERY_SAFE = _PATH_SAFE + "?"
 _bad_character = re.compile(r"[\x00-\x20\x7f\\]").search
+_is_zone = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 _bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
 
 Scalar: TypeAlias = str | int | float | bool
@@ -73,7 +74,7 @@ class Url:
         builder = UrlBuilder()
         builder.take_from(text)
         if builder.scheme is None or builder.host is None:
-            raise InvalidUrlError(f"{text!r} is not an absolute URL such as ws://host/path")
+            raise InvalidUrlError(f"{_shown(text)} is not an absolute URL such as ws://host/path")
         return builder.build()
 
     @property
@@ -107,7 +108,7 @@ class Url:
         try:
             return Url.parse(urljoin(http, location))
         except ValueError as error:
-            raise InvalidUrlError(f"cannot follow Location {location!r}: {error}") from error
+            raise InvalidUrlError(f"cannot follow Location {_shown(location)}: {error}") from error
 
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""
@@ -161,19 +162,21 @@ class UrlBuilder:
             raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
         if _bad_character(url):
             raise InvalidUrlError(
-                f"{url!r} has a space, backslash or control character; percent-encode it"
+                f"{_shown(url)} has a space, backslash or control character; percent-encode it"
             )
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise InvalidUrlError(f"{_shown(url)} is not a URL: {error}") from error
+            if "@" in url:  # the error may show the credentials
+                raise InvalidUrlError(f"{_shown(url)} is not a URL") from None
+            raise InvalidUrlError(f"{url!r} is not a URL: {error}") from error
         if parts.fragment or url.endswith("#"):
             raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
         if parts.scheme:
             if not parts.netloc:
                 raise InvalidUrlError(
-                    f"{url!r} has no host; write ws://host/path, or a path that starts with /"
+                    f"{_shown(url)} has no host; write ws://host/path, or a path that starts with /"
                 )
             self.scheme = parts.scheme.lower()
             self.port = port
@@ -206,15 +209,16 @@ class UrlBuilder:
         Raises:
             TypeError: a value is neither str, int, float or bool, nor an iterable of those.
         """
-        pairs = parameters.items() if isinstance(parameters, Mapping) else parameters
+        pairs: Iterable[tuple[str, object]] = (
+            cast("Mapping[str, object]", parameters).items()
+            if isinstance(parameters, Mapping)
+            else parameters
+        )
         flat: list[tuple[str, str]] = []
         for name, value in pairs:
-            if isinstance(value, str | int | float):
-                flat.append((name, _scalar(name, value)))
-            elif isinstance(value, Iterable) and not isinstance(value, bytes | Mapping):
-                flat.extend((name, _scalar(name, item)) for item in cast("Iterable[object]", value))
-            else:
-                _scalar(name, value)
+            is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+            items = cast("Iterable[object]", value) if is_many else (value,)
+            flat.extend((name, _scalar(name, item)) for item in items)
         encoded = urlencode(flat)
         self.query = f"{self.query}&{encoded}" if self.query and encoded else self.query or encoded
 
@@ -234,7 +238,8 @@ class UrlBuilder:
 def _shown(url: str) -> str:
     """Show a URL in an error without its credentials."""
     head, at, tail = url.rpartition("@")
-    return repr(f"{head.partition('://')[0]}://***@{tail}") if at else repr(url)
+    scheme, mark, _ = head.partition("://")
+    return repr(f"{scheme if mark else ''}{mark}***@{tail}") if at else repr(url)
 
 
 def _scalar(name: str, value: object) -> str:
@@ -252,11 +257,13 @@ def _checked_host(host: str) -> str:
     if ":" in name:
         from ipaddress import AddressValueError, IPv6Address
 
+        address, mark, zone = name.partition("%")
+        if mark and not _is_zone(zone):
+            raise InvalidUrlError(f"{host!r} is not an IPv6 address: bad zone")
         try:
-            IPv6Address(name.partition("%")[0])
+            return IPv6Address(address).compressed + mark + zone
         except AddressValueError as error:
             raise InvalidUrlError(f"{host!r} is not an IPv6 address: {error}") from error
-        return name.lower()
     if not name or _bad_host(name):
         raise InvalidUrlError(f"{host!r} is not a host name")
     if not name.isascii():

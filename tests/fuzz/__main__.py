@@ -9,6 +9,8 @@ import argparse
 import random
 import sys
 import time
+from importlib import import_module
+from typing import Any
 
 from tests.fuzz.mutation import Failure, Fuzzer
 from tests.fuzz.target import run
@@ -16,8 +18,7 @@ from tests.fuzz.target import run
 
 def with_atheris(seconds: int) -> None:
     """Hand over to libFuzzer. It ends the process itself."""
-    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
-
+    atheris: Any = import_module("atheris")
     atheris.instrument_all()
     atheris.Setup(["fuzz", f"-max_total_time={seconds}"], run)
     atheris.Fuzz()

@@ -89,7 +89,11 @@ def ask_websockets(protocol: Protocol, stream: bytes) -> Verdict:
     error = protocol.parser_exc
     if error is None:
         return Verdict(messages, control, None)
-    codes = {ProtocolError: 1002, PayloadTooBig: 1009, UnicodeDecodeError: 1007}
+    codes: dict[type[Exception], int] = {
+        ProtocolError: 1002,
+        PayloadTooBig: 1009,
+        UnicodeDecodeError: 1007,
+    }
     return Verdict(messages, control, codes[type(error)], str(error))
 
 

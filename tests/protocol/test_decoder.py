@@ -125,6 +125,11 @@ def test_fragments_are_joined_empty_ones_too(opcode: int) -> None:
         assert result.control == [Frame.Ping(b"between")]
 
 
+def test_empty_reads_change_nothing() -> None:
+    pieces = [b"", b"\x81", b"", b"\x02", b"", b"h", b"", b"i", b""]
+    assert frames(pieces) == [Frame.Text("hi")]
+
+
 def test_a_frame_of_bytes_is_not_a_view_of_the_buffer() -> None:
     codec = decoder()
     buffer = bytearray(frame(BINARY, b"short") + frame(BINARY, b"l" * 1000) + frame(PING, b"p"))

@@ -91,13 +91,14 @@ def test_valid_text_however_it_is_cut(text: str) -> None:
 @pytest.mark.parametrize("data", INVALID + UNFINISHED)
 def test_invalid_text_in_a_whole_frame(data: bytes, padding: int) -> None:
     payload = b"x" * padding + data
-    for masked, options in (
+    modes: list[tuple[bool, dict[str, Any]]] = [
         (False, {}),
         (False, {"raw": True}),
         (False, {"extensions": deflate()}),
         (True, {}),
         (True, {"raw": True}),
-    ):
+    ]
+    for masked, options in modes:
         stream = frame(TEXT, payload, mask=KEY if masked else None)
         for pieces in ([stream], [stream[:-1], stream[-1:]]):
             result = decode(pieces, masked=masked, **options)
