@@ -67,7 +67,7 @@ class SessionCore:
     __slots__ = (
         "_client",
         "_close_timeout",
-        "_final",
+        "_due",
         "_on_closed",
         "_owed_pong",
         "_raw",
@@ -126,6 +126,7 @@ class SessionCore:
         self._raw = raw
         self._client = client
         self._timer: Timer | None = None
+        self._due = 0.0
         self._violation: Violation | None = None
         self._owed_pong: PongFrame | None = None
         self._on_closed: list[Callable[[], None]] = []
@@ -169,7 +170,7 @@ class SessionCore:
             return
         if self.is_choked:
             self.link.resume()
-        self._set_timer(self._close_timeout, self.link.abort)
+        self._end_within(self._close_timeout)
 
     def close_without_waiting(self, reason: CloseReason) -> None:
         """Send Close if that is possible at once, and close the connection."""
@@ -179,7 +180,7 @@ class SessionCore:
             self._end_incoming()
             self.link.discard()
             self.link.close()
-            self._set_timer(LINGER, self.link.abort)
+            self._end_within(LINGER)
 
     def cancel(self) -> None:
         """Drop the connection now."""
@@ -216,7 +217,7 @@ class SessionCore:
         self._end_incoming()
         self._decide()
         self.link.discard()
-        self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+        self._end_within(LINGER)
 
     def _say_close(self, reason: CloseReason) -> None:
         self.ending.said = reason
@@ -285,7 +286,7 @@ class SessionCore:
         self.link.discard()
         if not self._client:
             self.link.close()  # the server ends the connection first (RFC 6455 7.1.1)
-        self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+        self._end_within(LINGER)
 
     def violated(self, violation: Violation) -> None:
         """Take a broken rule; see `LinkReceiver`."""
@@ -295,7 +296,7 @@ class SessionCore:
             asyncio.get_running_loop().call_soon(self._fail_by_violation)
         elif self.state is State.CLOSING:
             self.link.discard()
-            self._set_timer(min(LINGER, self._close_timeout), self.link.abort)
+            self._end_within(LINGER)
 
     def _fail_by_violation(self) -> None:
         violation, self._violation = self._violation, None
@@ -317,16 +318,7 @@ class SessionCore:
         if self.state is State.CLOSED:
             return
         self._fail_by_violation()
-        if self.ending.initiator is None:
-            self.ending.initiator = "peer"
-            self.ending.cause = error
-            self.ending.why = (
-                f"The connection was lost without a Close frame: {error}"
-                if error is not None and str(error)
-                else "The connection was lost without a Close frame"
-            )
-        elif self.ending.cause is None:
-            self.ending.cause = error
+        self.ending.connection_lost(error)
         self.state = State.CLOSED
         if self._timer is not None:
             self._timer.cancel()
@@ -394,7 +386,13 @@ class SessionCore:
     def _decide(self) -> None:
         self.reason.set(self.ending.reason())
 
-    def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+    def _end_within(self, delay: float) -> None:
+        """Abort the link after `delay`; never later than an earlier call or `close_timeout` says."""
+        delay = min(delay, self._close_timeout)
+        due = self.clock.time() + delay
         if self._timer is not None:
+            if self._due <= due:
+                return
             self._timer.cancel()
-        self._timer = self.clock.call_later(delay, callback)
+        self._due = due
+        self._timer = self.clock.call_later(delay, self.link.abort)

@@ -37,6 +37,16 @@ class Ending:
             self.initiator == "local" or (self.received is not None and self.received.is_normal)
         )
 
+    def connection_lost(self, error: BaseException | None) -> None:
+        """Take note that the connection is gone, and why if nothing else has ended the session."""
+        if self.initiator is None:
+            self.initiator = "peer"
+            self.why = "The connection was lost without a Close frame"
+            if error is not None and str(error):
+                self.why += f": {error}"
+        if self.cause is None:
+            self.cause = error
+
     def reason(self) -> CloseReason:
         """Return the close reason; 1006 where no Close frame decides."""
         first = self.received if self.initiator == "peer" else self.said
