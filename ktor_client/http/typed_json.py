@@ -103,7 +103,7 @@ def _structure_sequence(value: Any, base: Any, args: tuple[Any, ...], where: str
     values: list[Any] = value
     if not isinstance(value, list):
         return _refuse(value, base.__name__, where)
-    if base is tuple and args and args[-1] is not Ellipsis:
+    if _is_subclass(base, tuple) and args and args[-1] is not Ellipsis:
         if len(values) != len(args):
             return _refuse(values, f"{len(args)} items", where)
         pairs = zip(values, args, strict=True)

@@ -216,9 +216,7 @@ class UrlBuilder:
         )
         flat: list[tuple[str, str]] = []
         for name, value in pairs:
-            is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-            items = cast("Iterable[object]", value) if is_many else (value,)
-            flat.extend((name, _scalar(name, item)) for item in items)
+            flat.extend((name, _scalar(name, item)) for item in _items(value))
         encoded = urlencode(flat)
         self.query = f"{self.query}&{encoded}" if self.query and encoded else self.query or encoded
 
@@ -240,6 +238,13 @@ def _shown(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, mark, _ = head.partition("://")
     return repr(f"{scheme if mark else ''}{mark}***@{tail}") if at else repr(url)
+
+
+def _items(value: object) -> Iterable[object]:
+    single = (value,)
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return single
+    return cast("Iterable[object]", value)
 
 
 def _scalar(name: str, value: object) -> str:
