@@ -1,0 +1,212 @@
+"""The well-behaved routes of the echo server as an ASGI app: TestEngine can take the battery.
+
+The app's side of a web socket is a session on a link whose other end is `receive` and `send`. What
+ASGI has no words for (raw frames, pings, headers of the 101, wrong bytes) is answered by 501.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from ktor_client.channels import Channels
+from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
+from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
+from ktor_client.http import Headers, HeadersBuilder
+from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.protocol.handshake import Negotiated
+from ktor_client.session import SessionCore
+from ktor_client.testing.exchange import CLOSE_TIMEOUT, Exchange, Refusal, Response
+from ktor_client.testing.server import EchoServer
+
+UNSPEAKABLE = ("ping_interval", "timeout", "max_frame_size", "close_timeout", "hex", "deflate")
+"""Query parameters that ask for what an ASGI app cannot do."""
+OUT_OF_REACH = ("/ping", "/stalled", "/drop", "/hang-up", "/silence", "/garbage", "/truncated")
+
+
+class EchoApp:
+    """`TestEngine(EchoApp(EchoServer()))`; `has_refused` says that a route was out of reach."""
+
+    def __init__(self, server: EchoServer) -> None:
+        self._server = server
+        self.has_refused = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError("no lifespan here")
+        exchange = AppExchange(self._server, scope, receive, send)
+        try:
+            if exchange.path.removeprefix("/websockets") in OUT_OF_REACH:
+                raise Refusal(501, "an ASGI app cannot do that")
+            response = await self._server._answer(exchange)
+        except Refusal as refusal:
+            response = refusal.response
+        except OSError:
+            return  # the client left; our ConnectionClosedError too
+        finally:
+            if exchange.link is not None:
+                await exchange.link.finish()
+        if response is not None:
+            self.has_refused |= response.status == 501
+            await exchange.answer(response)
+
+
+class AppExchange(Exchange):
+    """An exchange told in ASGI's events."""
+
+    def __init__(self, server: EchoServer, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(name.decode(), value.decode()) for name, value in scope["headers"]]
+        query = scope["query_string"].decode()
+        target = scope["raw_path"].decode() + (f"?{query}" if query else "")
+        super().__init__(server, self, scope.get("method", "GET"), target, Headers(fields))  # type: ignore[arg-type]
+        self.link: AppLink | None = None
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+
+    async def answer(self, response: Response) -> None:
+        """Send a response; to a handshake, a denial."""
+        kind = "http" if self._scope["type"] == "http" else "websocket.http"
+        headers = HeadersBuilder(response.headers)
+        headers.set("Content-Type", headers.get("content-type", response.content_type))
+        body = response.body
+        if isinstance(body, bytes):
+            headers.set("Content-Length", str(len(body)))
+        fields = [(name.encode(), value.encode()) for name, value in headers.fields()]
+        start = {"type": f"{kind}.response.start", "status": response.status, "headers": fields}
+        await self._send(start)
+        if not isinstance(body, bytes):
+            async for chunk in body:
+                piece = {"type": f"{kind}.response.body", "body": chunk, "more_body": True}
+                await self._send(piece)
+            body = b""
+        await self._send({"type": f"{kind}.response.body", "body": body})
+
+    async def body(self, headers: object = None) -> Any:
+        """Read the request's body; `EchoServer` calls it on the stream, routes on the exchange."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the request's body."""
+        while self._scope["type"] == "http":
+            event = await self._receive()
+            if event["type"] == "http.disconnect":
+                return
+            yield event["body"]
+            if not event["more_body"]:
+                self._scope = {**self._scope, "type": "http "}
+        self._scope = {**self._scope, "type": self._scope["type"].strip()}
+
+    def _upgrade(
+        self, subprotocol: str | None, rewrite: Mapping[str, str], *, raw: bool
+    ) -> SessionCore:
+        if raw or rewrite or any(name in self.query for name in UNSPEAKABLE):
+            raise Refusal(501, "an ASGI app cannot do that")
+        self._checked_key()
+        if subprotocol == "*":
+            subprotocol = self.offered[0] if self.offered else None
+        self.is_taken = True
+        self.link = AppLink(self._receive, self._send, subprotocol)
+        core = SessionCore(
+            self.link,
+            channels=Channels(),
+            max_frame_size=1 << 30,
+            close_timeout=CLOSE_TIMEOUT,
+            negotiated=Negotiated(subprotocol),
+            client=False,
+        )
+        self.server.sessions.add(core, self.query.get("id"))
+        return core
+
+
+class AppLink(FrameLink):
+    """A link whose other end is ASGI: whole messages and Close."""
+
+    def __init__(self, receive: Receive, send: Send, subprotocol: str | None) -> None:
+        self._receive = receive
+        self._send = send
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events.put_nowait({"type": "websocket.accept", "subprotocol": subprotocol})
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._parts = b""
+        self._discarding = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
+        self._receiver = receiver
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
+
+    async def finish(self) -> None:
+        """Wait until everything was said and the end has come."""
+        await self._tasks[1]
+        self._tasks[0].cancel()
+
+    async def _write(self) -> None:
+        while True:
+            event = await self._events.get()
+            try:
+                await self._send(event)
+            except OSError:
+                return
+            if self._events.empty() and not self.writable:
+                self.writable = True
+                self._receiver.writable()
+
+    async def _read(self) -> None:
+        assert (await self._receive())["type"] == "websocket.connect"
+        while True:
+            await self._may_read.wait()
+            event = await self._receive()
+            if event["type"] == "websocket.disconnect":
+                break
+            if not self._discarding:
+                text = event.get("text")
+                frame = TextFrame(text) if text is not None else BinaryFrame(event["bytes"])
+                self._receiver.messages.append(frame)
+                self._receiver.arrived(len(frame.data))
+        code = event["code"]
+        if code != 1006 and not self._discarding:
+            reason = None if code == 1005 else CloseReason(code, event["reason"])
+            self._receiver.control(CloseFrame(reason))
+        self._receiver.lost(None)
+
+    def send(self, frame: Frame) -> None:
+        if isinstance(frame, CloseFrame):
+            reason = frame.read_reason() or CloseReason(1000)
+            self._say({"type": "websocket.close", "code": reason.code, "reason": reason.message})
+        elif isinstance(frame, TextFrame | BinaryFrame):
+            self._parts += frame.data
+            if frame.fin:
+                data, self._parts = self._parts, b""
+                kind = "text" if isinstance(frame, TextFrame) else "bytes"
+                said: Any = data.decode() if kind == "text" else data
+                self._say({"type": "websocket.send", kind: said})
+        else:
+            raise Refusal(501, "an ASGI app sees no pings")
+
+    def _say(self, event: Event) -> None:
+        self._events.put_nowait(event)
+        if self._events.qsize() >= 16:
+            self.writable = False
+
+    def pause(self) -> None:
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        self._may_read.set()
+
+    def discard(self) -> None:
+        self._discarding = True
+        self.resume()
+
+    def set_max_frame_size(self, size: int) -> None:
+        """Do nothing: the engine below has the limit."""
+
+    def close(self) -> None:
+        """Do nothing: the disconnect is the end."""
+
+    def abort(self) -> None:
+        """Say that something is wrong; an app can do no more."""
+        self._say({"type": "websocket.close", "code": 1011})
