@@ -157,9 +157,7 @@ def _is_interactive() -> bool:
 
 def _say(text: str, stream: TextIO | None = None) -> None:
     """Write a line at once, so that what is typed meanwhile does not come between."""
-    stream = sys.stderr if stream is None else stream
-    stream.write(f"{text}\n")
-    stream.flush()
+    print(f"{text}\n", end="", file=stream or sys.stderr, flush=True)
 
 
 def _shown(frame: Frame) -> str:
