@@ -184,6 +184,11 @@ def test_dns_and_tls_behind_a_general_error() -> None:
         assert type(_httpx.ERRORS.translate(error, "host:80")) is ours
 
 
+def test_what_is_in_no_row_is_a_mistake_of_ours() -> None:
+    with pytest.raises(AssertionError, match="KeyError is in no row"):
+        _httpx.ERRORS.translate(KeyError("x"), "host:80")
+
+
 def test_ours_inside_a_foreign_one_comes_out() -> None:
     ours = ConnectTimeoutError("ours")
     error = aiohttp.ClientOSError("wrapped")

@@ -69,9 +69,6 @@ class LostTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return True
 
-    def is_reading(self) -> bool:
-        return False
-
     def pause_reading(self) -> None:
         """Do nothing: there is nothing to read."""
 

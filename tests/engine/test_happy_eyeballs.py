@@ -110,6 +110,19 @@ async def test_cancelled_at_every_await(names: dict[str, list[int]]) -> None:
     assert at > 2
 
 
+async def test_cancelled_once_more_while_giving_up(names: dict[str, list[int]]) -> None:
+    with silent() as quiet:
+        names["host"] = [quiet, quiet]
+        task = asyncio.ensure_future(connect_first("host", 1, delay=1000))
+        for _ in range(5):
+            await asyncio.sleep(0)  # the first attempt has begun
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 async def test_families_take_turns() -> None:
     """With both families at hand, the second attempt is of the other one."""
     from ktor_client.engine.happy_eyeballs import _interleaved

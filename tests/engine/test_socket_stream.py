@@ -112,6 +112,20 @@ async def test_bytes_before_tls() -> None:
         await stream.aclose()
 
 
+async def test_an_end_right_after_the_tls_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops then return no transport."""
+
+    async def start_tls(*_: object, **__: object) -> None:
+        return None
+
+    async with raw_server(_sends()) as server:
+        stream = await _connected(server.port)
+        monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", start_tls)
+        with pytest.raises(ConnectionResetError, match="during the TLS handshake"):
+            await stream.start_tls(client_context(), "127.0.0.1")
+        await stream.aclose()
+
+
 class Heir(asyncio.Protocol):
     """Notes what it hears."""
 

@@ -349,6 +349,60 @@ async def test_a_session_closed_by_its_own_hook() -> None:
     await client.close()
 
 
+async def test_an_error_of_a_hook_passes() -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the hook's own")
+
+    hooks = aiohttp.TraceConfig()
+    hooks.on_request_start.append(fail)
+    async with aiohttp.ClientSession(trace_configs=[hooks]) as session:
+        client = AiohttpEngine(session=session)
+        with pytest.raises(RuntimeError, match="the hook's own"):
+            await open_link(client, "ws://127.0.0.1:1/")
+        await client.close()
+
+
+async def test_a_transport_without_a_network() -> None:
+    """Httpx can answer by itself; a body that is dropped then has no connection to drop."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"some"
+        yield b"more"
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body()))
+    async with httpx.AsyncClient(transport=transport) as inner:
+        client = HttpxEngine(client=inner)
+        response = await client.execute(get("http://example.org/"))
+        chunks = response.chunks()
+        assert await anext(chunks) == b"some"
+        await response.close()
+        await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+        assert (
+            await (await client.execute(get("http://example.org/"))).body_as_bytes() == b"somemore"
+        )
+        await client.close()
+
+
+async def test_nothing_is_written_after_the_end() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        assert await peer.read_eof() == b""
+
+    async with raw_server(script) as server, httpx.AsyncClient() as inner:
+        client = HttpxEngine(client=inner)
+        async with asyncio.timeout(20):
+            upgrade = await open_link(client, server.url)
+            assert upgrade.link is not None
+            receiver = start(upgrade.link)
+            transport: asyncio.Transport = upgrade.link._transport  # type: ignore[attr-defined]
+            upgrade.link.abort()
+            upgrade.link.abort()
+            transport.write(b"too late")
+            await receiver.end
+            await client.close()
+            await server.finished.wait()
+
+
 @pytest.mark.parametrize(
     "options",
     [
