@@ -152,6 +152,7 @@ class ReceiveChannel(Generic[T]):
         "_on_choke",
         "_on_relief",
         "_queue",
+        "_returned",
         "_size_of",
         "_waiters",
     )
@@ -181,6 +182,7 @@ class ReceiveChannel(Generic[T]):
         self._bytes = 0
         self._choked = False
         self._check_at = 0
+        self._returned: list[T] | None = None
         self._end: Callable[[], ConnectionClosedError] | None = None
         self._ends_quietly = False
 
@@ -277,10 +279,16 @@ class ReceiveChannel(Generic[T]):
             if self._bytes >= self._max_bytes:
                 self._choke()
 
-    def overflowing(self, *, recount: bool = False) -> bool:
-        """Drop what is beyond a strict limit, newest first; say whether anything was.
+    def keep_queued(self) -> None:
+        """Raise the marks to what is queued now, so that `overflowing` drops only what follows."""
+        self._high = max(self._high, len(self._queue))
+        self._max_bytes = max(self._max_bytes, sum(map(self._size_of, self._queue)))
 
-        `recount` counts items too that were appended without a call of `arrived` yet.
+    def overflowing(self, *, recount: bool = False, soft: bool = False) -> bool:
+        """Drop what is beyond the limit, newest first; say whether anything was.
+
+        `recount` counts items too that were appended without a call of `arrived` yet. `soft` keeps
+        the item that reaches the mark of bytes, however big it is.
         """
         queue, size_of = self._queue, self._size_of
         if recount:
@@ -289,8 +297,10 @@ class ReceiveChannel(Generic[T]):
             return False
         total = kept = 0
         for item in queue:
-            total += size_of(item)
-            if kept == self._high or total > self._max_bytes:
+            before, total = total, total + size_of(item)
+            if kept == self._high or (
+                before >= self._max_bytes if soft else total > self._max_bytes
+            ):
                 break
             kept += 1
         if kept == len(queue):
@@ -319,17 +329,27 @@ class ReceiveChannel(Generic[T]):
         if self._end is not None:
             raise self._end()
         self._bytes = 0
+        self._returned = None
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._queue.appendleft(waiter.result())
+                self._give_back(waiter.result())
                 self._hand_over()
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
+
+    def _give_back(self, item: T) -> None:
+        """Put an item in front again, behind those that came before it and were given back too."""
+        queue = self._queue
+        returned = self._returned = [] if self._returned is None else self._returned
+        while returned and not (queue and returned[0] is queue[0]):
+            returned.pop(0)
+        queue.insert(len(returned), item)
+        returned.append(item)
 
     def _hand_over(self) -> None:
         queue, waiters = self._queue, self._waiters

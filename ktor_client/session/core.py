@@ -165,6 +165,7 @@ class SessionCore:
         self._say_close(reason)
         self.state = State.CLOSING
         self._stop_sending()
+        self.incoming.keep_queued()
         if self.ending.received is not None:  # a raw session answers by itself
             self._both_closed()
             return
@@ -238,7 +239,7 @@ class SessionCore:
         """Take messages that the link has appended; see `LinkReceiver`."""
         self.incoming.arrived(size)
         if self.ending.said is not None:  # we closed first: what overflows now is dropped
-            self.incoming.overflowing()
+            self.incoming.overflowing(soft=not self._strict)
         elif self._strict and self.incoming.overflowing():
             self.overflow("incoming")
 
@@ -387,7 +388,7 @@ class SessionCore:
         self.reason.set(self.ending.reason())
 
     def _end_within(self, delay: float) -> None:
-        """Abort the link after `delay`; never later than an earlier call or `close_timeout` says."""
+        """Abort the link after `delay` or `close_timeout`, unless that is due earlier already."""
         delay = min(delay, self._close_timeout)
         due = self.clock.time() + delay
         if self._timer is not None:

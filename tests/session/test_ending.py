@@ -139,7 +139,7 @@ async def test_a_lost_connection() -> None:
 async def test_a_lost_connection_without_an_error() -> None:
     session, link = on_fake_link()
     link.lose()
-    with pytest.raises(ConnectionClosedError, match="without a Close frame$"):
+    with pytest.raises(ConnectionClosedError, match=r"without a Close frame$"):
         await session.send("too late")
     session.cancel()
     assert session.close_reason.initiator == "peer"

@@ -1,0 +1,386 @@
+"""Channels: who gets what and when, marks, strict limits, and the end; without a session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from ktor_client.channels import (
+    ChannelLimit,
+    ChannelOverflow,
+    Channels,
+    ReceiveChannel,
+    bounded,
+    unlimited,
+)
+from ktor_client.errors import ConnectionClosedError
+
+CLOSE = ChannelOverflow.CLOSE
+
+
+class Session:
+    """Owns a channel of byte strings, and keeps what the channel tells."""
+
+    def __init__(self, limit: ChannelLimit) -> None:
+        self.told: list[str] = []
+        self.channel: ReceiveChannel[bytes] = ReceiveChannel(
+            limit,
+            size_of=len,
+            on_choke=lambda: self.told.append("choke"),
+            on_relief=lambda: self.told.append("relief"),
+        )
+
+    def read(self, *items: bytes, size: int | None = None) -> None:
+        """Append what one read has brought."""
+        self.channel.queue.extend(items)
+        self.channel.arrived(sum(map(len, items)) if size is None else size)
+
+    def end(self, *, quietly: bool = False) -> None:
+        self.channel.close(lambda: ConnectionClosedError("it is over"), quietly=quietly)
+
+
+async def started(*awaitables: Awaitable[bytes]) -> list[asyncio.Task[bytes]]:
+    """Return tasks that have run up to where they wait."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    await asyncio.sleep(0)
+    assert all(isinstance(task, asyncio.Task) for task in tasks)
+    return tasks
+
+
+# --- limits as values ---
+
+
+def test_limits() -> None:
+    assert repr(bounded(5)) == (
+        "bounded(5, on_overflow=ChannelOverflow.SUSPEND, max_bytes=4194304)"
+    )
+    assert repr(unlimited()) == "unlimited()"
+    assert bounded(5) == bounded(5)
+    assert hash(bounded(5)) == hash(bounded(5))
+    assert bounded(5) != bounded(6)
+    assert bounded(5) != bounded(5, on_overflow=CLOSE)
+    assert bounded(5) != bounded(5, max_bytes=1)
+    assert bounded(5) != "bounded(5)"
+    assert unlimited() == unlimited()
+    for capacity, size in ((0, 1), (1, 0), (-1, 1)):
+        with pytest.raises(ValueError, match="at least 1 message and 1 byte"):
+            bounded(capacity, max_bytes=size)
+
+
+def test_both_directions_have_64_messages() -> None:
+    channels = Channels()
+    assert channels.incoming == channels.outgoing == bounded(64, max_bytes=4 * 1024 * 1024)
+    chosen = Channels(incoming=bounded(1), outgoing=unlimited())
+    assert repr(chosen) == f"Channels(incoming={bounded(1)!r}, outgoing=unlimited())"
+
+
+# --- receiving ---
+
+
+async def test_what_is_queued_comes_without_waiting() -> None:
+    session = Session(bounded(9))
+    session.read(b"1", b"2", b"3")
+    channel = session.channel
+    assert len(channel) == 3
+    with pytest.raises(StopIteration) as first:
+        channel.receive().send(None)
+    assert first.value.value == b"1"
+    with pytest.raises(StopIteration) as second:
+        channel.__anext__().send(None)
+    assert second.value.value == b"2"
+    assert channel.receive_nowait() == b"3"
+    with pytest.raises(asyncio.QueueEmpty, match="await receive"):
+        channel.receive_nowait()
+
+
+async def test_waiters_are_served_in_the_order_of_their_calls() -> None:
+    session = Session(bounded(9))
+    tasks = await started(*(session.channel.receive() for _ in range(3)))
+    session.read(b"1", b"2")
+    session.read(b"3", b"4")
+    assert await asyncio.gather(*tasks) == [b"1", b"2", b"3"]
+    assert session.channel.receive_nowait() == b"4"
+
+
+async def test_a_cancelled_receive_takes_nothing() -> None:
+    session = Session(bounded(9))
+    tasks = await started(session.channel.receive(), session.channel.receive())
+    tasks[0].cancel()
+    await asyncio.wait(tasks[:1])
+    session.read(b"1")
+    assert await tasks[1] == b"1"
+    assert tasks[0].cancelled()
+
+
+async def test_a_receive_cancelled_before_it_has_run_on() -> None:
+    session = Session(bounded(9))
+    tasks = await started(session.channel.receive(), session.channel.receive())
+    tasks[0].cancel()
+    session.read(b"1")  # the waiter is cancelled, its task does not know yet
+    assert await tasks[1] == b"1"
+    assert len(session.channel) == 0
+
+
+async def test_an_item_handed_to_a_cancelled_receive_goes_to_the_next() -> None:
+    session = Session(bounded(9))
+    tasks = await started(*(session.channel.receive() for _ in range(3)))
+    session.read(b"1", b"2")
+    tasks[0].cancel()
+    await asyncio.wait(tasks[:2])
+    assert tasks[0].cancelled()
+    assert await tasks[1] == b"2"
+    assert await tasks[2] == b"1"
+
+
+async def test_an_item_handed_to_a_cancelled_receive_is_first_again() -> None:
+    session = Session(bounded(9))
+    (task,) = await started(session.channel.receive())
+    session.read(b"1", b"2")
+    task.cancel()
+    await asyncio.wait([task])
+    assert list(session.channel.queue) == [b"1", b"2"]
+
+
+async def test_a_timeout_loses_nothing() -> None:
+    session = Session(bounded(9))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await session.channel.receive()
+    session.read(b"1")
+    assert await session.channel.receive() == b"1"
+
+
+# --- the end ---
+
+
+async def test_what_is_queued_stays_readable() -> None:
+    session = Session(bounded(9))
+    session.read(b"1", b"2", b"3")
+    assert repr(session.channel) == "<ReceiveChannel open, 3 queued>"
+    session.end()
+    assert session.channel.is_closed
+    assert repr(session.channel) == "<ReceiveChannel closed, 3 queued>"
+    assert await session.channel.receive() == b"1"
+    assert session.channel.receive_nowait() == b"2"
+    assert await anext(session.channel) == b"3"
+    for _ in range(2):
+        with pytest.raises(ConnectionClosedError, match="it is over"):
+            await session.channel.receive()
+        with pytest.raises(ConnectionClosedError, match="it is over"):
+            session.channel.receive_nowait()
+
+
+async def test_all_waiters_learn_of_the_end() -> None:
+    session = Session(bounded(9))
+    tasks = await started(*(session.channel.receive() for _ in range(4)))
+    tasks[1].cancel()
+    session.channel.queue.append(b"1")  # appended, `arrived` not called yet
+    session.end()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert results[0] == b"1"
+    assert isinstance(results[1], asyncio.CancelledError)
+    errors = results[2:]
+    assert all(isinstance(error, ConnectionClosedError) for error in errors)
+    assert errors[0] is not errors[1]
+
+
+async def test_the_first_end_counts() -> None:
+    session = Session(bounded(9))
+    session.end()
+    session.channel.close(lambda: ConnectionClosedError("another"), quietly=True)
+    with pytest.raises(ConnectionClosedError, match="it is over"):
+        await session.channel.receive()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_quiet_end_ends_the_loop(waits: bool) -> None:
+    session = Session(bounded(9))
+    found: list[bytes] = []
+
+    async def loop() -> None:
+        async for item in session.channel:
+            found.append(item)
+
+    session.read(b"1")
+    if waits:
+        task = asyncio.ensure_future(loop())
+        await asyncio.sleep(0)
+        session.end(quietly=True)
+        await task
+    else:
+        session.end(quietly=True)
+        await loop()
+    assert found == [b"1"]
+    with pytest.raises(ConnectionClosedError):
+        await session.channel.receive()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_loud_end_breaks_the_loop(waits: bool) -> None:
+    session = Session(bounded(9))
+
+    async def loop() -> None:
+        async for _ in session.channel:
+            pass
+
+    if waits:
+        task = asyncio.ensure_future(loop())
+        await asyncio.sleep(0)
+        session.end()
+    else:
+        session.end()
+        task = asyncio.ensure_future(loop())
+    with pytest.raises(ConnectionClosedError, match="it is over"):
+        await task
+
+
+async def test_a_receive_cancelled_at_the_end() -> None:
+    session = Session(bounded(9))
+    (task,) = await started(session.channel.receive())
+    session.end()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(session.channel) == 0
+
+
+# --- marks ---
+
+
+async def test_the_mark_for_messages() -> None:
+    session = Session(bounded(4))
+    session.read(b"1", b"2", b"3")
+    assert session.told == []
+    session.read(b"4", b"5", b"6")
+    assert session.told == ["choke"]
+    session.read(b"7")
+    assert session.told == ["choke"]
+    received = [await session.channel.receive() for _ in range(4)]
+    assert session.told == ["choke"]
+    received.append(session.channel.receive_nowait())
+    assert session.told == ["choke", "relief"]
+    assert len(session.channel) == 2
+    received += [await anext(session.channel) for _ in range(2)]
+    assert received == [b"1", b"2", b"3", b"4", b"5", b"6", b"7"]
+    session.read(b"8", b"9", b"0", b"-")
+    assert session.told == ["choke", "relief", "choke"]
+
+
+async def test_the_mark_for_bytes() -> None:
+    session = Session(bounded(100, max_bytes=1000))
+    session.read(b"x" * 999)
+    assert session.told == []
+    session.read(b"x")
+    assert session.told == ["choke"]
+    assert len(await session.channel.receive()) == 999
+    assert session.told == ["choke", "relief"]
+
+
+async def test_relief_comes_when_half_of_the_bytes_are_free() -> None:
+    session = Session(bounded(1000, max_bytes=1000))
+    session.read(*[b"x" * 100] * 10)
+    assert session.told == ["choke"]
+    while session.told == ["choke"]:
+        await anext(session.channel)
+    assert len(session.channel) <= 5
+    assert session.told == ["choke", "relief"]
+
+
+async def test_one_large_message_is_no_reason_to_stay_choked() -> None:
+    session = Session(bounded(2, max_bytes=10))
+    session.read(b"x" * 50)
+    assert session.told == ["choke"]
+    await session.channel.receive()
+    assert session.told == ["choke", "relief"]
+
+
+async def test_a_message_that_somebody_waits_for_is_not_counted() -> None:
+    session = Session(bounded(1, max_bytes=10))
+    (task,) = await started(session.channel.receive())
+    session.read(b"x" * 50)
+    assert session.told == []
+    assert len(await task) == 50
+
+
+async def test_what_was_taken_is_not_counted_for_ever() -> None:
+    session = Session(bounded(10, max_bytes=1000))
+    for _ in range(20):
+        session.read(b"x" * 100, b"y" * 100)
+        await session.channel.receive()
+        await session.channel.receive()
+        session.read(b"z")
+        await session.channel.receive()
+    assert session.told == []
+
+
+async def test_bytes_of_unfinished_messages_do_not_choke_for_ever() -> None:
+    session = Session(bounded(4, max_bytes=1000))
+    session.read(b"1", b"2", b"3", b"4", size=900)
+    assert session.told == ["choke"]
+    session.read(size=5000)
+    for _ in range(4):
+        await session.channel.receive()
+    assert session.told == ["choke", "relief"]
+
+
+async def test_a_capacity_of_one() -> None:
+    session = Session(bounded(1))
+    for item in (b"1", b"2"):
+        session.read(item)
+        assert session.told[-1] == "choke"
+        assert await session.channel.receive() == item
+        assert session.told[-1] == "relief"
+    assert len(session.told) == 4
+
+
+async def test_unlimited_never_chokes() -> None:
+    session = Session(unlimited())
+    session.read(*[b"x" * 1000] * 10_000)
+    assert session.told == []
+    assert not session.channel.overflowing()
+    assert session.channel.limit == unlimited()
+
+
+# --- strict limits ---
+
+
+async def test_strict_by_message() -> None:
+    session = Session(bounded(2, on_overflow=CLOSE))
+    session.read(b"1", b"2")
+    assert not session.channel.overflowing()
+    session.read(b"3", b"4")
+    assert session.channel.overflowing()
+    assert list(session.channel.queue) == [b"1", b"2"]
+
+
+async def test_strict_by_bytes() -> None:
+    session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
+    session.read(b"x" * 6, b"y" * 4)
+    assert not session.channel.overflowing()
+    session.read(b"z", b"")
+    assert session.channel.overflowing()
+    assert list(session.channel.queue) == [b"x" * 6, b"y" * 4]
+
+
+async def test_strict_counts_what_is_queued_not_what_came() -> None:
+    session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
+    for _ in range(5):
+        session.read(b"x" * 6)
+        assert not session.channel.overflowing()
+        assert len(await session.channel.receive()) == 6
+        session.read(b"")
+        assert not session.channel.overflowing()
+        await session.channel.receive()
+
+
+async def test_a_recount_serves_waiters_first() -> None:
+    session = Session(bounded(1, on_overflow=CLOSE))
+    (task,) = await started(session.channel.receive())
+    session.channel.queue.extend([b"1", b"2"])
+    assert not session.channel.overflowing(recount=True)
+    assert await task == b"1"
+    session.channel.queue.append(b"3")
+    assert session.channel.overflowing(recount=True)
+    assert list(session.channel.queue) == [b"2"]
