@@ -298,3 +298,87 @@ class TestFailures:
             asyncio.run(run())
             gc.collect()
         assert [str(w.message) for w in seen if "nobody asked this engine" in str(w.message)]
+
+
+class TestMoreWords:
+    """Rarer words of the same language."""
+
+    @pytest.mark.parametrize(
+        ("expected", "words"),
+        [
+            (Frame.Text("x"), "Frame.Text('x')"),
+            (Frame.Close, "a Close frame"),
+            (Frame.Close(CloseReason(4000, "x")), "a Close frame with 4000 and 'x'"),
+            (Frame, "a message"),
+        ],
+    )
+    async def test_what_was_expected(self, engine: MockEngine, expected: Any, words: str) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(expected)
+            await peer.expect("never")
+
+        async def use(session: Any) -> None:
+            if expected is Frame:
+                session.cancel()
+            else:
+                await hello(session)
+
+        assert f"expected {words}, but the " in await failing(script, use)
+
+    async def test_json_that_is_none(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(json=[1])
+
+        async def use(session: Any) -> None:
+            await session.send(b"[1]")
+            await session.receive_text()
+
+        text = await failing(script, use)
+        assert "expected json=[1], but the client sent Frame.Binary(b'[1]')" in text
+        assert "expected json=[1], but the client sent Frame.Text('hello')" in await failing(
+            script, hello
+        )
+
+    async def test_broken_json_is_compared_as_text(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect("{a long text that is no JSON}")
+
+        assert "    - {a long text that is no JSON}" in await failing(script, hello)
+
+    async def test_what_cannot_be_expected(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            wrong: Any = 5
+            await peer.expect(wrong)
+
+        assert "TypeError: expect takes str, bytes, a Frame" in await failing(script, hello)
+
+    async def test_bytes_without_a_wire(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            peer.write_bytes(b"\x83\x00")
+
+        text = await failing(script, hello)
+        assert "write_bytes needs bytes: engine.on_web_socket(..., wire=True)" in text
+
+    async def test_a_long_conversation(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            for number in range(30):
+                await peer.send(f"{number}")
+            await peer.expect("never")
+
+        async def use(session: Any) -> None:
+            for _ in range(30):
+                await session.receive_text()
+            await hello(session)
+
+        text = await failing(script, use)
+        assert "    ... 11 frames before\n    peer    Frame.Text('11')\n" in text
+
+    async def test_the_scripts_own_timeout_is_not_ours(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            async with asyncio.timeout(0):
+                await peer.expect("never")
+
+        async def use(session: Any) -> None:
+            await session.receive_text()
+
+        assert "the script failed: TimeoutError" in await failing(script, use)

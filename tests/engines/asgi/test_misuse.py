@@ -1,0 +1,220 @@
+"""TestEngine: apps that break ASGI's order, and the engine's own end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ktor_client import (
+    ClientClosedError,
+    ConnectError,
+    HttpClient,
+    WebSocketHandshakeError,
+    install,
+)
+from ktor_client.engines import TestEngine
+from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
+from ktor_client.plugins import WebSockets
+from tests.engines.asgi.apps import client_of
+
+START: Event = {"type": "http.response.start", "status": 200}
+BODY: Event = {"type": "http.response.body", "body": b"x"}
+
+
+def sending(*events: Event) -> Any:
+    """Return an app that sends these events and raises."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for event in events:
+            await send(event)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ([START, START, BODY], "started the response to .* twice"),
+        ([BODY], "body before its start"),
+        ([START, BODY, BODY], "body after its end"),
+        ([{"type": "http.response.debug"}], "takes http.response events"),
+    ],
+)
+async def test_the_order_of_responses(events: list[Event], text: str) -> None:
+    async with client_of(sending(*events), lifespan=False) as client:
+        with pytest.raises(RuntimeError, match=text):
+            await client.get("/")
+
+
+async def test_odd_heads() -> None:
+    headers = [(b"x-latin", b"caf\xe9"), (b"x-utf8", "café".encode())]
+    start = {"type": "http.response.start", "status": 799, "headers": headers}
+    async with client_of(sending(start, BODY), lifespan=False) as client:
+        response = await client.get("/")
+        assert (response.status, response.reason) == (799, "")
+        assert response.headers["x-latin"] == response.headers["x-utf8"] == "café"
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_denial_that_breaks_off(raises: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 401})
+        piece = {"type": "websocket.http.response.body", "body": b"who", "more_body": True}
+        await send(piece)
+        if raises:
+            raise ValueError("halfway")
+
+    async with client_of(app, lifespan=False) as client:
+        with pytest.raises(ConnectError, match=r"left its denial of .* unfinished") as broken:
+            await client.web_socket_session("/")
+        assert isinstance(broken.value.__cause__, ValueError) is raises
+
+
+async def test_an_exception_after_a_denial() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.close"})
+        raise ValueError("after the denial")
+
+    client = client_of(app, lifespan=False)
+    with pytest.raises(WebSocketHandshakeError, match="403"):
+        await client.web_socket_session("/")
+    with pytest.raises(ValueError, match="after the denial"):
+        await client.close()
+
+
+async def test_an_exception_before_the_decision() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("no database")
+
+    async with client_of(app, lifespan=False) as client:
+        with pytest.raises(ValueError, match="no database"):
+            await client.web_socket_session("/")
+    async with client_of(app, lifespan=False, raise_app_exceptions=False) as client:
+        with pytest.raises(WebSocketHandshakeError, match="101 but was 500"):
+            await client.web_socket_session("/")
+        assert (await client.get("/")).status == 500
+
+
+async def test_several_exceptions() -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(BODY)
+        await go.wait()
+        raise ValueError(scope["path"])
+
+    client = client_of(app, lifespan=False)
+    for path in ("/first", "/second"):
+        await client.get(path)
+    go.set()
+    with pytest.raises(ValueError, match="/first") as raised:
+        await client.close()
+    assert raised.value.__notes__ == ["The app also raised ValueError: /second"]
+
+
+async def test_a_receiver_waits_for_the_decision() -> None:
+    """An app may ask for messages in one task and accept in another."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        receiving = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        if scope["path"] == "/no":
+            await send({"type": "websocket.close"})
+            assert (await receiving)["code"] == 1006
+            return
+        await send({"type": "websocket.accept"})
+        assert (await receiving)["text"] == "hello"
+
+    async with client_of(app, lifespan=False) as client:
+        async with client.web_socket("/yes") as session:
+            await session.send("hello")
+            await session.wait_closed()
+        with pytest.raises(WebSocketHandshakeError):
+            await client.web_socket_session("/no")
+
+
+@pytest.mark.parametrize("when", ["shutdown", "shutdown.failed", "nonsense"])
+async def test_a_shutdown_that_fails(when: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await send(START)
+            await send(BODY)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        assert (await receive())["type"] == "lifespan.shutdown"
+        if when == "shutdown":
+            raise RuntimeError("the app's shutdown failed: it raised")
+        await send({"type": f"lifespan.{when}", "message": "no disk"})
+
+    client = client_of(app)
+    await client.get("/")
+    text = "sent 'lifespan.nonsense'" if when == "nonsense" else "shutdown failed: "
+    with pytest.raises(RuntimeError, match=text):
+        await client.close()
+
+
+async def test_the_lifespan_begins_again_for_another_client() -> None:
+    log: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                log.append((await receive())["type"])
+                await send({"type": f"{log[-1]}.complete"})
+                if log[-1] == "lifespan.shutdown":
+                    return
+        await send(START)
+        await send(BODY)
+
+    engine = TestEngine(app)
+    first, second = HttpClient(engine), HttpClient(engine)
+    await first.get("/")
+    await first.close()
+    assert log == ["lifespan.startup"]  # the second one is still there
+    await second.get("/")
+    await second.close()
+    async with HttpClient(engine) as third:
+        await third.get("/")
+    assert log == ["lifespan.startup", "lifespan.shutdown"] * 2
+
+
+async def test_a_closed_engine() -> None:
+    async with TestEngine(sending(START, BODY), lifespan=False) as engine:
+        assert repr(engine).startswith("TestEngine(<function ")
+    await engine.close()
+    async with HttpClient(engine, install(WebSockets)) as client:
+        with pytest.raises(ClientClosedError, match="TestEngine is closed"):
+            await client.get("/")
+
+
+async def test_closing_ends_what_is_open() -> None:
+    ends: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            ends.append((await receive())["type"])
+            return
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+
+    engine = TestEngine(app, lifespan=False, shutdown_timeout=0.01)
+    client = HttpClient(engine, install(WebSockets))
+    session = await client.web_socket_session("/")
+    request = asyncio.ensure_future(client.get("/"))
+    await asyncio.sleep(0)
+    await engine.close()
+    assert sorted(ends) == ["cancelled", "websocket.disconnect"]
+    with pytest.raises(ConnectError, match="TestEngine was closed"):
+        await request
+    assert (await session.close_reason).code == 1006
+    await client.close()
