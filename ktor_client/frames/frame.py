@@ -201,7 +201,7 @@ class TextFrame(Frame):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            if name != "text":
+            if name != "text" or not self._bits:
                 return super().__getattr__(name)
             try:
                 return self.read_text()
