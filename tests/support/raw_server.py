@@ -88,7 +88,9 @@ class Peer:
         await self.send(self.switch(*extra, trailing=trailing))
 
     async def send(self, *data: bytes) -> None:
-        """Write bytes."""
+        """Write bytes. Raises `OSError` once the client has left, on every loop."""
+        if self.writer.is_closing():
+            raise ConnectionResetError("the client has left")
         self.writer.write(b"".join(data))
         await self.writer.drain()
 

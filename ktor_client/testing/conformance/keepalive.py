@@ -23,8 +23,12 @@ check = ROOM.check
 async def ping_is_answered_once(lab: Lab) -> None:
     """A ping of the peer is answered by one pong."""
     async with lab.session("/count-pong") as session:
+        counts = [""]
+        while counts[-1] in ("", "0"):  # a browser's pong may be on its way yet
+            await session.send("count pong")
+            counts.append(await session.receive_text())
         await session.send("count pong")
-        equal(await session.receive_text(), "1", "the count of pongs")
+        equal((counts[-1], await session.receive_text()), ("1", "1"), "the count of pongs")
 
 
 @check("ktor-client: keepalive; Ktor: DefaultWebSocketTest.pingPong")
