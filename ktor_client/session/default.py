@@ -134,6 +134,7 @@ class DefaultWebSocketSession(WebSocketSession):
         outgoing = self._core.outgoing
         outgoing.raise_if_ended()
         frame_type: type[TextFrame] | type[BinaryFrame] | None = None
+        has_begun = False
         try:
             async for chunk in chunks:
                 if frame_type is None:
@@ -143,10 +144,11 @@ class DefaultWebSocketSession(WebSocketSession):
                 else:
                     fragment = _fragment(chunk, frame_type)
                 await outgoing.stream_fragment(fragment)
+                has_begun = True
             if frame_type is not None:
                 await outgoing.stream_fragment(frame_type(b""))
         except BaseException as error:
-            if frame_type is not None:
+            if has_begun:
                 failed = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
                 if isinstance(error, asyncio.CancelledError):
                     self._core.close_without_waiting(failed)

@@ -161,9 +161,10 @@ class Outgoing(SendChannel[Frame]):
                 try:
                     link.send(waiting.frame)
                 except ValueError as error:
-                    if done is None:
-                        raise
-                    done.set_exception(error)
+                    if done is not None:
+                        done.set_exception(error)
+                    else:
+                        self._report(error, waiting.frame)
                     continue
             if done is not None:
                 done.set_result(None)
@@ -222,6 +223,13 @@ class Outgoing(SendChannel[Frame]):
             elif waiting.is_stream and self._stream and done.done() and not done.cancelled():
                 self.end_stream()
             raise
+
+    @staticmethod
+    def _report(error: ValueError, frame: Frame) -> None:
+        """Tell the loop of a frame that nobody waits for and that cannot be sent as it is."""
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"queued {frame!r} cannot be sent", "exception": error}
+        )
 
     @staticmethod
     def _new_future() -> asyncio.Future[None]:
