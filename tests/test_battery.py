@@ -122,6 +122,27 @@ async def test_an_engine_without_web_sockets_only_has_to_say_so() -> None:
     assert report.passed
 
 
+class PlainEngine(AiohttpEngine):
+    """A good engine that claims no more than a browser does."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset({capabilities.WebSocketCapability})
+
+
+async def test_an_engine_that_can_little_is_asked_for_little() -> None:
+    report = await check_engine(PlainEngine)
+    assert report.passed, str(report)
+    skipped = {result.check.name: result.detail for result in report.with_outcome("skipped")}
+    assert skipped["own_headers_go_along"] == "without HandshakeHeadersCapability"
+    assert skipped["stream_goes_in_fragments"] == (
+        "without FragmentationCapability, RawFramesCapability"
+    )
+    passed = {result.check.name for result in report.with_outcome("passed")}
+    assert {f"without_{name}Capability" for name in ("RawFrames", "Ping", "Extensions")} <= passed
+    assert "session_refuses_what_is_absent" in passed
+
+
 async def test_a_report_of_nothing_has_not_passed() -> None:
     report = await check_engine(
         SocketlessEngine, LAB_URL, checks=[BY_NAME["text_goes_there_and_back"]]

@@ -245,15 +245,17 @@ class Lab:
         frames = [(f["type"], f["fin"], bytes.fromhex(f["data"])) for f in seen["frames"]]
         return Record(seen["code"], seen["reason"], frames, seen["bytes_sent"], seen["writable"])
 
-    def leaves_as(self, code: int) -> int:
-        """Return what a Close with this code says when it leaves.
+    async def expect_code(self, code: int) -> None:
+        """Fail unless the server saw a Close with this code.
 
-        Engines that do not write frames themselves are browsers, which send only 1000 and
+        Engines that do not write frames themselves may be browsers, which send only 1000 and
         3000..4999: 1001 leaves as 1000, others below 3000 as 3000 more.
         """
-        if RawFramesCapability in self.capabilities or code == 1000 or code >= 3000:
-            return code
-        return 1000 if code == 1001 else 3000 + code
+        seen = (await self.recorded()).code
+        allowed = {code}
+        if RawFramesCapability not in self.capabilities:
+            allowed.add(1000 if code == 1001 else 3000 + code)
+        expect(seen in allowed, f"the server saw Close {seen}, expected {code}")
 
     async def close(self) -> None:
         """Close what the lab itself has open."""

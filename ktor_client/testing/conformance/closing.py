@@ -52,7 +52,7 @@ async def leaving_by_an_exception(lab: Lab) -> None:
         async with lab.session("/echo", query={"id": lab.id}):
             raise error
     expect(caught.error is error, f"{caught.error!r} came out")
-    equal((await lab.recorded()).code, lab.leaves_as(1011), "the code that the server saw")
+    await lab.expect_code(1011)
 
 
 @check("ktor-client: leaving the body", RawFramesCapability)
@@ -72,7 +72,7 @@ async def leaving_by_cancellation(lab: Lab) -> None:
     task.cancel()
     with raises(asyncio.CancelledError):
         await task
-    equal((await lab.recorded()).code, lab.leaves_as(1001), "the code that the server saw")
+    await lab.expect_code(1001)
 
 
 @check("ktor-client: closing; Ktor: close()")
