@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks import latency, scale
 from benchmarks.contenders import NAMES
@@ -57,7 +58,9 @@ def _ratio_bars(axes: Axes, results: Results, loop: str, base: str, names: list[
                 half = width / 2
                 axes.plot([middle - half, middle + half], [floor] * 2, color="#d01010", linewidth=1)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks(range(len(scenarios)), scenarios, rotation=30, ha="right")
     axes.set_title(f"Times cheaper than {base} (CPU time of the client), {LOOPS[loop]}", loc="left")
@@ -70,8 +73,12 @@ def _ratio_bars(axes: Axes, results: Results, loop: str, base: str, names: list[
 
 def ratios(results: Results, base: str, path: Path) -> Path:
     loops = results.named("loop", LOOPS)
-    names = results.named("contender", NAMES)
-    names = [name for name in names if name != base and BASES.get(name, DEFAULT_BASE) == base]
+    ran = {record.contender for record in results.records if record.scenario in SCENARIOS}
+    names = [
+        name
+        for name in NAMES
+        if name in ran and name != base and BASES.get(name, DEFAULT_BASE) == base
+    ]
     figure = Figure(figsize=(11, 4 * len(loops)), layout="constrained")
     for place, axes in enumerate(figure.subplots(len(loops), 1, squeeze=False)[:, 0]):
         _ratio_bars(axes, results, loops[place], base, names)
