@@ -66,7 +66,7 @@ class HttpResponse:
         found = _charset(self.headers.get("content-type", ""))
         try:
             return data.decode(found[1] if found else "utf-8", "replace")
-        except LookupError:
+        except (LookupError, UnicodeError):  # no charset, or one that cannot replace
             return data.decode("utf-8", "replace")
 
     async def body(self, type_: type[T]) -> T:
@@ -136,7 +136,7 @@ class HttpResponse:
 
         try:
             return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     def __repr__(self) -> str:

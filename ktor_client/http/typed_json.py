@@ -71,7 +71,10 @@ def structure(value: Any, type_: Any, where: str = "$") -> Any:
         except ValueError:
             return _refuse(value, type_.__name__, where)
     if type_ is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return _refuse(value, "float", where)
     if type_ in (str, int, float, bool):
         fits = isinstance(value, type_) and (type_ is bool or not isinstance(value, bool))
         return value if fits else _refuse(value, type_.__name__, where)
@@ -115,9 +118,9 @@ def _structure_sequence(value: Any, base: Any, args: tuple[Any, ...], where: str
 def _structure_mapping(value: Any, args: tuple[Any, ...], where: str) -> Any:
     if not isinstance(value, dict):
         return _refuse(value, "an object", where)
-    item = args[1] if len(args) == 2 else Any
+    name, item = args if len(args) == 2 else (str, Any)
     pairs = cast("dict[str, Any]", value).items()
-    return {key: structure(v, item, f"{where}.{key}") for key, v in pairs}
+    return {structure(k, name, where): structure(v, item, f"{where}.{k}") for k, v in pairs}
 
 
 def _structure_dataclass(value: Any, type_: Any, where: str) -> Any:

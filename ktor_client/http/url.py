@@ -105,9 +105,15 @@ class Url:
             InvalidUrlError: the result is not a URL that can be requested.
         """
         http = str(self.with_scheme({"ws": "http", "wss": "https"}.get(self.scheme, self.scheme)))
+        if _bad_character(location):
+            raise InvalidUrlError(f"Location {_shown(location)} has a space or control character")
         try:
-            return Url.parse(urljoin(http, location))
-        except ValueError as error:
+            joined = urljoin(http, location)
+        except ValueError:  # which may show credentials
+            raise InvalidUrlError(f"cannot follow Location {_shown(location)}") from None
+        try:
+            return Url.parse(joined)
+        except InvalidUrlError as error:
             raise InvalidUrlError(f"cannot follow Location {_shown(location)}: {error}") from error
 
     def with_scheme(self, scheme: str) -> Url:

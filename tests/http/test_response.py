@@ -1,0 +1,204 @@
+"""Responses: bodies that are read once, streamed, decoded, or cut; and `Retry-After`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from email.utils import formatdate
+
+import pytest
+
+from ktor_client.errors import ConnectError, DeserializationError
+from ktor_client.http import (
+    BytesBody,
+    Headers,
+    HttpMethod,
+    HttpRequest,
+    HttpResponse,
+    ResponseBody,
+    Url,
+)
+
+REQUEST = HttpRequest(HttpMethod.Get, Url.parse("http://me:secret@h/a"))
+
+
+class Streamed(ResponseBody):
+    """A body in chunks that keeps book of what was done with it."""
+
+    def __init__(self, *parts: bytes | Exception) -> None:
+        self.parts = parts
+        self.given = 0
+        self.closed = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            if isinstance(part, Exception):
+                raise part
+            self.given += 1
+            yield part
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def response(body: ResponseBody | bytes = b"", **headers: str) -> HttpResponse:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HttpResponse(REQUEST, 200, Headers(fields), body)
+
+
+def test_what_a_response_says() -> None:
+    made = HttpResponse(REQUEST, 404, Headers({"A": "1"}), reason="Not Found", http_version="2")
+    assert (made.status, made.reason, made.http_version) == (404, "Not Found", "2")
+    assert made.request is REQUEST
+    assert repr(made) == "HttpResponse(404 GET Url('http://***@h/a'))"
+    assert response().http_version == "1.1"
+
+
+# --- reading ---
+
+
+async def test_a_body_is_read_once_and_kept() -> None:
+    body = Streamed(b"ab", b"", b"cd")
+    made = response(body)
+    for _ in range(2):
+        assert await made.body_as_bytes() == b"abcd"
+        assert await made.body_as_text() == "abcd"
+        assert [chunk async for chunk in made.chunks()] == [b"abcd"]
+    assert body.given == 3
+    assert body.closed
+
+
+async def test_a_body_that_is_here_already() -> None:
+    made = response(b"xy")
+    assert await made.body_as_bytes() == b"xy"
+    assert [chunk async for chunk in made.chunks()] == [b"xy"]
+    empty = response()
+    assert await empty.body_as_bytes() == b""
+    assert [chunk async for chunk in empty.chunks()] == []
+    await empty.close()
+
+
+async def test_bodies_of_bytes() -> None:
+    assert [chunk async for chunk in BytesBody(b"ab").chunks()] == [b"ab"]
+    assert [chunk async for chunk in BytesBody().chunks()] == []
+    await BytesBody().close()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data", "text"),
+    [
+        ("", "é".encode(), "é"),
+        ("text/plain", b"\xff", "\ufffd"),
+        ("text/plain; charset=latin-1", b"\xe9", "é"),
+        ('text/plain;CHARSET = "ISO-8859-1"', b"\xe9", "é"),
+        ("text/plain; charset=utf-16", "é".encode("utf-16"), "é"),
+        ("text/plain; charset=nonsense", "é".encode(), "é"),
+        ("text/plain; charset=base64", b"YWI=", "YWI="),
+        ("text/plain; charset=idna", b"\xff", "\ufffd"),
+        ("text/plain; charset=undefined", b"a", "a"),
+        ("text/plain; charset=", b"a", "a"),
+    ],
+)
+async def test_text_is_decoded_by_its_charset(content_type: str, data: bytes, text: str) -> None:
+    assert await response(data, Content_Type=content_type).body_as_text() == text
+
+
+@dataclass
+class Point:
+    x: int
+
+
+async def test_typed_bodies() -> None:
+    made = response(Streamed(b'{"x"', b":1}"))
+    assert await made.body(Point) == Point(1)
+    assert await made.body(bytes) == b'{"x":1}'
+    assert await made.body(str) == '{"x":1}'
+    assert await made.body(dict[str, int]) == {"x": 1}
+    with pytest.raises(DeserializationError, match="expected list"):
+        await made.body(list[int])
+    with pytest.raises(DeserializationError, match="not JSON"):
+        await response(b"x").body(Point)
+
+
+# --- streaming ---
+
+
+async def test_a_streamed_body_is_gone() -> None:
+    body = Streamed(b"ab", b"cd")
+    made = response(body)
+    assert [chunk async for chunk in made.chunks()] == [b"ab", b"cd"]
+    assert body.closed == 1
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="already been streamed"):
+            await made.body_as_bytes()
+
+
+async def test_a_stream_that_is_left_is_closed() -> None:
+    body = Streamed(b"ab", b"cd")
+    chunks = response(body).chunks()
+    assert await anext(chunks) == b"ab"
+    await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+    assert (body.given, body.closed) == (1, 1)
+
+
+async def test_a_stream_that_breaks_is_closed() -> None:
+    body = Streamed(b"ab", ConnectError("broken"))
+    made = response(body)
+    with pytest.raises(ConnectError, match="broken"):
+        await made.body_as_bytes()
+    assert body.closed
+    with pytest.raises(RuntimeError, match="already been streamed"):
+        await made.body_as_text()
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept", "given"),
+    [(100, b"abcdef", 3), (6, b"abcdef", 3), (5, b"abcde", 3), (4, b"abcd", 2), (3, b"abc", 2)],
+)
+async def test_keeping_the_beginning(limit: int, kept: bytes, given: int) -> None:
+    body = Streamed(b"ab", b"cd", b"ef")
+    made = response(body)
+    await made.read_up_to(limit)
+    assert await made.body_as_bytes() == kept
+    assert body.given == given
+    assert body.closed
+    await made.read_up_to(1)
+    assert await made.body_as_bytes() == kept
+
+
+async def test_keeping_the_beginning_of_a_stream_that_breaks() -> None:
+    body = Streamed(b"ab", ConnectError("broken"))
+    with pytest.raises(ConnectError):
+        await response(body).read_up_to(10)
+    assert body.closed
+
+
+# --- Retry-After ---
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("Mon, 01 Jan 2001 00:00:00 -0000", 0.0),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert response(Retry_After=value).retry_after == seconds
+
+
+def test_retry_after_a_date() -> None:
+    later = formatdate(time.time() + 3600, usegmt=True)
+    found = response(Retry_After=later).retry_after
+    assert found is not None
+    assert 0 < found <= 3600
+    assert response().retry_after is None

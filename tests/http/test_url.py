@@ -1,0 +1,339 @@
+"""URLs: what is taken and how it is normalised, what is refused, and what is never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktor_client.errors import InvalidUrlError
+from ktor_client.http import Url, UrlBuilder
+
+SECRET = "hunter2"
+
+
+def built(text: str) -> UrlBuilder:
+    builder = UrlBuilder()
+    builder.take_from(text)
+    return builder
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ws://host", "ws://host/"),
+        ("WSS://Host/Path", "wss://host/Path"),
+        ("http://host:80/", "http://host/"),
+        ("https://host:443?x", "https://host/?x"),
+        ("ws://host:443/", "ws://host:443/"),
+        ("wss://host:80/a;b?c=d&e", "wss://host:80/a;b?c=d&e"),
+        ("http://host:/a", "http://host/a"),
+        ("http://[::1]:8080/a", "http://[::1]:8080/a"),
+        ("http://[0:0:0:0:0:0:0:1]/", "http://[::1]/"),
+        ("http://127.0.0.1/", "http://127.0.0.1/"),
+        ("http://bücher.example/ü?ä=ß", "http://xn--bcher-kva.example/%C3%BC?%C3%A4=%C3%9F"),
+        ("http://host/%7Euser/a%20b?%41", "http://host/%7Euser/a%20b?%41"),
+        ("http://host/<>^`{|}", "http://host/%3C%3E%5E%60%7B%7C%7D"),
+        ("http://host/a?b?c", "http://host/a?b?c"),
+        ("http://user:pass@host/", "http://host/"),
+    ],
+)
+def test_parsing(text: str, expected: str) -> None:
+    url = Url.parse(text)
+    assert str(url) == expected
+    assert Url.parse(str(url)) == Url.parse(expected)
+
+
+def test_parts() -> None:
+    url = Url.parse("wss://me:s%40cret@Example.org:9000/chat/x?room=1")
+    assert (url.scheme, url.host, url.port) == ("wss", "example.org", 9000)
+    assert (url.path, url.query, url.target) == ("/chat/x", "room=1", "/chat/x?room=1")
+    assert (url.user, url.password) == ("me", "s@cret")
+    assert url.is_secure
+    assert url.authority == "example.org:9000"
+    assert url.origin == (True, "example.org", 9000)
+    plain = Url.parse("ws://h")
+    assert not plain.is_secure
+    assert (plain.port, plain.authority, plain.target) == (80, "h", "/")
+    assert (plain.user, plain.password) == (None, None)
+    assert Url.parse("http://me@h").password is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ftp://host/", "scheme 'ftp' is not supported"),
+        ("host:8080/path", "has no host; write ws://host/path"),
+        ("http:///path", "has no host"),
+        ("http://:80/", "has no host"),
+        ("//host/path", "is not an absolute URL"),
+        ("/path", "is not an absolute URL"),
+        ("", "is not an absolute URL"),
+        ("http://host/#part", "has a fragment"),
+        ("http://host/#", "has a fragment"),
+        ("http://host:0/", "port 0 is outside"),
+        ("http://host:65536/", "is not a URL"),
+        ("http://host:x/", "is not a URL"),
+        ("http://[::1/", "is not a URL"),
+        ("http://[::g]/", "is not a"),
+        ("http://ho st/", "has a space, backslash or control character"),
+        ("http://host/a b", "has a space"),
+        ("http://host\\@evil/", "has a space, backslash"),
+        ("http://host/\r\nX: y", "control character"),
+        ("http://host/\x00", "control character"),
+        ("http://host/\x7f", "control character"),
+        ("http://ho<st/", "is not a host name"),
+        ("http://ho%20st/", "is not a host name"),
+        ("http://" + "ü" * 80 + "/", "is not a host name"),
+    ],
+)
+def test_what_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidUrlError, match=message):
+        Url.parse(text)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"http://host/"])
+def test_a_url_is_text(wrong: Any) -> None:
+    with pytest.raises(InvalidUrlError, match="a URL is a str or a Url, not"):
+        UrlBuilder().take_from(wrong)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("gopher", "h"), "scheme 'gopher'"),
+        (("ws", ""), "'' is not a host name"),
+        (("ws", "a/b"), "'a/b' is not a host name"),
+        (("ws", "a:b"), "is not an IPv6 address"),
+        (("ws", "::1%\r\nX: y"), "is not an IPv6 address: bad zone"),
+        (("ws", "::1%"), "bad zone"),
+        (("ws", "h", 0), "port 0"),
+        (("ws", "h", 70000), "port 70000"),
+        (("ws", "h", None, "/a b"), "the path has a space"),
+        (("ws", "h", None, "/", "a\nb"), "the query has a space, backslash or control"),
+    ],
+)
+def test_parts_that_are_refused(parts: Any, message: str) -> None:
+    with pytest.raises(InvalidUrlError, match=message):
+        Url(*parts)
+
+
+def test_parts_that_are_taken() -> None:
+    assert str(Url("ws", "h", path="a")) == "ws://h/a"
+    assert Url("ws", "[::1]").host == "::1"
+    assert Url("ws", "fe80::1%eth0").host == "fe80::1%eth0"
+    assert str(Url("ws", "fe80::1%eth0")) == "ws://[fe80::1%eth0]/"
+    assert Url("ws", "H.Example.").host == "h.example."
+
+
+# --- secrets ---
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://me:{SECRET}@ho st/",
+        f"http://me:{SECRET}@/",
+        f"http://me:{SECRET}@host/#x",
+        f"http://me:{SECRET}@host:x/",
+        f"http://me:{SECRET}@h\u2100st/",
+        f"//me:{SECRET}@host/",
+        f"ftp://me:{SECRET}@host/",
+        f"http:me:{SECRET}@host/",
+        f"me:{SECRET}@host/",
+    ],
+)
+def test_errors_show_no_credentials(text: str) -> None:
+    with pytest.raises(InvalidUrlError) as caught:
+        Url.parse(text)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error)
+        error = error.__cause__
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"ftp://me:{SECRET}@host/",
+        f"//me:{SECRET}@ho st/",
+        f"//me:{SECRET}@host:x/",
+        f"//me:{SECRET}@h\u2100st/",
+        f"http://me:{SECRET}@host/#x",
+    ],
+)
+def test_errors_show_no_credentials_of_a_location(location: str) -> None:
+    with pytest.raises(InvalidUrlError) as caught:
+        Url.parse("http://h/").join(location)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error)
+        error = error.__cause__
+
+
+def test_repr_shows_no_credentials() -> None:
+    url = Url.parse(f"http://me:{SECRET}@host:81/a?b")
+    assert repr(url) == "Url('http://***@host:81/a?b')"
+    assert SECRET not in str(url)
+    assert repr(Url.parse("http://host")) == "Url('http://host/')"
+
+
+# --- values ---
+
+
+def test_urls_are_values() -> None:
+    one, same = Url.parse("http://h:80/a"), Url.parse("HTTP://H/a")
+    assert one == same
+    assert hash(one) == hash(same)
+    different = [
+        "https://h/a",
+        "http://g/a",
+        "http://h:81/a",
+        "http://h/b",
+        "http://h/a?q",
+        "http://u@h/a",
+        "http://u:p@h/a",
+    ]
+    assert len({one, *map(Url.parse, different)}) == 8
+    assert one != "http://h/a"
+
+
+def test_another_scheme() -> None:
+    assert str(Url.parse("http://h/a?b").with_scheme("wss")) == "wss://h/a?b"
+    assert Url.parse("http://h").with_scheme("https").port == 443
+    assert Url.parse("http://h:8080").with_scheme("https").port == 8080
+    assert Url.parse("http://u:p@h").with_scheme("ws").password == "p"
+
+
+@pytest.mark.parametrize(
+    ("base", "location", "expected"),
+    [
+        ("http://h/a/b", "c", "http://h/a/c"),
+        ("http://h/a/b", "/c?d", "http://h/c?d"),
+        ("http://h/a/b", "../c", "http://h/c"),
+        ("http://h/a?b", "?c", "http://h/a?c"),
+        ("http://h/a", "//g/x", "http://g/x"),
+        ("http://h/a", "https://g:8443/", "https://g:8443/"),
+        ("http://h:81/a", "b", "http://h:81/b"),
+        ("ws://h/a", "b", "http://h/b"),
+        ("wss://h/a", "b", "https://h/b"),
+        ("ws://h/a", "ws://g/b", "ws://g/b"),
+        ("http://h/a", "/ü", "http://h/%C3%BC"),
+        ("http://[::1]/a", "b", "http://[::1]/b"),
+    ],
+)
+def test_joining(base: str, location: str, expected: str) -> None:
+    assert str(Url.parse(base).join(location)) == expected
+
+
+@pytest.mark.parametrize("location", ["ftp://h/", "http://[", "/a b", "/a\r\nb", "http://h:99999/"])
+def test_joining_what_is_no_url(location: str) -> None:
+    with pytest.raises(InvalidUrlError):
+        Url.parse("http://h/").join(location)
+
+
+# --- building ---
+
+
+def test_a_builder_has_defaults() -> None:
+    assert str(UrlBuilder().build()) == "http://localhost/"
+    builder = UrlBuilder()
+    builder.scheme, builder.host, builder.port, builder.path = "wss", "", 1, "x"
+    assert str(builder.build()) == "wss://localhost:1/x"
+
+
+def test_a_relative_url_keeps_what_it_does_not_say() -> None:
+    builder = built("wss://u:p@h:81/a?b")
+    builder.take_from("/c")
+    assert str(builder.build()) == "wss://h:81/c?b"
+    builder.take_from("?d")
+    assert str(builder.build()) == "wss://h:81/c?d"
+    builder.take_from("")
+    assert str(builder.build()) == "wss://h:81/c?d"
+    assert builder.password == "p"
+    builder.take_from("//g")
+    assert str(builder.build()) == "wss://g/"
+    assert builder.user is None
+    builder.take_from("http://x:82/y")
+    assert str(builder.build()) == "http://x:82/y"
+
+
+def test_a_builder_takes_a_url() -> None:
+    url = Url.parse("wss://u:p@h:81/a?b")
+    builder = UrlBuilder()
+    builder.take_from(url)
+    assert builder.build() == url
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/a", "http://h/a?old"),
+        ("a", "http://h/a?old"),
+        ("", "http://h/?old"),
+        ("/a b/ü", "http://h/a%20b/%C3%BC?old"),
+        ("/a?b=c d", "http://h/a?b=c%20d"),
+        ("/a%2Fb", "http://h/a%2Fb?old"),
+    ],
+)
+def test_setting_the_path(path: str, expected: str) -> None:
+    builder = built("http://h/x?old")
+    builder.set_path(path)
+    assert str(builder.build()) == expected
+
+
+@pytest.mark.parametrize("path", ["/a#b", "/a\\b", "/a\nb", "/a?b\r", "/a\tb"])
+def test_paths_that_are_refused(path: str) -> None:
+    with pytest.raises(InvalidUrlError, match="path"):
+        UrlBuilder().set_path(path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "query"),
+    [
+        ({}, "old"),
+        ([], "old"),
+        ({"a": 1}, "old&a=1"),
+        ({"a": "x y&z", "ü": "="}, "old&a=x+y%26z&%C3%BC=%3D"),
+        ({"a": True, "b": False, "c": 1.5}, "old&a=true&b=false&c=1.5"),
+        ({"a": [1, "2", True]}, "old&a=1&a=2&a=true"),
+        ({"a": ()}, "old"),
+        ({"a": (item for item in "xy")}, "old&a=x&a=y"),
+        ([("a", 1), ("b", 2), ("a", [3])], "old&a=1&b=2&a=3"),
+    ],
+)
+def test_parameters(parameters: Any, query: str) -> None:
+    builder = built("http://h/?old")
+    builder.add_parameters(parameters)
+    assert builder.query == query
+
+
+def test_parameters_alone() -> None:
+    builder = UrlBuilder()
+    builder.add_parameters({"a": 1})
+    builder.add_parameters({"b": 2})
+    assert str(builder.build()) == "http://localhost/?a=1&b=2"
+
+
+@pytest.mark.parametrize("value", [None, b"x", {"x": 1}, object(), [None], [["x"]]])
+def test_values_that_are_no_parameters(value: object) -> None:
+    with pytest.raises(TypeError, match="query parameter 'a' takes str, int, float or bool, not"):
+        UrlBuilder().add_parameters({"a": value})
+
+
+@given(
+    path=st.text(alphabet=st.characters(blacklist_categories=["Cs"]), max_size=20),
+    query=st.text(alphabet=st.characters(blacklist_categories=["Cs"]), max_size=20),
+)
+def test_nothing_is_smuggled(path: str, query: str) -> None:
+    try:
+        url = Url.parse(f"ws://host/{path}?{query}")
+    except InvalidUrlError:
+        return
+    text = str(url)
+    assert text.isascii()
+    assert not any(character <= " " or character in "\\#\x7f" for character in text)
+    assert Url.parse(text) == url
+    assert url.host == "host"
