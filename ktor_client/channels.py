@@ -350,6 +350,7 @@ class ReceiveChannel(Generic[T]):
             returned.pop(0)
         queue.insert(len(returned), item)
         returned.append(item)
+        self._bytes += self._size_of(item)
 
     def _hand_over(self) -> None:
         queue, waiters = self._queue, self._waiters

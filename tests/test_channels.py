@@ -143,6 +143,41 @@ async def test_an_item_handed_to_a_cancelled_receive_is_first_again() -> None:
     assert list(session.channel.queue) == [b"1", b"2"]
 
 
+async def test_items_given_back_keep_their_order() -> None:
+    session = Session(bounded(9))
+    tasks = await started(*(session.channel.receive() for _ in range(3)))
+    session.read(b"1", b"2", b"3", b"4")
+    for task in reversed(tasks):
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert list(session.channel.queue) == [b"1", b"2", b"3", b"4"]
+
+
+async def test_an_item_given_back_after_an_earlier_one_was_taken() -> None:
+    session = Session(bounded(9))
+    tasks = await started(session.channel.receive(), session.channel.receive())
+    taken: list[bytes] = []
+    session.read(b"1")
+    asyncio.get_running_loop().call_soon(lambda: taken.append(session.channel.receive_nowait()))
+    session.read(b"2", b"3")
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert taken == [b"1"]
+    assert list(session.channel.queue) == [b"2", b"3"]
+
+
+async def test_an_item_given_back_counts_again() -> None:
+    session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
+    (task,) = await started(session.channel.receive())
+    session.read(b"x" * 8)
+    task.cancel()
+    await asyncio.wait([task])
+    session.read(b"y" * 8)
+    assert session.channel.overflowing()
+    assert list(session.channel.queue) == [b"x" * 8]
+
+
 async def test_a_timeout_loses_nothing() -> None:
     session = Session(bounded(9))
     with pytest.raises(TimeoutError):
@@ -384,3 +419,21 @@ async def test_a_recount_serves_waiters_first() -> None:
     session.channel.queue.append(b"3")
     assert session.channel.overflowing(recount=True)
     assert list(session.channel.queue) == [b"2"]
+
+
+async def test_soft_keeps_the_message_that_reaches_the_mark() -> None:
+    session = Session(bounded(9, max_bytes=10))
+    session.read(b"x" * 4, b"y" * 20, b"z")
+    assert session.channel.overflowing(soft=True)
+    assert list(session.channel.queue) == [b"x" * 4, b"y" * 20]
+    assert not session.channel.overflowing(soft=True)
+
+
+async def test_what_is_queued_now_can_be_kept() -> None:
+    session = Session(bounded(2, max_bytes=10))
+    session.read(b"1" * 8, b"2" * 8, b"3" * 8)
+    session.channel.keep_queued()
+    assert not session.channel.overflowing()
+    session.read(b"4")
+    assert session.channel.overflowing()
+    assert len(session.channel) == 3
