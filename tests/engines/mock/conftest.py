@@ -17,7 +17,7 @@ from ktor_client.plugins import WebSockets
 @pytest.fixture
 async def engine() -> AsyncIterator[MockEngine]:
     """An engine; its tests run on each event loop. Closed and verified at the end."""
-    async with MockEngine(patience=0.05) as made:
+    async with MockEngine() as made:
         yield made
 
 

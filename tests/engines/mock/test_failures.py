@@ -29,13 +29,13 @@ def is_long(frame: Frame) -> bool:
 
 
 def failing(
-    script: Callable[[MockPeerSession], Any], use: Callable[[Any], Any], **route: Any
+    script: Callable[[MockPeerSession], Any], use: Callable[[Any], Any], patience: float = 5.0
 ) -> Any:
     """Let a client `use` a session whose peer follows `script`; return what the engine says."""
 
     async def run() -> str:
-        engine = MockEngine(patience=0.02)
-        engine.on_web_socket("/chat", script, **route)
+        engine = MockEngine(patience=patience)
+        engine.on_web_socket("/chat", script)
         client = HttpClient(engine, install(WebSockets))
         session = await client.web_socket_session("/chat")
         try:
@@ -190,7 +190,7 @@ class TestFailures:
         async def use(session: Any) -> None:
             await session.receive_text()
 
-        text = await failing(script, use)
+        text = await failing(script, use, patience=0.02)
         assert "but nothing came within 0.02 s (MockEngine's patience)" in text
 
     async def test_more_than_was_asked_for(self, engine: MockEngine) -> None:
