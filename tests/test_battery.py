@@ -31,7 +31,7 @@ from ktor_client.testing.conformance import (
     check_engine,
     run_check,
 )
-from ktor_client.testing.conformance.check import expect
+from ktor_client.testing.conformance.check import equal, expect, raises
 
 ROOT = Path(__file__).parent.parent
 BY_NAME = {check.name: check for check in CHECKS}
@@ -190,6 +190,23 @@ async def test_expectations_fail_with_their_text() -> None:
     assert result.detail == "there is an id"
     with pytest.raises(CheckFailure, match="there is an id"):
         result.raise_if_failed()
+
+
+def test_expectations() -> None:
+    expect(1, "never")
+    equal("a", "a", "it")
+    with pytest.raises(CheckFailure, match=r"^it is 'a', expected 'b'$"):
+        equal("a", "b", "it")
+    with pytest.raises(CheckFailure, match=r"\(502 characters\), expected 0$"):
+        equal("x" * 500, 0, "it")
+    with raises(LookupError, OSError) as caught:
+        raise KeyError("k")
+    assert isinstance(caught.error, KeyError)
+    with pytest.raises(CheckFailure, match="LookupError or OSError was not raised"):
+        with raises(LookupError, OSError):
+            pass
+    with pytest.raises(ZeroDivisionError), raises(LookupError):
+        raise ZeroDivisionError
 
 
 async def test_a_check_may_skip_itself() -> None:

@@ -203,6 +203,11 @@ class Lab:
             ) as session:
                 yield session
 
+    async def visit(self, path: str, **options: Any) -> None:
+        """Open a session, as `session` does, and leave it."""
+        async with self.session(path, **options) as session:
+            expect(session.is_open, "the session is not open")
+
     @asynccontextmanager
     async def raw_session(
         self, path: str, *, query: Query | None = None, **options: Any

@@ -143,8 +143,7 @@ async def subprotocol_is_offered(lab: Lab) -> None:
 async def subprotocol_is_missing(lab: Lab) -> None:
     """A server that requires a subprotocol refuses where none is offered."""
     with raises(*REFUSALS):
-        async with lab.session("/sub-protocol"):
-            pass
+        await lab.visit("/sub-protocol")
 
 
 @check("Ktor: testResponseContainsSecWebsocketProtocolHeader")
@@ -180,10 +179,7 @@ def _answer(
         extensions = [WebSocketDeflate()] if deflate else []
         options: dict[str, Any] = {"extensions": extensions} if deflate else {}
         with raises(*REFUSALS) as caught:
-            async with lab.session(
-                "/handshake", query=rewrite, subprotocols=subprotocols, **options
-            ):
-                pass
+            await lab.visit("/handshake", query=rewrite, subprotocols=subprotocols, **options)
         if RefusedBodyCapability in lab.capabilities:
             expect(
                 isinstance(caught.error, WebSocketHandshakeError),

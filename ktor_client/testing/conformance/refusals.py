@@ -34,8 +34,7 @@ check = ROOM.check
 def _refusal(status: int, source: str, statement: str, name: str) -> None:
     async def run(lab: Lab) -> None:
         with raises(WebSocketHandshakeError) as caught:
-            async with lab.session(f"/status/{status}", query={"body": "why not"}):
-                pass
+            await lab.visit(f"/status/{status}", query={"body": "why not"})
         response = caught.error.response
         equal(response.status, status, "response.status")
         equal(
@@ -64,8 +63,7 @@ async def refusal_keeps_the_response(lab: Lab) -> None:
     """The error has status, headers and body of a refusal, and Retry-After in seconds."""
     query: Query = {"body": "busy", "retry_after": 7}
     with raises(WebSocketHandshakeError) as caught:
-        async with lab.session("/status/503", query=query):
-            pass
+        await lab.visit("/status/503", query=query)
     error = caught.error
     equal(error.response.status, 503, "response.status")
     equal(error.response.headers.get("retry-after"), "7", "Retry-After")
@@ -185,8 +183,7 @@ async def _headers_after(lab: Lab, target: str) -> dict[str, list[str]]:
 async def open_timeout_is_kept(lab: Lab) -> None:
     """A server that never answers is given up after `open_timeout`."""
     with raises(OpenTimeoutError):
-        async with lab.session("/silence", open_timeout=QUICK):
-            pass
+        await lab.visit("/silence", open_timeout=QUICK)
 
 
 @check("Ktor: testWebsocketSessionWithError")
@@ -200,8 +197,7 @@ async def unknown_host_is_a_connect_error(lab: Lab) -> None:
 def _broken(name: str, statement: str, path: str, query: Query) -> None:
     async def run(lab: Lab) -> None:
         with raises(*REFUSALS):
-            async with lab.session(path, query=query):
-                pass
+            await lab.visit(path, query=query)
 
     ROOM.add(name, statement, "ktor-client: errors", run)
 
