@@ -62,6 +62,7 @@ docs: $(VENV)/.docs ## build the documentation site into site/
 
 bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
 	@$(python) -m benchmarks
+	@$(python) -m benchmarks.mock_suite
 
 bench-quick: $(VENV)/.bench ## the short benchmark, which fails when a goal is missed
 	@$(python) -m benchmarks --quick

@@ -2,8 +2,7 @@
 
     python -m benchmarks.mock_suite
 
-CPU time, since the machine may be shared. Exit status 1 when a goal is missed. Needs the extra
-`dev`.
+CPU time, since the machine may be shared. Exit status 1 when a goal is missed.
 """
 
 from __future__ import annotations
