@@ -24,6 +24,7 @@ CHROMIUM_OPTIONS = (
     "--disable-component-update",
     "--disable-dev-shm-usage",
     "--disable-gpu",
+    "--ignore-certificate-errors",
     "--no-first-run",
     "--no-proxy-server",
 )
@@ -125,7 +126,8 @@ class Harness:
     # --- on the thread ---
 
     def _main(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+        # Without debug mode, which `-X dev` would turn on: this loop is not what is tested.
+        with asyncio.Runner(debug=False, loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
 
     async def _wait_ready(self) -> None:
