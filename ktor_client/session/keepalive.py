@@ -76,13 +76,11 @@ class Keepalive:
     def _ping(self) -> None:
         self._payload = os.urandom(PAYLOAD_SIZE)
         self._core.pings.send(self._payload, self._ponged)
-        if self._payload is not None:
-            self._limit_pong()
+        self._limit_pong()
 
-    def _ponged(self, error: BaseException | None) -> None:
+    def _ponged(self, _: BaseException | None) -> None:
         self._payload = None
-        if error is None:
-            self.start()
+        self.start()
 
     def _limit_pong(self) -> None:
         if self._timer is not None:

@@ -52,12 +52,11 @@ class Pings:
         if payload not in self._sent:
             return
         now = self.time()
-        for key in list(self._sent):
-            sent_at, on_pong = self._sent.pop(key)
+        payloads = list(self._sent)
+        for earlier in payloads[: payloads.index(payload) + 1]:
+            sent_at, on_pong = self._sent.pop(earlier)
             self.latency = now - sent_at
             on_pong(None)
-            if key == payload:
-                return
 
     def fail(self, make_error: Callable[[], BaseException]) -> None:
         """Tell everybody who waits that no pong will come."""

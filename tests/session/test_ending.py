@@ -142,7 +142,9 @@ async def test_a_lost_connection_without_an_error() -> None:
     with pytest.raises(ConnectionClosedError, match=r"without a Close frame$"):
         await session.send("too late")
     session.cancel()
+    session._core.start_close(CloseReason(4000))
     assert session.close_reason.initiator == "peer"
+    assert link.sent == []
 
 
 async def test_lost_during_our_close_keeps_the_cause() -> None:
@@ -166,13 +168,15 @@ async def test_cancel_drops_the_connection() -> None:
     assert not link.sent
     reason = session.close_reason
     assert (reason.code, reason.initiator, reason.clean) == (1006, "local", False)
+    session._core.start_close(CloseReason(4000))
     await session.wait_closed()
     session.cancel()
     assert link.calls.count("abort") == 1
+    assert not link.sent
 
 
 async def test_cancel_ends_a_close_that_waits() -> None:
-    session, link = on_fake_link()
+    session, _ = on_fake_link()
     closing = asyncio.create_task(session.close(CloseReason(4000)))
     await steps()
     session.cancel()

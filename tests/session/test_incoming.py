@@ -271,7 +271,7 @@ async def test_pings_are_answered_at_once_and_in_order() -> None:
 
 
 async def test_while_the_transport_is_busy_only_the_newest_ping_is_owed() -> None:
-    session, link = on_fake_link()
+    _, link = on_fake_link()
     link.choke()
     for number in range(100):
         link.deliver(Frame.Ping(b"%d" % number))

@@ -82,7 +82,7 @@ async def test_order_of_the_calls_is_the_order_on_the_wire() -> None:
     await session.send("0")
     sending = [asyncio.create_task(session.send(str(number))) for number in range(1, 10)]
     await steps()
-    assert session.statistics.outgoing_queued == len(session.outgoing) == 9
+    assert session.statistics.outgoing_queued == 9
     assert repr(session.outgoing) == "<SendChannel open, 9 waiting>"
     for number in range(1, 10):
         assert link.sent == texts(*range(number))
@@ -117,7 +117,7 @@ async def test_a_cancelled_send_has_sent_nothing_or_all() -> None:
     await steps()
     sending[0].cancel()
     await steps()
-    assert len(session.outgoing) == 3
+    assert session.statistics.outgoing_queued == 3
     sending[1].cancel()
     link.choke_after = None
     link.relieve()  # before the cancelled task has run
@@ -126,7 +126,7 @@ async def test_a_cancelled_send_has_sent_nothing_or_all() -> None:
     await steps()
     assert link.sent == texts(0, 3, 4)
     assert await asyncio.gather(*sending, return_exceptions=True)
-    assert len(session.outgoing) == 0
+    assert session.statistics.outgoing_queued == 0
     await session.send("5")
     assert link.sent == texts(0, 3, 4, 5)
     link.lose()
@@ -140,6 +140,7 @@ async def test_control_frames_do_not_wait() -> None:
     await session.outgoing.send(Frame.Ping(b"p"))
     session.outgoing.send_nowait(Frame.Pong(b"q"))
     assert link.sent == [*texts(0), Frame.Ping(b"p"), Frame.Pong(b"q")]
+    assert not waiting.done()
     link.lose()
     with pytest.raises(ConnectionClosedError):
         await waiting
@@ -147,10 +148,8 @@ async def test_control_frames_do_not_wait() -> None:
 
 async def test_a_close_by_send() -> None:
     session, link = on_fake_link()
-    for code in (1005, 1006):
-        if code == 1006:
-            with pytest.raises(ValueError, match="may not be sent"):
-                await session.send(Frame.Close(CloseReason(code)))
+    with pytest.raises(ValueError, match="may not be sent"):
+        await session.send(Frame.Close(CloseReason(1006)))
     await session.send(Frame.Close(CloseReason(4000, "bye")))
     assert not session.is_open
     with pytest.raises(ConnectionClosedError):
@@ -227,7 +226,7 @@ async def test_flush_waits_for_what_was_sent_before() -> None:
     after = asyncio.create_task(session.send("2"))
     await steps()
     assert not flushing.done()
-    assert len(session.outgoing) == 2
+    assert session.statistics.outgoing_queued == 2
     link.choke_after = 1
     link.relieve()
     await waiting
@@ -298,7 +297,7 @@ async def test_unlimited_never_waits() -> None:
     for number in range(1000):
         await session.send(str(number))
     session.outgoing.send_nowait(Frame.Text("1000"))
-    assert len(session.outgoing) == 1000
+    assert session.statistics.outgoing_queued == 1000
     link.choke_after = None
     link.relieve()
     assert link.sent == texts(*range(1001))

@@ -151,7 +151,7 @@ async def test_a_stream_waits_for_its_turn_behind_messages() -> None:
     chunks.put("a", None)
     behind = asyncio.create_task(session.send("2"))
     await steps()
-    assert len(session.outgoing) == 2  # a turn is no frame
+    assert session.statistics.outgoing_queued == 2  # a turn is no frame
     link.choke_after = None
     link.relieve()
     await asyncio.gather(waiting, streaming, behind)
@@ -257,7 +257,7 @@ async def test_the_session_ends_before_the_first_chunk_and_before_the_turn() -> 
 
 async def test_cancelled_before_the_first_chunk() -> None:
     session, link = on_fake_link()
-    chunks, streaming = start(session)
+    _, streaming = start(session)
     await steps()
     streaming.cancel()
     await steps()
@@ -316,10 +316,16 @@ async def test_cancelled_before_anything_of_it_is_out() -> None:
     streaming.cancel()
     await steps()
     assert session.is_open
+    chunks, streaming = start(session)
+    chunks.put("b", None)
+    await steps()
+    link.relieve()
+    link.choke()
+    await steps()
     link.choke_after = None
     link.relieve()
-    await session.send("1")
-    assert link.sent == [Frame.Text("0"), Frame.Text("1")]
+    await streaming
+    assert link.sent == [Frame.Text("0"), text("b"), Frame.Text("")]
     link.lose()
 
 
