@@ -70,7 +70,7 @@ def test_text_with_rsv_bits_is_an_extensions_data() -> None:
     assert packed.data == b"\xf2\x48\xcd\xc9\xc9\x07\x00"
     assert packed.rsv1
     assert not hasattr(packed, "text")
-    with pytest.raises(ValueError, match="utf-8"):
+    with pytest.raises(ValueError, match="an extension's data, not UTF-8 text"):
         packed.read_text()
     received = frames(frame(TEXT, packed.data, rsv=0x40), raw=True, extensions=deflate())
     assert received == [packed]

@@ -1,7 +1,8 @@
 """Frames and frame types (Ktor's `Frame`, `FrameType`): values, and the rules about a single one.
 
-A plain frame (final, no RSV bit) leaves its `_bits` slot unset; reading it then gives 0. That keeps
-the frames of the hot path at one assignment each.
+A plain frame (final, no RSV bit) that was received leaves its `_bits` slot unset; reading it then
+gives 0, slowly. That keeps the frames of the hot path at one assignment each; what is asked of each
+received frame (`text`, `read_text()`, `data`) does without it.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Frame:
             FrameType.PING: PingFrame,
             FrameType.PONG: PongFrame,
         }[frame_type](data)
-        _set_bits(control, True, rsv1, rsv2, rsv3)
+        control._bits = _bits(True, rsv1, rsv2, rsv3)
         return control
 
     def __eq__(self, other: object) -> bool:
@@ -154,10 +155,10 @@ class Frame:
         return parts
 
 
-def _set_bits(frame: Frame, fin: bool, rsv1: bool, rsv2: bool, rsv3: bool) -> None:
-    bits = (0 if fin else NOT_FINAL) | (RSV1 * rsv1) | (RSV2 * rsv2) | (RSV3 * rsv3)
-    if bits:
-        frame._bits = bits
+def _bits(fin: bool, rsv1: bool, rsv2: bool, rsv3: bool) -> int:
+    if fin and not (rsv1 or rsv2 or rsv3):
+        return 0
+    return (0 if fin else NOT_FINAL) | (RSV1 * rsv1) | (RSV2 * rsv2) | (RSV3 * rsv3)
 
 
 class TextFrame(Frame):
@@ -188,13 +189,16 @@ class TextFrame(Frame):
         Raises:
             ValueError: `data` is bytes of a whole message and not valid UTF-8.
         """
-        if isinstance(data, int):
+        self._bits = _bits(fin, rsv1, rsv2, rsv3)
+        if isinstance(data, str):
+            if self._bits:
+                self._data = data.encode()
+            else:
+                self.text = data
+        elif isinstance(data, int):
             raise TypeError("Frame.Text takes str or UTF-8 bytes, not int")
-        _set_bits(self, fin, rsv1, rsv2, rsv3)
-        if self._bits:
-            self._data = data.encode() if isinstance(data, str) else bytes(data)
-        elif isinstance(data, str):
-            self.text = data
+        elif self._bits:
+            self._data = bytes(data)
         else:
             self.text = bytes(data).decode()
 
@@ -203,15 +207,22 @@ class TextFrame(Frame):
         def __getattr__(self, name: str) -> object:
             if name != "text" or not self._bits:
                 return super().__getattr__(name)
+            if self._bits & (NOT_FINAL | CONTINUATION):
+                raise AttributeError(
+                    "text can only be read from a whole message; this is a fragment"
+                )
             try:
-                return self.read_text()
-            except ValueError as error:
-                raise AttributeError(str(error)) from None
+                return self._data.decode()
+            except UnicodeDecodeError:
+                raise AttributeError("this is an extension's data, not UTF-8 text") from None
 
         @property
         def data(self) -> bytes:
             """The payload as UTF-8 bytes."""
-            return self._data if self._bits else self.text.encode()
+            try:
+                return self.text.encode()
+            except AttributeError:
+                return self._data
 
     def read_text(self) -> str:
         """Return the text of a whole message (Ktor's `readText`).
@@ -219,9 +230,10 @@ class TextFrame(Frame):
         Raises:
             ValueError: this is a fragment, or an extension's data that is not UTF-8.
         """
-        if self._bits & (NOT_FINAL | CONTINUATION):
-            raise ValueError("text can only be read from a whole message; this is a fragment")
-        return self._data.decode() if self._bits else self.text
+        try:
+            return self.text
+        except AttributeError as error:
+            raise ValueError(str(error)) from None
 
     def __repr__(self) -> str:
         if self._bits:
@@ -251,7 +263,7 @@ class BinaryFrame(Frame):
     ) -> None:
         if isinstance(data, str | int):
             raise TypeError(f"Frame.Binary takes bytes, not {type(data).__name__}")
-        _set_bits(self, fin, rsv1, rsv2, rsv3)
+        self._bits = _bits(fin, rsv1, rsv2, rsv3)
         self.data = bytes(data)
 
 
@@ -269,6 +281,7 @@ class _ControlFrame(Frame):
                 f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(data)} "
                 "(RFC 6455 5.5)"
             )
+        self._bits = 0
         self.data = bytes(data)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ktor_client.frames import RSV_MASK, Frame, FrameType
+from ktor_client.frames import NOT_FINAL, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import POOL_SIZE, Mask, mask_bytes, new_keys
 
@@ -66,9 +66,9 @@ class FrameEncoder:
             ValueError: the frame does not continue the unfinished message, or has an RSV bit that
                 no extension explains.
         """
-        kind, fin, payload = frame.frame_type, frame.fin, frame.data
-        rsv = frame._bits & RSV_MASK
-        if kind.is_control:
+        kind, bits, payload = frame.frame_type, frame._bits, frame.data
+        fin, rsv = not bits & NOT_FINAL, bits & RSV_MASK
+        if kind >= 8:
             if rsv:
                 raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
             return self.frame(0x80 | kind, payload)
@@ -82,10 +82,10 @@ class FrameEncoder:
         if self._extensions:
             if first:
                 self._active = [pair for pair in self._extensions if pair[1].wants(frame)]
-            for bits, codec in self._active:
+            for own, codec in self._active:
                 payload = codec.encode(payload, first=first, fin=fin)
                 if first:
-                    rsv |= bits
+                    rsv |= own
         self._type = None if fin else kind
         return self.frame((0x80 if fin else 0) | rsv | (kind if first else 0), payload)
 

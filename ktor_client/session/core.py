@@ -58,7 +58,12 @@ class State(enum.Enum):
 
 def size_of(frame: Frame) -> int:
     """Return what a queued frame weighs, in characters or bytes."""
-    return len(frame.text) if type(frame) is TextFrame and not frame._bits else len(frame.data)
+    if type(frame) is TextFrame:
+        try:
+            return len(frame.text)
+        except AttributeError:  # a fragment, in a raw session
+            pass
+    return len(frame.data)
 
 
 class SessionCore:
