@@ -8,12 +8,12 @@ in `protocol/`, what frames mean in `session/`.
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Callable
 from typing import Any, cast
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.link.read_buffer import read_buffer
 from ktor_client.protocol.decoder import FrameDecoder
 from ktor_client.protocol.encoder import FrameEncoder
 from ktor_client.protocol.masking import POOL_SIZE, Mask, mask_bytes, new_keys
@@ -21,31 +21,15 @@ from ktor_client.protocol.violation import Violation
 
 __all__ = ["StreamLink"]
 
-READ_SIZE = 256 * 1024
 BATCH = 64 * 1024
+"""Bytes that are joined before they are written, even within one step of the loop."""
+STEP = 256 * 1024
 """Bytes that may be written in one step of the loop before `send` has to wait for the next."""
-
 # The first two bytes of short final frames: of binary ones, of text ones.
 _HEADERS = [[bytes((first, 0x80 | size)) for size in range(126)] for first in (0x82, 0x81)]
 
 PIECE = 64 * 1024
 """Bytes that are masked and written at a time; a multiple of the key's length."""
-
-_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def _read_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """Return the loop's receive buffer, shared by its links.
-
-    Sharing is safe: between `get_buffer` and `buffer_updated` a loop runs nothing else, and
-    `buffer_updated` copies out what it keeps.
-    """
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
-    return buffer
 
 
 class StreamLink(FrameLink, asyncio.BufferedProtocol):
@@ -77,13 +61,17 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._mask = mask
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
-        self._buffer = _read_buffer(self._loop)
+        self._buffer = read_buffer(self._loop)
         self._receiver: LinkReceiver | None = None
         self._decoder: FrameDecoder | None = None
         self._encoder: FrameEncoder | None = None
         self._direct: memoryview | None = None
         self._discarding = False
-        self._paused = False
+        # Reading: `_held` back by the session, `_paused` at the transport, `_settling` that.
+        self._held = False
+        self._paused = True
+        self._settling = False
+        self._queued = 0
         self._is_lost = False
         self._error: Exception | None = None
         # Sending: `_plain` allows the short cut, `_stepped` says that this step has written.
@@ -93,6 +81,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._congested = False
         self._out: list[bytes | bytearray] = []
         self._out_size = 0
+        self._step_size = 0
         self._keys = b""
         self._next_key = POOL_SIZE
         transport.pause_reading()
@@ -130,11 +119,11 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._plain = options.client and not extensions
         if self._leading:
             leading, self._leading = memoryview(self._leading), b""
-            self._received(leading)
+            self._received(leading, len(leading))
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
-        elif not (self._paused or self._transport.is_closing()):
-            self._transport.resume_reading()
+        elif not self._held:
+            self._go_on_reading()
 
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
@@ -186,16 +175,18 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
                 self._transport.write(data)
 
     def pause(self) -> None:
-        """Stop reading from the socket: the peer meets a closed TCP window."""
-        self._paused = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        """Stop reading from the socket: the peer meets a closed TCP window.
+
+        At the end of the step, since a consumer who runs in it may make room again.
+        """
+        self._held = True
+        self._settle_soon()
 
     def resume(self) -> None:
         """Read again."""
-        self._paused = False
-        if not self._transport.is_closing() and not self._is_lost:
-            self._transport.resume_reading()
+        self._held = False
+        if self._receiver is not None:
+            self._go_on_reading()
 
     def discard(self) -> None:
         """Read on, and throw away what comes."""
@@ -261,7 +252,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             self.bytes_sent += size
             if not self._transport.is_closing():
                 self._transport.write(data)
-            if size >= BATCH:
+            if size >= STEP:
                 self._spend_step()
             return
         self._out.append(data)
@@ -270,8 +261,10 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             self._scheduled = True
             self._loop.call_soon(self._end_step)
         if self._out_size >= BATCH:
+            self._step_size += self._out_size
             self.flush()
-            self._spend_step()
+            if self._step_size >= STEP:
+                self._spend_step()
 
     def _spend_step(self) -> None:
         """Let senders wait for the next step of the loop, so that they cannot starve it."""
@@ -283,16 +276,21 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
     def _end_step(self) -> None:
         self._scheduled = False
         self.flush()
+        self._step_size = 0
         self._stepped = False
         self._tell_writable()
 
     def _tell_writable(self) -> None:
-        if not self.writable and not self._congested and not self._scheduled:
-            self.writable = True
-            if self._receiver is not None:
-                self._receiver.writable()
+        if self.writable or self._congested or self._scheduled or self._is_lost:
+            return
+        self.writable = True
+        if self._receiver is not None:
+            self._receiver.writable()
 
     # --- the transport's calls ---
+
+    def data_received(self, data: bytes) -> None:
+        """Never called; without this name uvloop keeps the former protocol alive."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the transport room: the shared buffer, or the rest of a long payload."""
@@ -308,14 +306,14 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         if not self._out:
             self._stepped = False
         if self._direct is None:
-            self._received(self._buffer[:nbytes])
+            self._received(self._buffer[:nbytes], nbytes)
         else:
             self._direct = None
             self._received(None, nbytes)
 
-    def _received(self, data: memoryview | None, direct: int = 0) -> None:
+    def _received(self, data: memoryview | None, size: int) -> None:
+        """Take bytes from a buffer, or with None those that are in the payload already."""
         receiver, decoder = self._receiver, self._decoder
-        size = direct if data is None else len(data)
         self.bytes_received += size
         if self._discarding:
             return
@@ -325,6 +323,10 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         violation: Violation | None = None
         messages = decoder.messages
         before = len(messages)
+        if before and before == self._queued:
+            # uvloop reads on and on in one step; one read ahead of the consumer is enough.
+            self._stop_reading()
+            self._settle_soon()
         try:
             if data is None:
                 decoder.feed_direct(size)
@@ -341,8 +343,32 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         if decoder.inflated:
             size, decoder.inflated = decoder.inflated, 0
         receiver.arrived(size)
+        self._queued = len(messages)
         if violation is not None:
             receiver.violated(violation)
+
+    def _settle_soon(self) -> None:
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """Stop reading or go on, as the session wants it at the end of the step."""
+        self._settling = False
+        if self._held:
+            self._stop_reading()
+        else:
+            self._go_on_reading()
+
+    def _stop_reading(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _go_on_reading(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """Let the transport close: the peer will send nothing more."""

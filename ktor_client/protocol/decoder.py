@@ -34,6 +34,7 @@ from ktor_client.protocol.violation import Violation
 __all__ = ["FrameDecoder"]
 
 _TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
+_WHOLE = (0x80 | _TEXT, 0x80 | _BINARY)
 _LONG_HEADER = 14
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
@@ -85,6 +86,7 @@ class FrameDecoder:
             self._rsv |= rsv
         self._mask = mask
         self._plain = not (masked or raw or extensions)
+        self._coded = bool(extensions) and not (masked or raw)
         # The message whose fragments are being collected.
         self._type = 0
         self._message = bytearray()
@@ -141,6 +143,8 @@ class FrameDecoder:
             while not self.finished:
                 if self._plain and not self._type:
                     position = take_plain(data, position, self.max_size, self.messages.append)
+                elif self._coded and not self._type:
+                    position = self._take_coded(data, position)
                 start = self._begin(data[position:]) if end - position >= 2 else 0
                 if not start:
                     if position < end:
@@ -164,6 +168,28 @@ class FrameDecoder:
         self._payload = None
         self._view = _NOTHING
         self._message = bytearray()
+
+    def _take_coded(self, data: memoryview, position: int) -> int:
+        """Take whole final data frames on a connection with extensions; as `take_plain` does."""
+        limit, end, foreign_rsv = self.max_size, len(data), RSV_MASK & ~self._rsv
+        while end - position >= 2:
+            first, length = data[position], data[position + 1]
+            start = position + 2
+            if length == 126 and end - position >= 4:
+                start += 2
+                length = data[position + 2] << 8 | data[position + 3]
+                if length < 126:
+                    break
+            elif length > 125:
+                break
+            stop = start + length
+            if first & 0x8F not in _WHOLE or first & foreign_rsv or stop > end or length > limit:
+                break
+            self._first, self._type, self._message_rsv = first, first & 0x0F, first & RSV_MASK
+            self._data(first, data[start:stop].tobytes(), is_checked=False)
+            self._type = 0
+            position = stop
+        return position
 
     def _go_on(self, data: memoryview) -> int:
         """Complete the header that began in an earlier read; return how many bytes were used."""
@@ -295,7 +321,7 @@ class FrameDecoder:
         if self._raw:
             self._raw_data(first, payload, is_checked)
         else:
-            self._data(first, payload, is_checked)
+            self._data(first, payload, is_checked=is_checked)
         if first & 0x80:
             self._type = 0
 
@@ -334,7 +360,7 @@ class FrameDecoder:
             frame._bits = bits
         self.messages.append(frame)
 
-    def _data(self, first: int, payload: bytes, is_checked: bool) -> None:
+    def _data(self, first: int, payload: bytes, *, is_checked: bool) -> None:
         if self._codecs:
             payload = self._transform(first, payload)
         message: bytes | bytearray = payload

@@ -221,12 +221,23 @@ class DeflateCodec(ExtensionCodec):
         if first:
             self._inflated = 0
             self._is_tail_due = False
+            if fin:
+                return self._decode_whole(payload, limit)
         result = self._inflate(payload, limit)
         if fin:
             if self._is_tail_due:
                 result += self._inflate(_TAIL, limit)
             if not self.keep_receive:
                 self._inflater = None
+        return result
+
+    def _decode_whole(self, payload: bytes, limit: int) -> bytes:
+        """Inflate a message that is not fragmented: payload and tail in one go."""
+        if not payload:
+            return b""
+        result = self._inflate(payload + _TAIL, limit)
+        if not self.keep_receive:
+            self._inflater = None
         return result
 
     def _inflate(self, data: bytes, limit: int) -> bytes:
@@ -254,6 +265,8 @@ class DeflateCodec(ExtensionCodec):
             data = self._inflater.unused_data
             self._inflater = None
             self._is_tail_due = False
+            if data == _TAIL:
+                break  # it is not due: it would begin a stream that nobody sent
         else:
             raise Violation.protocol("Compressed data is damaged: it ends again and again")
         self._inflated += len(result)

@@ -11,7 +11,8 @@ from ktor_client import Frame
 from ktor_client.engine.open_links import LostTransport
 from ktor_client.frames import CloseReason
 from ktor_client.link import LinkOptions, StreamLink
-from ktor_client.link.stream import BATCH, PIECE, READ_SIZE
+from ktor_client.link.read_buffer import READ_SIZE
+from ktor_client.link.stream import BATCH, PIECE
 from tests.support.raw_server import BINARY, CLOSE, PING, TEXT, frame
 from tests.support.receiver import Receiver
 

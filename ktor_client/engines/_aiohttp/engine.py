@@ -24,11 +24,11 @@ from ktor_client.engine.socket_options import (
     SocketOptions,
 )
 from ktor_client.engine.upload import Upload
+from ktor_client.engine.xor import best_mask
 from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.session import new_session, refuse_proxied
 from ktor_client.engines._aiohttp.take_over import take_over
-from ktor_client.engines._xor import best_mask
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY

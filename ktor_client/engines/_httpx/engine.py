@@ -34,10 +34,10 @@ from ktor_client.engine.socket_options import (
     SocketOptions,
 )
 from ktor_client.engine.upload import Upload
+from ktor_client.engine.xor import best_mask
 from ktor_client.engines._httpx.errors import ERRORS
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import FROM_URL, PoolTransport
-from ktor_client.engines._xor import best_mask
 from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
 from ktor_client.http import HttpRequest, HttpResponse
 
