@@ -13,7 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from ktor_client.engines._xor import best_mask
+from ktor_client.engine.xor import best_mask
 from ktor_client.frames import BinaryFrame, Frame, PingFrame, TextFrame
 from ktor_client.protocol.decoder import FrameDecoder
 from ktor_client.protocol.deflate import WebSocketDeflate
