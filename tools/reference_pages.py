@@ -1,0 +1,161 @@
+"""Write the pages of docs/reference/ that code knows best: capabilities, errors, command line.
+
+python tools/reference_pages.py           write them
+python tools/reference_pages.py --check   say which are not current; status 1 if one is not
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ROOT / "docs" / "reference"
+
+HEAD = "<!-- Written by tools/reference_pages.py; do not edit. -->\n"
+
+CAPABILITIES = """\
+# Capabilities
+
+What an engine can do is known before anything is sent. An option or a call that needs more raises
+`UnsupportedCapabilityError`, which names the engine, the option, and the engines that can.
+`client.engine.capabilities` is the set for the engine at hand,
+`client.is_supported(WebSocketCapability)` asks for one, and `ktor-client engines` prints this table
+with the versions of what is installed.
+"""
+
+AFTER_CAPABILITIES = """\
+`HttpxEngine` without httpx-ws does plain HTTP only: everything about web sockets is missing then.
+`MockEngine(capabilities=...)` has what you say. What a browser does in place of a missing
+capability is in [Run in a browser](../how-to/browser.md#what-a-browser-decides-by-itself).
+"""
+
+ERRORS = """\
+# Errors
+
+Everything this library raises on its own account is a `KtorClientError`. The builtin in parentheses
+is what you would already catch; a foreign exception that caused one is its `__cause__`. Value
+objects such as `Frame` and `CloseReason` raise a plain `ValueError`, wrong options a `TypeError`.
+"""
+
+COMMAND_LINE = """\
+# Command line
+
+`ktor-client` comes with the package; `python -m ktor_client` is the same. Errors are one line on
+stderr. Its status is 0, or 1 for a failure, 2 for wrong usage, 130 after Ctrl-C (0 for `echo` and
+`browser-demo`, which serve until then), 141 when nobody reads its output any more.
+"""
+
+
+def capabilities() -> str:
+    """Return the table of what each built-in engine can do."""
+    from ktor_client.engine.capabilities import ALL_CAPABILITIES
+    from ktor_client.engine.registry import BUILT_IN
+
+    names = [f"`{entry.class_name}`" for entry in BUILT_IN.values()]
+    rows = [
+        _row("capability", "what it is", *names),
+        _row("---", "---", *(":-:" for _ in names)),
+    ]
+    for one in ALL_CAPABILITIES:
+        able = ["yes" if one in entry.capabilities else "–" for entry in BUILT_IN.values()]
+        rows.append(_row(f"`{one.name}`", one.meaning, *able))
+    return "\n".join([HEAD, CAPABILITIES, *rows, "", AFTER_CAPABILITIES])
+
+
+def errors() -> str:
+    """Return the error tree, and when each is raised."""
+    import ktor_client.errors as module
+    from ktor_client.errors import KtorClientError
+
+    classes: list[type[Exception]] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, KtorClientError)
+    ]
+    parts = [HEAD, ERRORS, "```text"]
+
+    def add(cls: type[Exception], lead: str, mark: str) -> None:
+        builtin = [base.__name__ for base in cls.__bases__ if base.__module__ == "builtins"]
+        shown = f" ({builtin[0]})" if builtin and builtin[0] != "Exception" else ""
+        parts.append(f"{lead}{mark}{cls.__name__}{shown}")
+        below = [one for one in classes if cls in one.__bases__]
+        inner = lead + {"": "", "├── ": "│   ", "└── ": "    "}[mark]
+        for one in below:
+            add(one, inner, "└── " if one is below[-1] else "├── ")
+
+    add(KtorClientError, "", "")
+    parts += ["```", "", _row("error", "when"), _row("---", "---")]
+    for cls in classes:
+        link = f"[`{cls.__name__}`](ktor_client.md#ktor_client.{cls.__name__})"
+        parts.append(_row(link, (cls.__doc__ or "").splitlines()[0]))
+    return "\n".join([*parts, ""])
+
+
+def command_line() -> str:
+    """Return each command with its arguments."""
+    from ktor_client.cli.command_line import _COMMANDS
+
+    commands = argparse.ArgumentParser(prog="ktor-client").add_subparsers()
+    for command in _COMMANDS:
+        command.add_to(commands)
+    parts = [HEAD, COMMAND_LINE]
+    parsers: dict[str, argparse.ArgumentParser] = dict(commands.choices)
+    for name, parser in parsers.items():
+        parts.append(f"## ktor-client {name}\n\n{parser.description}\n")
+        actions = [action for action in parser._actions if action.dest != "help"]
+        if actions:
+            rows = [_row("argument", "meaning"), _row("---", "---")]
+            rows += [_argument(action) for action in actions]
+            parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _argument(action: Any) -> str:
+    value = action.metavar or action.dest.upper()
+    words = action.option_strings or [value]
+    takes = action.option_strings and action.nargs != 0
+    shown = ", ".join(f"`{word} {value}`" if takes else f"`{word}`" for word in words)
+    return _row(shown, (action.help or "") % {**vars(action)})
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+WRITERS: dict[str, Callable[[], str]] = {
+    "capabilities.md": capabilities,
+    "errors.md": errors,
+    "cli.md": command_line,
+}
+
+
+def stale() -> list[str]:
+    """Return the names of pages that are not what they should be."""
+    return [
+        name
+        for name, write in WRITERS.items()
+        if not (PAGES / name).exists() or (PAGES / name).read_text(encoding="utf-8") != write()
+    ]
+
+
+def main() -> int:
+    """Write the pages, or check them; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    if parser.parse_args().check:
+        for name in (found := stale()):
+            print(f"docs/reference/{name} is not current: python tools/reference_pages.py")
+        return 1 if found else 0
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, write in WRITERS.items():
+        (PAGES / name).write_text(write(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main())
