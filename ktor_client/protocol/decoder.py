@@ -28,7 +28,7 @@ from ktor_client.frames import (
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.plain import take_plain
-from ktor_client.protocol.rules import Utf8, check_close, check_first, not_utf8
+from ktor_client.protocol.rules import Utf8, check_close, check_first, decode_text
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["FrameDecoder"]
@@ -350,7 +350,7 @@ class FrameDecoder:
         else:
             text = _new(TextFrame)
             if not bits:
-                text.text = _decoded(payload)
+                text.text = decode_text(payload)
             else:
                 if not (is_checked or self._is_transformed):
                     self._utf8.check(payload, first >= 0x80)
@@ -373,7 +373,7 @@ class FrameDecoder:
             message, self._message = self._message, bytearray()
         if self._type == _TEXT:
             text = _new(TextFrame)
-            text.text = _decoded(message)
+            text.text = decode_text(message)
             self.messages.append(text)
         else:
             binary = _new(BinaryFrame)
@@ -391,10 +391,3 @@ class FrameDecoder:
         if len(payload) + len(self._message) > limit:
             raise Violation.too_big(None, limit)
         return payload
-
-
-def _decoded(data: bytes | bytearray) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise not_utf8("Text") from error

@@ -10,7 +10,7 @@ import codecs
 from ktor_client.frames import RSV_MASK, may_be_sent
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["Utf8", "check_close", "check_first", "not_utf8"]
+__all__ = ["Utf8", "check_close", "check_first", "decode_text", "not_utf8"]
 
 _OPCODES = frozenset((0, 1, 2, 8, 9, 10))
 _new_decoder = codecs.getincrementaldecoder("utf-8")
@@ -64,6 +64,18 @@ def check_close(payload: bytes) -> None:
 def not_utf8(what: str) -> Violation:
     """Return the violation for a text that is not UTF-8."""
     return Violation.inconsistent(f"{what} is not valid UTF-8")
+
+
+def decode_text(data: bytes | bytearray) -> str:
+    """Decode a whole text.
+
+    Raises:
+        Violation: 1007.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise not_utf8("Text") from error
 
 
 class Utf8:
