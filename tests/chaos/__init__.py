@@ -1,0 +1,1 @@
+"""Networks that split, delay and cut: every run ends in an outcome that is documented."""
