@@ -39,9 +39,15 @@ def new_session(dialer: Dialer) -> aiohttp.ClientSession:
 
 
 class _Response(aiohttp.ClientResponse):
-    """aiohttp sends a GET again when the server hangs up; here a plugin decides that."""
+    """What aiohttp does about a connection by itself, and here must not do.
+
+    It sends a GET again when the server hangs up; that is for a plugin to decide. It keeps the
+    connection of a refused handshake, which many servers drop without saying so.
+    """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        if "Upgrade" in self.request_info.headers and connection.protocol is not None:
+            connection.protocol.force_close()
         try:
             return await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:

@@ -34,6 +34,13 @@ __all__ = ["Handshake"]
 _CHUNK = 64 * 1024
 
 
+async def _drop_connection(response: httpx.Response) -> None:
+    """Keep the connection of a refusal out of the pool: many servers drop it without a word."""
+    stream: Any = response.extensions.get("network_stream")
+    if stream is not None:
+        await settle(stream.aclose())
+
+
 class _OpenedSession:
     """Stands in for httpx-ws' session, its reader, pings and close: only the stream is wanted."""
 
@@ -71,6 +78,7 @@ class Handshake:
             self._answer = to_response(self._request, response)
             if response.status_code != 101:
                 await self._answer.read_up_to(MAX_REFUSAL_BODY)
+                await _drop_connection(response)
             yield response
         finally:
             await settle(response.aclose())
