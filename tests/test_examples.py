@@ -1,0 +1,95 @@
+"""Each program of examples/ runs with the one command that its docstring names."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ktor_client.testing import BackgroundEchoServer
+
+ROOT = Path(__file__).parents[1]
+PYTHON = [sys.executable, "-W", "error"]
+TYPED_BY_TESTS = {"chat.py"}
+SMALL = {
+    "many_sessions.py": ["--sessions", "5", "--messages", "3"],
+    "market_data.py": ["--symbols", "3", "--ticks", "500"],
+}
+SHOWN = {
+    "file_upload.py": r"\.bin: 33554432 bytes in 129 fragments, 83ee47245398adee",
+    "many_sessions.py": r"\n5 sessions, 20 frames in\n$",
+    "market_data.py": r"\nSYM00 +500 .*\nSYM01 +500 .*\nSYM02 +500 ",
+    "typed_messages.py": r"^received Customer\(id=1, .*\nnot a customer: \$\.id: expected int",
+}
+PROGRAMS = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(*PYTHON, *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+def test_each_is_tested() -> None:
+    assert set(PROGRAMS) == SHOWN.keys() | TYPED_BY_TESTS
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_its_docstring_has_the_command(name: str) -> None:
+    assert f"python examples/{name}" in (ROOT / "examples" / name).read_text().split('"""')[1]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+async def test_it_runs(name: str) -> None:
+    process = await start(f"examples/{name}", *SMALL.get(name, []))
+    out, err = await process.communicate(b"")
+    assert (process.returncode, err.decode()) == (0, "")
+    assert re.search(SHOWN[name], out.decode()), out.decode()
+
+
+async def test_chat() -> None:
+    process = await start("examples/chat.py")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert (await process.stdout.readline()).startswith(b"connected to ws://127.0.0.1:")
+    for line in (b"hello\n", "grüße\n".encode()):
+        process.stdin.write(line)
+        assert await process.stdout.readline() == line
+    out, err = await process.communicate(b"")
+    assert (process.returncode, out, err) == (0, b"closed: 1000 NORMAL\n", b"")
+
+
+async def test_chat_with_a_server_that_ends(echo_server: BackgroundEchoServer) -> None:
+    """The keyboard is still open then, and must not keep the program."""
+    process = await start("examples/chat.py", f"{echo_server.url}/count?n=1")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert await process.stdout.readline() != b""
+    assert await process.stdout.readline() == b"0\n"
+    assert await process.stdout.readline() == b"closed: 1000 NORMAL: done\n"
+    assert await process.wait() == 0
+    assert await process.stderr.read() == b""
+    await process.communicate(b"")
+
+
+async def test_chat_with_nobody() -> None:
+    process = await start("examples/chat.py", "ws://127.0.0.1:9/")
+    out, err = await process.communicate(b"")
+    assert (process.returncode, out) == (1, b"")
+    assert re.fullmatch(r"\w+Engine could not connect to 127\.0\.0\.1:9: .*\n", err.decode())
+
+
+def test_the_fastapi_service(pytester: pytest.Pytester) -> None:
+    options = ("-W", "error", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"))
+    result = pytester.runpytest_subprocess(*options, str(ROOT / "examples/fastapi_service"))
+    result.assert_outcomes(passed=2)
+
+
+pytest_plugins = ["pytester"]
