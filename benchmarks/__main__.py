@@ -58,7 +58,7 @@ def measured(options: argparse.Namespace) -> Results:
     loops = list(options.loops)
     if "uvloop" in loops:
         try:
-            import uvloop  # noqa: F401
+            import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as error:
             print(f"uvloop: left out, {error}")
             loops.remove("uvloop")

@@ -15,6 +15,8 @@ def length_of(frame: Frame | None) -> int:
             return len(text)
         case Frame.Binary(data):
             return len(data)
+        case _:
+            pass
     raise WrongMessageError(repr(frame))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from ktor_client.client.scope import ClientScope
 from ktor_client.config import HttpClientConfig, Install, PluginKey
@@ -69,7 +69,7 @@ def _refuse_block(factory: object) -> None:
     elif not callable(factory):
         raise TypeError(f"the engine is a class, a factory, an instance or a name, not {factory!r}")
     elif not isinstance(factory, type | partial):
-        parameters = inspect.signature(cast("Callable[..., object]", factory)).parameters.values()
+        parameters = inspect.signature(factory).parameters.values()  # pyright: ignore[reportUnknownArgumentType]
         needed = [
             p
             for p in parameters

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-
-from typing_extensions import assert_type
+from typing import assert_type
 
 from ktor_client import (
     Channels,
