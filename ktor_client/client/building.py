@@ -66,7 +66,7 @@ def _refuse_block(factory: object) -> None:
         wrong = factory
     elif isinstance(factory, type) and issubclass(factory, HttpClientPlugin):
         wrong = f"install({factory.__name__})"
-    elif not callable(factory):
+    elif not callable(factory):  # pyright: ignore[reportUnknownArgumentType]
         raise TypeError(f"the engine is a class, a factory, an instance or a name, not {factory!r}")
     elif not isinstance(factory, type | partial):
         parameters = inspect.signature(factory).parameters.values()  # pyright: ignore[reportUnknownArgumentType]
