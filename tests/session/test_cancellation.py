@@ -251,7 +251,8 @@ async def test_a_stream_is_sent_or_the_session_ends(
             await asyncio.sleep(0)
             yield chunk
 
-    at, done = 0, None
+    at = 0
+    done: bool | None = None
     while done is None:
         at += 1
         async with opened(engine, f"{server.url}/echo") as (_, session):
@@ -273,16 +274,17 @@ async def test_a_stream_is_sent_or_the_session_ends(
 
 
 async def test_close_goes_on_without_its_caller(engine: EngineFactory, server: EchoServer) -> None:
-    at, done = 0, None
+    at = 0
+    done: bool | None = None
     while done is None:
         at += 1
         async with opened(engine, f"{server.url}/echo?id={at}") as (_, session):
 
-            async def close(session: Session = session) -> bool:
+            async def end(session: Session = session) -> bool:
                 await session.close(CloseReason(4000, "enough"))
                 return True
 
-            done = await cancelled_at(close(), at)
+            done = await cancelled_at(end(), at)
             assert not session.is_open
             reason = await session.close_reason
             assert (reason, reason.clean) == (CloseReason(4000, "enough"), True)
@@ -309,7 +311,8 @@ async def test_many_receivers_are_cancelled_with_the_session(
 
 
 async def test_get(engine: EngineFactory, server: EchoServer) -> None:
-    at, text = 0, None
+    at = 0
+    text: str | None = None
     before = Held()
     async with asyncio.timeout(30), HttpClient(engine) as client:
         while text is None:
@@ -326,7 +329,8 @@ async def test_a_body_that_streams(engine: EngineFactory, server: EchoServer) ->
         async with client.prepare_get(f"{server.http_url}/chunks") as response:
             return sum([len(chunk) async for chunk in response.chunks()])
 
-    at, size = 0, None
+    at = 0
+    size: int | None = None
     before = Held()
     async with asyncio.timeout(30), HttpClient(engine) as client:
         while size is None:
@@ -343,7 +347,8 @@ async def test_a_body_that_streams(engine: EngineFactory, server: EchoServer) ->
 async def test_closing_the_client(engine: EngineFactory, server: EchoServer) -> None:
     """Sessions are dropped where they stand, the engine is closed all the same."""
     before = Held()
-    at, done = 0, None
+    at = 0
+    done: bool | None = None
     while done is None:
         at += 1
         client = HttpClient(engine, install(WebSockets))

@@ -1,0 +1,247 @@
+"""How a client ends: its sessions with 1001, what is being opened, and what nobody closed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+
+import pytest
+
+from ktor_client import (
+    ClientClosedError,
+    CloseReason,
+    ConnectError,
+    ConnectionClosedError,
+    HttpClient,
+    KtorClientError,
+    install,
+)
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import MockEngine
+from ktor_client.engines._mock import MockPeerSession
+from ktor_client.plugins import WebSockets
+from ktor_client.session import DefaultClientWebSocketSession
+from tests.support.leaks import Held
+from tests.support.raw_server import Peer, close_frame, raw_server
+
+Session = DefaultClientWebSocketSession
+
+
+def web_sockets(**options: float) -> HttpClient:
+    """Return a client on a network in memory, whose peers only wait for the end."""
+
+    async def peer(session: MockPeerSession) -> None:
+        await session.wait_closed()
+
+    engine = MockEngine()
+    for _ in range(10):
+        engine.on_web_socket("/", peer)
+    return HttpClient(engine, install(WebSockets, **options))  # type: ignore[arg-type]
+
+
+# --- open sessions
+
+
+async def test_every_open_session_is_closed_with_1001(engine: EngineFactory) -> None:
+    codes: list[int | None] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        codes.append((await peer.read_close())[0])
+        await peer.send(close_frame(1001))
+
+    before = Held()
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(engine, install(WebSockets))
+        sessions = [await client.web_socket_session(server.url) for _ in range(10)]
+        waiting = asyncio.create_task(sessions[0].receive_text())
+        await sessions[9].close()
+        async with client.web_socket(server.url):
+            pass
+        await client.close()
+        assert codes == [1000, 1000] + [1001] * 9
+        with pytest.raises(ConnectionClosedError) as caught:
+            await waiting
+        assert (caught.value.reason.code, caught.value.initiator) == (1001, "local")
+        for session in sessions[:9]:
+            assert session.close_reason.code == 1001
+            assert session.close_reason.clean
+            await session.close()
+    await before.again()
+
+
+async def test_peers_that_do_not_answer_share_one_deadline(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.read_eof()
+
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(engine, install(WebSockets, close_timeout=0.05))
+        sessions = [await client.web_socket_session(server.url) for _ in range(20)]
+        await client.close()
+        for session in sessions:
+            assert session.close_reason == CloseReason(1001)
+            assert not session.close_reason.clean
+
+
+async def test_a_session_within_its_statement(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        assert await peer.read_close() == (1001, "")
+        await peer.send(close_frame(1001))
+
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(engine, install(WebSockets))
+        async with client.web_socket(server.url) as session:
+            await client.close()
+            assert [message async for message in session] == []
+        assert session.close_reason.code == 1001
+
+
+async def test_every_caller_of_close_waits_for_the_end() -> None:
+    client = web_sockets()
+    session = await client.web_socket_session()
+    closing = [asyncio.create_task(client.close()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert client.is_closed
+    closing[1].cancel()
+    await asyncio.gather(closing[0], closing[2])
+    assert session.close_reason.code == 1001
+    await client.close()
+
+
+async def test_derived_clients_close_their_own_sessions() -> None:
+    client = web_sockets()
+    async with client:
+        async with client.config() as derived:
+            own, other = await client.web_socket_session(), await derived.web_socket_session()
+        assert other.close_reason.code == 1001
+        assert own.is_open
+    assert own.close_reason.code == 1001
+
+
+# --- sessions that are being opened
+
+
+async def test_closing_while_a_session_is_opened(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        asked.set()
+        await peer.read_eof()
+
+    asked = asyncio.Event()
+    before = Held()
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(engine, install(WebSockets))
+        opening = asyncio.create_task(client.web_socket_session(server.url))
+        await asked.wait()
+        await client.close()
+        with pytest.raises(KtorClientError) as caught:
+            await opening
+        assert isinstance(caught.value, ClientClosedError | ConnectError)
+    await before.again()
+
+
+async def test_the_101_comes_after_the_client_was_closed(engine: EngineFactory) -> None:
+    """The engine is somebody else's and stays open; the session does not."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        asked.set()
+        await go_on.wait()
+        await peer.send(peer.switch())
+        assert await peer.read_eof() == b""
+
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    own = engine()
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(own, install(WebSockets))
+        opening = asyncio.create_task(client.web_socket_session(server.url))
+        await asked.wait()
+        await client.close()
+        go_on.set()
+        with pytest.raises(ClientClosedError):
+            await opening
+        await server.finished.wait()
+        await own.close()
+
+
+# --- statements
+
+
+async def test_a_statement_runs_once() -> None:
+    async with web_sockets() as client:
+        statement = client.web_socket()
+        async with statement as session:
+            with pytest.raises(RuntimeError, match="WebSocketStatement runs once"):
+                async with statement:
+                    raise AssertionError("it was entered twice")
+            assert session.is_open
+        with pytest.raises(RuntimeError, match="runs once"):
+            await statement.execute(_nothing)
+    async with HttpClient(MockEngine(lambda _: "hello")) as client:
+        request = client.prepare_get("/")
+        async with request as response:
+            assert await response.body_as_text() == "hello"
+        with pytest.raises(RuntimeError, match="HttpStatement runs once"):
+            async with request:
+                raise AssertionError("it was entered twice")
+
+
+async def _nothing(session: Session) -> None:
+    raise AssertionError("it ran twice")
+
+
+async def test_execute_returns_the_blocks_result_and_closes() -> None:
+    async def block(session: Session) -> tuple[str, Session]:
+        return "result", session
+
+    async def failing(session: Session) -> None:
+        failed.append(session)
+        raise KeyError("mine")
+
+    failed: list[Session] = []
+    async with web_sockets() as client:
+        result, session = await client.web_socket().execute(block)
+        assert (result, session.close_reason.code) == ("result", 1000)
+        with pytest.raises(KeyError, match="mine"):
+            await client.web_socket().execute(failing)
+        assert failed[0].close_reason.code == 1011
+
+
+# --- clients that nobody closed
+
+
+async def test_an_unclosed_client_is_told(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.read_close()
+        await peer.send(close_frame(1000))
+
+    engines = []
+
+    def factory() -> object:
+        engines.append(engine())
+        return engines[0]
+
+    async with raw_server(script) as server:
+        client = HttpClient(factory, install(WebSockets))  # type: ignore[arg-type]
+        async with client.web_socket(server.url):
+            pass
+        with pytest.warns(ResourceWarning, match=r"unclosed <HttpClient open on .*await client"):
+            del client
+        await engines[0].close()
+
+
+async def test_no_warning_for_clients_that_hold_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HttpClient(MockEngine)  # never used
+        borrowed = web_sockets()
+        async with borrowed.web_socket():
+            pass
+        engine = borrowed.engine
+        del borrowed  # the engine is its owner's
+        gc.collect()
+        await engine.close()
