@@ -33,8 +33,10 @@ def test_each_length_form(size: int, masked: bool) -> None:
     mask = KEY if masked else None
     stream = frame(BINARY, payload, mask=mask) + frame(TEXT, b"x" * size, mask=mask)
     expected = [Frame.Binary(payload), Frame.Text("x" * size)]
-    assert frames(stream, masked=masked) == expected
-    assert frames([stream[:7], stream[7:]], masked=masked) == expected
+    for extensions in ((), deflate()):
+        assert frames(stream, masked=masked, extensions=extensions) == expected
+        pieces = [stream[:7], stream[7:]]
+        assert frames(pieces, masked=masked, extensions=extensions) == expected
 
 
 @pytest.mark.parametrize(
@@ -267,8 +269,8 @@ def test_lengths_have_their_shortest_form(
 ) -> None:
     second = marker | (0x80 if masked else 0)
     header = bytes((0x82, second)) + size.to_bytes(digits, "big")
-    for stream in (header, header + KEY + bytes(size)):
-        result = decode(stream, masked=masked)
+    for stream, extensions in ((header, ()), (header + KEY + bytes(size), deflate())):
+        result = decode(stream, masked=masked, extensions=extensions)
         assert result.violation == (
             1002,
             "Received illegal frame: length not in its shortest form",
