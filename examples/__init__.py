@@ -1,0 +1,1 @@
+"""Complete programs; each docstring has the one command that runs it."""
