@@ -136,12 +136,10 @@ class SessionCore:
         self._owed_pong: PongFrame | None = None
         self._on_closed: list[Callable[[], None]] = []
         self._writable_again: OneShot[None] | None = None
-        link.start(
-            self,
-            LinkOptions(
-                max_frame_size=max_frame_size, raw=raw, client=client, negotiated=negotiated
-            ),
+        options = LinkOptions(
+            max_frame_size=max_frame_size, raw=raw, client=client, negotiated=negotiated
         )
+        link.start(self, options)
         self.keepalive.start()
 
     # --- asked by the session ---
@@ -162,9 +160,8 @@ class SessionCore:
 
     def start_close(self, reason: CloseReason) -> None:
         """Send Close and wait for the peer's, at most `close_timeout`; nothing if it was sent."""
-        if self.ending.sent is not None or self.state is State.CLOSED:
-            return
-        if self.state is State.CLOSING and not self._raw:
+        answers = self._raw and self.state is State.CLOSING
+        if self.ending.sent is not None or not (self.is_open or answers):
             return
         self.ending.initiator = self.ending.initiator or "local"
         self._say_close(reason)
@@ -335,9 +332,8 @@ class SessionCore:
         for codec in self.negotiated.codecs:
             codec.close()
         self.closed.set(None)
-        callbacks, self._on_closed = self._on_closed, []
-        for callback in callbacks:
-            callback()
+        while self._on_closed:
+            self._on_closed.pop(0)()
 
     # --- sending ---
 
@@ -361,9 +357,8 @@ class SessionCore:
         return True
 
     async def wait_writable(self) -> None:
-        """Wait until the link takes frames, or the session ends."""
-        if self._writable_again is None:
-            self._writable_again = OneShot()
+        """Wait, as the stream whose turn it is, until the link takes frames or the session ends."""
+        self._writable_again = OneShot()
         await self._writable_again.wait()
 
     def _wake_writer(self) -> None:
@@ -374,10 +369,8 @@ class SessionCore:
     # --- inside ---
 
     def _choke(self) -> None:
-        if self._strict:
-            return
-        self.is_choked = True
-        if self.state is State.OPEN:
+        self.is_choked = not self._strict
+        if self.is_choked and self.state is State.OPEN:
             self.link.pause()
 
     def _relieve(self) -> None:

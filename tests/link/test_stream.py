@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from ktor_client.engine.open_links import LostTransport
 from ktor_client.frames import CloseReason
 from ktor_client.link import LinkOptions, StreamLink
 from ktor_client.link.read_buffer import READ_SIZE
-from ktor_client.link.stream import BATCH, PIECE
+from ktor_client.link.stream import BATCH, PIECE, STEP
+from ktor_client.protocol.deflate import WebSocketDeflate
+from ktor_client.protocol.handshake import Negotiated
 from tests.support.raw_server import BINARY, CLOSE, PING, TEXT, frame
 from tests.support.receiver import Receiver
 
@@ -103,6 +106,7 @@ def unmasked(data: bytes) -> list[tuple[int, bytes]]:
 
 async def test_reading_begins_with_the_session() -> None:
     link, transport, receiver = link_on(start=False)
+    link.resume()
     assert not transport.reading
     feed(link, frame(TEXT, b"from a transport that could not pause"))
     link.start(receiver, LinkOptions(max_frame_size=100))
@@ -242,6 +246,15 @@ async def test_a_step_takes_so_much(size: int) -> None:
     assert link.writable
     assert receiver.room.is_set()
     assert len(unmasked(b"".join(transport.writes))) == count
+
+
+async def test_one_big_frame_of_a_server_spends_the_step() -> None:
+    link, transport, receiver = link_on(client=False)
+    link.send_binary(bytes(STEP))
+    assert not link.writable
+    await receiver.room.wait()
+    assert link.writable
+    assert transport.writes == [frame(BINARY, bytes(STEP))]
 
 
 async def test_a_congested_transport() -> None:
@@ -392,6 +405,31 @@ async def test_pause_and_resume() -> None:
     await asyncio.sleep(0)
     link.resume()
     assert transport.reading  # a transport that closes is left alone
+
+
+async def test_inflated_bytes_are_what_counts() -> None:
+    class Weigher(Receiver):
+        sizes: list[int]
+
+        def arrived(self, size: int) -> None:
+            self.sizes.append(size)
+
+    receiver = Weigher()
+    receiver.sizes = []
+    deflate = WebSocketDeflate(threshold=0)
+    negotiated = Negotiated(extensions=[deflate], codecs=[deflate.accept([])])
+    packed = zlib.compressobj(wbits=-15)
+    payload = packed.compress(bytes(10_000)) + packed.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    transport = FakeTransport()
+    link = StreamLink(transport)
+    link.start(receiver, LinkOptions(max_frame_size=1 << 20, negotiated=negotiated))
+    feed(link, frame(BINARY, payload, rsv=0x40))
+    assert list(receiver.messages) == [Frame.Binary(bytes(10_000))]
+    assert receiver.sizes == [10_000]
+    link.send_text("x" * 1000)
+    link.send_binary(bytes(1000))
+    link.flush()
+    assert [first for first, _ in unmasked(b"".join(transport.writes))] == [0xC1, 0xC2]
 
 
 # --- the end

@@ -31,7 +31,6 @@ from tests.support.leaks import Held
 from tests.support.raw_server import Peer, close_frame, frame, raw_server
 
 Session: TypeAlias = DefaultClientWebSocketSession
-Act: TypeAlias = Callable[[Session], Awaitable[object]]
 
 
 @pytest.fixture
@@ -52,6 +51,12 @@ async def opened(
             yield client, session
             await session.close()
         await before.again()
+
+
+async def to_the_end(call: Awaitable[object]) -> bool:
+    """Return true: a run that was cancelled gives None."""
+    await call
+    return True
 
 
 async def works(session: Session) -> None:
@@ -176,14 +181,11 @@ async def test_sending_sends_all_or_nothing(engine: EngineFactory) -> None:
             number += 1
             message = b"%08d" % number + bytes(99_992)
 
-            async def send(message: bytes = message, road: int = number % 2) -> bool:
-                if road:
-                    await session.send(message)
-                else:
-                    await session.outgoing.send(Frame.Binary(message))
-                return True
-
-            done = await cancelled_at(send(), 1)
+            by_name = number % 2
+            road = (
+                session.send(message) if by_name else session.outgoing.send(Frame.Binary(message))
+            )
+            done = await cancelled_at(to_the_end(road), 1)
             (sent if done else cancelled).append(number)
             if not done and len(cancelled) < 3:
                 await asyncio.sleep(0)  # cancelled in a step of its own too
@@ -256,12 +258,7 @@ async def test_a_stream_is_sent_or_the_session_ends(
     while done is None:
         at += 1
         async with opened(engine, f"{server.url}/echo") as (_, session):
-
-            async def stream(session: Session = session) -> bool:
-                await session.send_stream(chunks())
-                return True
-
-            done = await cancelled_at(stream(), at)
+            done = await cancelled_at(to_the_end(session.send_stream(chunks())), at)
             if done:
                 assert await session.receive_text() == "onetwo"
             elif at == 1:  # nothing was sent yet
@@ -279,12 +276,7 @@ async def test_close_goes_on_without_its_caller(engine: EngineFactory, server: E
     while done is None:
         at += 1
         async with opened(engine, f"{server.url}/echo?id={at}") as (_, session):
-
-            async def end(session: Session = session) -> bool:
-                await session.close(CloseReason(4000, "enough"))
-                return True
-
-            done = await cancelled_at(end(), at)
+            done = await cancelled_at(to_the_end(session.close(CloseReason(4000, "enough"))), at)
             assert not session.is_open
             reason = await session.close_reason
             assert (reason, reason.clean) == (CloseReason(4000, "enough"), True)
@@ -355,12 +347,8 @@ async def test_closing_the_client(engine: EngineFactory, server: EchoServer) -> 
         sessions = [await client.web_socket_session(f"{server.url}/echo") for _ in range(3)]
         await client.get(f"{server.http_url}/hello")
 
-        async def end(client: HttpClient = client) -> bool:
-            await client.close()
-            return True
-
         async with asyncio.timeout(30):
-            done = await cancelled_at(end(), at)
+            done = await cancelled_at(to_the_end(client.close()), at)
             assert client.is_closed
             await client.close()
             for session in sessions:

@@ -67,9 +67,10 @@ async def test_a_close_without_a_code_is_echoed_empty() -> None:
 
 async def test_the_server_side_ends_the_connection_itself() -> None:
     link = FakeLink()
-    session = WebSocketSession(core_on(link, client=False))
-    link.peer_closes()
-    assert link.calls[-1] == "close"
+    async with WebSocketSession(core_on(link, client=False)) as session:
+        link.peer_closes()
+    assert "close" in link.calls
+    assert "abort" not in link.calls
     await session.wait_closed()
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from ktor_client import (
+    Channels,
     CloseReason,
     ConnectionClosedError,
     ConverterNotFoundError,
     DeserializationError,
     Frame,
+    bounded,
 )
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
 from ktor_client.protocol.handshake import Negotiated
@@ -95,6 +97,18 @@ async def test_a_violation_is_told_as_ever() -> None:
     link.violate(1009)
     await steps()
     assert link.closes == [CloseReason(1009, "A rule was broken")]
+    link.lose()
+
+
+async def test_marks_of_bytes_count_fragments_too() -> None:
+    session, link = raw_session(channels=Channels(incoming=bounded(64, max_bytes=100)))
+    link.deliver(Frame.Text("x" * 60, fin=False), Frame.Ping(b"p"), Frame.Text("y" * 60))
+    assert link.calls == ["pause"]
+    assert (await session.incoming.receive()).data == b"x" * 60
+    assert (await session.incoming.receive()) == Frame.Ping(b"p")
+    assert link.calls == ["pause"]  # 60 are more than half
+    await session.incoming.receive()
+    assert link.calls == ["pause", "resume"]
     link.lose()
 
 
