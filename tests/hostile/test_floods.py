@@ -80,11 +80,12 @@ async def test_marks_are_those_of_the_channel(engine: EngineFactory, capacity: i
 
 
 async def test_a_slow_consumer_is_not_a_dead_peer(engine: EngineFactory) -> None:
-    options = {"ping_interval": 0.02, "timeout": 0.04, "close_timeout": 0.05}
+    options = {"ping_interval": 0.05, "timeout": 0.2, "close_timeout": 0.05}
     async with conversation(engine, _flood, **options) as session:
         await _settled(session)
-        await asyncio.sleep(0.3)  # many times the timeout
+        await asyncio.sleep(0.6)  # some times the timeout
         assert session.is_open
+        session.ping_interval = None
         queued = session.statistics.incoming_queued
         assert [await session.receive_bytes() for _ in range(queued)] == [bytes(SIZE)] * queued
 
@@ -94,10 +95,10 @@ async def test_a_dead_peer_is_found_once_the_consumer_is_back(engine: EngineFact
         await peer.send(MESSAGE * 100)
         assert (await peer.read_close())[0] == 1011  # it answers no ping at all
 
-    options = {"ping_interval": 0.02, "timeout": 0.04, "channels": Channels(incoming=bounded(8))}
+    options = {"ping_interval": 0.1, "timeout": 0.2, "channels": Channels(incoming=bounded(8))}
     async with conversation(engine, script, **options) as session:
         await _settled(session)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         assert session.is_open
         for _ in range(100):
             assert len(await session.receive_bytes()) == SIZE

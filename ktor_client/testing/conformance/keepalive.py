@@ -132,7 +132,7 @@ async def wrong_pongs_time_out(lab: Lab) -> None:
 @check("Ktor: WebSocketEngineSuite, ping and pong", PingCapability)
 async def keepalive_goes_on(lab: Lab) -> None:
     """With a peer that answers, pings go on, each with a payload of its own."""
-    async with lab.session("/count-ping", ping_interval=0.01) as session:
+    async with lab.session("/count-ping", ping_interval=0.01, timeout=10) as session:
         seen = [await session.receive_text() for _ in range(5)]
         equal(len(set(seen)), 5, "the number of different payloads")
         expect(session.is_open and session.latency is not None, f"{session!r}")
@@ -154,11 +154,11 @@ async def keepalive_settings_are_live(lab: Lab) -> None:
 @check("ktor-client: keepalive; Ktor: pingIntervalMillis", PingCapability)
 async def keepalive_can_be_stopped(lab: Lab) -> None:
     """Setting `ping_interval` to None stops keepalive, also with a pong outstanding."""
-    options: dict[str, Any] = {"ping_interval": 0.01, "timeout": 0.1, "close_timeout": QUICK}
+    options: dict[str, Any] = {"ping_interval": 0.01, "timeout": 0.5, "close_timeout": QUICK}
     async with lab.session("/wrong-pong", **options) as session:
         equal(await session.receive_text(), "answered wrongly", "the server's word")
         session.ping_interval = None
-        await asyncio.sleep(0.3)  # longer than the timeout
+        await asyncio.sleep(0.7)  # longer than the timeout
         expect(session.is_open, f"the session ended: {session.close_reason!r}")
 
 
