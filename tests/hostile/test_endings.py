@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from ktor_client import CloseReason, ConnectionClosedError, HttpClient, PingTimeoutError, install
+from ktor_client import (
+    Channels,
+    CloseReason,
+    ConnectionClosedError,
+    HttpClient,
+    PingTimeoutError,
+    bounded,
+    install,
+)
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
 from tests.hostile.conversation import conversation, saying
@@ -137,6 +145,23 @@ async def test_messages_until_the_peers_close_are_received(engine: EngineFactory
     async with conversation(engine, script) as session:
         await session.close()
         assert [m async for m in session] == [str(i) for i in range(10)]
+
+
+async def test_close_gets_past_a_full_channel(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        for i in range(500):
+            await peer.send(frame(BINARY, b"%03d" % i + bytes(16_000)))
+        assert (await peer.read_close())[0] == 1000
+        await peer.send(close_frame(1000))
+
+    channels = Channels(incoming=bounded(4))
+    async with conversation(engine, script, channels=channels) as session:
+        first = await session.receive_bytes()
+        await session.close()
+        assert session.close_reason.clean
+        got = [first] + [message async for message in session if isinstance(message, bytes)]
+        assert 4 <= len(got) < 500  # what the channel held; the rest was read and dropped
+        assert [int(message[:3]) for message in got] == list(range(len(got)))
 
 
 async def test_a_ping_after_our_close_is_not_answered(engine: EngineFactory) -> None:
