@@ -55,9 +55,9 @@ def blocks_of(page: str) -> list[Block]:
             else:
                 inside.append(line.removeprefix(indent))
         elif fence is not None:
-            title = re.search(r'title="([^"]+)"', fence[3])
+            named = re.search(r'title="([^"]+)"', fence[3])
             indent, inside = fence[1], []
-            opening = number, fence[2], title and title[1]
+            opening = number, fence[2], named[1] if named else None
         elif comment := _COMMENT.match(line):
             mark = comment[1]
         elif line.strip():
