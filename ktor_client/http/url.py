@@ -21,6 +21,7 @@ _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
 _QUERY_SAFE = _PATH_SAFE + "?"
 _bad_character = re.compile(r"[\x00-\x20\x7f\\]").search
 _is_zone = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
+_has_port = re.compile(r"[^/?#]*:\d+(?![^/?#])").match
 _bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
 
 Scalar: TypeAlias = str | int | float | bool
@@ -52,9 +53,12 @@ class Url:
         Raises:
             InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, or a
                 control character that would smuggle bytes into the request.
+            TypeError: a port that is no int.
         """
         if scheme not in DEFAULT_PORTS:
             raise InvalidUrlError(f"scheme {scheme!r} is not supported; use http, https, ws or wss")
+        if isinstance(port, bool) or not isinstance(port, int | None):
+            raise TypeError(f"port is an int, not {type(port).__name__}")
         if port is not None and not 1 <= port <= 65535:
             raise InvalidUrlError(f"port {port} is outside 1..65535")
         for name, part in (("path", path), ("query", query)):
@@ -179,6 +183,8 @@ class UrlBuilder:
             raise InvalidUrlError(f"{url!r} is not a URL: {error}") from error
         if parts.fragment or url.endswith("#"):
             raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
+        if not parts.netloc and _has_port(url):  # and no path may begin so (RFC 3986 4.2)
+            raise InvalidUrlError(f"{_shown(url)} has no scheme; write ws://host:port/path")
         if parts.scheme:
             if not parts.netloc:
                 raise InvalidUrlError(
@@ -265,6 +271,10 @@ def _scalar(name: str, value: object) -> str:
 
 def _checked_host(host: str) -> str:
     name = host.strip("[]") if host.startswith("[") else host
+    if "://" in name:
+        raise InvalidUrlError(f"{_shown(host)} is not a host name but a URL; give it as the url")
+    if name.count(":") == 1 and _has_port(name):
+        raise InvalidUrlError(f"{_shown(host)} is not a host name: give the port as port=")
     if ":" in name:
         from ipaddress import AddressValueError, IPv6Address
 

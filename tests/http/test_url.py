@@ -65,7 +65,11 @@ def test_parts() -> None:
     ("text", "message"),
     [
         ("ftp://host/", "scheme 'ftp' is not supported"),
-        ("host:8080/path", "has no host; write ws://host/path"),
+        ("host:x/path", "has no host; write ws://host/path"),
+        ("host:8080/path", "has no scheme; write ws://host:port/path"),
+        ("127.0.0.1:8080", "has no scheme"),
+        ("[::1]:8080?x", "has no scheme"),
+        ("user:word@host:80", "'\\*\\*\\*@host:80' has no scheme"),
         ("http:///path", "has no host"),
         ("http://:80/", "has no host"),
         ("//host/path", "is not an absolute URL"),
@@ -107,6 +111,8 @@ def test_a_url_is_text(wrong: Any) -> None:
         (("ws", ""), "'' is not a host name"),
         (("ws", "a/b"), "'a/b' is not a host name"),
         (("ws", "a:b"), "is not an IPv6 address"),
+        (("ws", "a:80"), "is not a host name: give the port as port="),
+        (("ws", "ws://a"), "is not a host name but a URL; give it as the url"),
         (("ws", "::1%\r\nX: y"), "is not an IPv6 address: bad zone"),
         (("ws", "::1%"), "bad zone"),
         (("ws", "h", 0), "port 0"),
@@ -118,6 +124,18 @@ def test_a_url_is_text(wrong: Any) -> None:
 def test_parts_that_are_refused(parts: Any, message: str) -> None:
     with pytest.raises(InvalidUrlError, match=message):
         Url(*parts)
+
+
+@pytest.mark.parametrize("wrong", ["80", 80.0, True])
+def test_a_port_is_a_number(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="port is an int, not"):
+        Url("ws", "h", wrong)
+
+
+def test_a_path_may_hold_a_colon() -> None:
+    builder = UrlBuilder()
+    builder.take_from("a/b:1")
+    assert builder.path == "a/b:1"
 
 
 def test_parts_that_are_taken() -> None:
