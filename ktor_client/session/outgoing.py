@@ -51,6 +51,7 @@ class Outgoing(SendChannel[Frame]):
 
     async def send(self, item: Frame) -> None:
         """Send a frame; see `WebSocketSession.send`."""
+        _check_frame(item)
         if self.ready and not item.frame_type.is_control:
             self._write(item)
             return
@@ -64,6 +65,7 @@ class Outgoing(SendChannel[Frame]):
             asyncio.QueueFull: as many frames as the limit allows are waiting.
             ChannelOverflowError: likewise, with `ChannelOverflow.CLOSE`; the session ends.
         """
+        _check_frame(item)
         self.raise_if_ended()
         if self._core.sent_as_control(item):
             return
@@ -234,3 +236,11 @@ class Outgoing(SendChannel[Frame]):
     @staticmethod
     def _new_future() -> asyncio.Future[None]:
         return asyncio.get_running_loop().create_future()
+
+
+def _check_frame(item: object) -> None:
+    if not isinstance(item, Frame):
+        raise TypeError(
+            f"outgoing takes frames such as Frame.Text(...), not {type(item).__name__}; "
+            "session.send takes str and bytes too"
+        )
