@@ -85,6 +85,8 @@ def seconds(text: str) -> float:
 
 async def run(options: argparse.Namespace) -> int:
     """Chat until either side ends it."""
+    if "://" not in options.url:
+        raise CommandError(f"{options.url!r} is no ws:// or wss:// URL; write ws://host/path", 2)
     factory = None if options.engine is None else find_engine(options.engine)
 
     def blocks(config: HttpClientConfig) -> None:

@@ -103,6 +103,9 @@ async def test_binary_messages_are_shown(server: EchoServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
+        (["nonsense"], "'nonsense' is no ws:// or wss:// URL; write ws://host/path"),
+        ([""], "is no ws:// or wss:// URL"),
+        (["127.0.0.1:8080/echo"], "is no ws:// or wss:// URL"),
         (["ftp://127.0.0.1/"], "scheme 'ftp'"),
         (["ws://127.0.0.1:99999/"], "is not a URL"),
         (["ws:///path"], "host"),
