@@ -103,6 +103,8 @@ class WebSockets(HttpClientPlugin):
         self._channels = channels
         self._close_timeout = seconds(close_timeout, "close_timeout")
         self._open_timeout = seconds(open_timeout, "open_timeout")
+        if isinstance(extensions, WebSocketExtension):
+            raise TypeError(f"extensions takes a sequence: extensions=[{extensions!r}]")
         self._extensions = tuple(extensions)
         for extension in self._extensions:
             if not isinstance(extension, WebSocketExtension):
@@ -110,6 +112,11 @@ class WebSockets(HttpClientPlugin):
                     f"extensions takes instances such as WebSocketDeflate(), not {extension!r}"
                 )
         check_conflicts(self._extensions)
+        if not isinstance(content_converter, WebSocketContentConverter | None):
+            raise TypeError(
+                f"content_converter takes an instance such as JsonConverter(), "
+                f"not {content_converter!r}"
+            )
         self._converter = content_converter
 
     def install(self, scope: PluginScope) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,10 @@ from ktor_client import (
 from ktor_client.engines import AiohttpEngine, BrowserEngine, HttpxEngine, MockEngine, engines
 from ktor_client.plugins import (
     DefaultRequest,
+    JsonConverter,
     PluginScope,
     UserAgent,
+    WebSocketDeflate,
     WebSockets,
     client_plugin,
 )
@@ -53,6 +56,19 @@ def test_an_unknown_option_lists_what_there_is() -> None:
     assert text_of(lambda: install(Greeting, wrod="x")) == (  # type: ignore[call-arg]  # pyright: ignore
         "Greeting has no option 'wrod'; did you mean 'word'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"extensions": WebSocketDeflate()}, "extensions=[WebSocketDeflate("),
+        ({"extensions": [WebSocketDeflate]}, "takes instances such as WebSocketDeflate()"),
+        ({"content_converter": JsonConverter}, "takes an instance such as JsonConverter()"),
+        ({"channels": 5}, "channels takes Channels("),
+    ],
+)
+def test_options_of_another_type_are_told(options: dict[str, Any], message: str) -> None:
+    assert message in text_of(lambda: HttpClient(MockEngine, install(WebSockets, **options)))
 
 
 def test_positional_options_are_refused() -> None:
