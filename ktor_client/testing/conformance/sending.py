@@ -320,12 +320,12 @@ async def flood_is_held_back(lab: Lab) -> None:
 async def slow_consumer_is_not_a_dead_peer(lab: Lab) -> None:
     """While nobody receives and reading is paused, keepalive does not end the session."""
     options: dict[str, Any] = {
-        "ping_interval": 0.05,
-        "timeout": 0.2,
+        "ping_interval": 0.1,
+        "timeout": 0.6,
         "channels": Channels(incoming=bounded(4)),
     }
     async with lab.session("/send?n=2000&size=10000", **options) as session:
-        await asyncio.sleep(0.6)  # some times the timeout
+        await asyncio.sleep(1.3)  # twice the timeout, which a busy machine must not miss
         expect(session.is_open, f"the session ended: {session.close_reason!r}")
         session.ping_interval = None
         for _ in range(2000):
