@@ -49,9 +49,11 @@ async def test_other_types_are_refused() -> None:
     for wrong in (None, 1, ["x"], {"a": 1}):
         with pytest.raises(TypeError, match="send_serialized"):
             await session.send(wrong)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="takes frames such as .* not str; session.send takes str"):
+    with pytest.raises(
+        TypeError, match=r"takes frames such as .* not str; session\.send takes str"
+    ):
         await session.outgoing.send("a")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="takes frames such as .* not bytes"):
+    with pytest.raises(TypeError, match=r"takes frames such as .* not bytes"):
         session.outgoing.send_nowait(b"a")  # type: ignore[arg-type]
     link.choke()
     await session.send(Frame.Ping(b"busy now"))
