@@ -46,7 +46,7 @@ def no_unseen_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     seen = [
         record
         for when in ("setup", "call", "teardown")
-        for record in caplog.get_records(when)  # type: ignore[arg-type]  # the three phases
+        for record in caplog.get_records(when)
         if record.name == "asyncio" and record.levelno >= logging.ERROR
     ]
     if seen:
