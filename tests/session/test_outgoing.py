@@ -49,7 +49,7 @@ async def test_other_types_are_refused() -> None:
     for wrong in (None, 1, ["x"], {"a": 1}):
         with pytest.raises(TypeError, match="send_serialized"):
             await session.send(wrong)  # type: ignore[arg-type]
-    with pytest.raises(
+    with pytest.raises(TypeError, match=r"such as .* not str; session\.send takes str"):
         TypeError, match=r"takes frames such as .* not str; session\.send takes str"
     ):
         await session.outgoing.send("a")  # type: ignore[arg-type]
