@@ -50,8 +50,6 @@ async def test_other_types_are_refused() -> None:
         with pytest.raises(TypeError, match="send_serialized"):
             await session.send(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"such as .* not str; session\.send takes str"):
-        TypeError, match=r"takes frames such as .* not str; session\.send takes str"
-    ):
         await session.outgoing.send("a")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"takes frames such as .* not bytes"):
         session.outgoing.send_nowait(b"a")  # type: ignore[arg-type]
