@@ -1,4 +1,4 @@
-"""What the documentation shows of tests runs as written: the recipe, and the README's section."""
+"""A script that is not followed fails with the words that the documentation shows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("-W", "error", "-p", "no:cacheprovider", "-p", "no:Faker", "--strict-markers")
-
-
-def test_the_recipe(pytester: pytest.Pytester) -> None:
-    text = (ROOT / "docs/how-to/test-without-a-network.md").read_text()
-    files = re.findall(r'^```\w+ title="([\w.]+)"\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
-    for name, code in files:
-        (pytester.path / name).write_text(code)
-    assert [name for name, _ in files][:2] == ["chat.py", "pytest.ini"]
-    result = pytester.runpytest_subprocess(*OPTIONS)
-    result.assert_outcomes(passed=10)
 
 
 def test_the_failure_that_the_recipe_shows(pytester: pytest.Pytester) -> None:
@@ -38,12 +28,3 @@ def test_the_failure_that_the_recipe_shows(pytester: pytest.Pytester) -> None:
     seen = "\n".join(result.outlines)
     for line in shown[1].strip().splitlines():
         assert line in seen
-
-
-def test_the_readme(pytester: pytest.Pytester) -> None:
-    section = (ROOT / "README.md").read_text().partition("## Testing")[2].partition("\n## ")[0]
-    code = re.search(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    assert code is not None
-    pytester.makepyfile(code[1])
-    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
-    pytester.runpytest(*OPTIONS).assert_outcomes(passed=2)
