@@ -154,12 +154,21 @@ def _check_options(plugin: object, args: tuple[object, ...], options: dict[str, 
             f"{plugin_name(plugin)} takes its options by name: "
             f"install({plugin_name(plugin)}, name=value)"
         )
-    parameters = inspect.signature(plugin).parameters
+    check_names(plugin_name(plugin), plugin, options)
+
+
+def check_names(owner: str, factory: Callable[..., object], options: dict[str, Any]) -> None:
+    """Check that a factory of plugins or engines has such options.
+
+    Raises:
+        TypeError: it has not; the message guesses which one was meant.
+    """
+    parameters = inspect.signature(factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
     for name in options:
         if name not in parameters:
-            raise TypeError(
-                f"{plugin_name(plugin)} has no option {name!r}{_hint(name, list(parameters))}"
-            )
+            raise TypeError(f"{owner} has no option {name!r}{_hint(name, list(parameters))}")
 
 
 def _hint(name: str, known: list[str]) -> str:

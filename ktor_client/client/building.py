@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ktor_client.client.scope import ClientScope
-from ktor_client.config import HttpClientConfig, Install, PluginKey
+from ktor_client.config import HttpClientConfig, Install, PluginKey, check_names, plugin_name
 from ktor_client.engine import HttpClientEngine
 from ktor_client.engine.registry import default_engine, engine_class
 from ktor_client.engine.shared import SharedEngine
@@ -42,6 +42,8 @@ def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:
     else:
         factory = engine
     _refuse_block(factory)
+    if options:
+        check_names(plugin_name(getattr(factory, "func", factory)), factory, options)
     made: object = factory(**options)
     if not isinstance(made, HttpClientEngine):
         raise TypeError(f"{factory!r} made {made!r}, which is no HttpClientEngine")

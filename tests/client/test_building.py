@@ -185,6 +185,15 @@ def test_options_for_the_engine_go_to_its_factory() -> None:
     text = text_of(lambda: HttpClient(MockEngine(), small))
     needs = "config.engine(limit) needs an engine class or factory"
     assert text == f"{needs}; MockEngine was made already"
+    for factory in (AiohttpEngine, partial(AiohttpEngine, proxy=None), "aiohttp", None):
+        text = text_of(lambda made=factory: HttpClient(made, lambda c: c.engine(limt=7)))
+        assert text == "AiohttpEngine has no option 'limt'; did you mean 'limit'?"
+
+    def any_options(**options: int) -> MockEngine:
+        assert options == {"limit": 7}
+        return MockEngine()
+
+    assert isinstance(HttpClient(any_options, small).engine, MockEngine)
     text = text_of(lambda: HttpClient(AiohttpEngine).config(small))
     assert "this engine exists already" in text
 
