@@ -461,3 +461,10 @@ def _inner(client: HttpClientEngine) -> aiohttp.ClientSession | httpx.AsyncClien
 
 async def _close(inner: aiohttp.ClientSession | httpx.AsyncClient) -> None:
     await (inner.close() if isinstance(inner, aiohttp.ClientSession) else inner.aclose())
+
+
+def test_another_object_is_refused() -> None:
+    with httpx.Client() as client, pytest.raises(TypeError, match=r"AsyncClient, not Client"):
+        HttpxEngine(client=client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"ClientSession, not str"):
+        AiohttpEngine(session="http")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

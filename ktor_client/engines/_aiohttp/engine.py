@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-import aiohttp  # noqa: TC002  # the hints of the options resolve at run time
+import aiohttp
 from yarl import URL
 
 from ktor_client.durations import Duration
@@ -77,6 +77,10 @@ class AiohttpEngine(HttpClientEngine):
             connect_timeout=connect_timeout,
         )
         if session is not None:
+            if not isinstance(session, aiohttp.ClientSession):
+                raise TypeError(
+                    f"session is an aiohttp.ClientSession, not {type(session).__name__}"
+                )
             options.refuse_beside("AiohttpEngine", "session")
         self._dialer = Dialer(options, ERRORS)
         self._session = session

@@ -112,6 +112,8 @@ class HttpxEngine(HttpClientEngine):
             connect_timeout=connect_timeout,
         )
         if client is not None:
+            if not isinstance(client, httpx.AsyncClient):
+                raise TypeError(f"client is an httpx.AsyncClient, not {type(client).__name__}")
             options.refuse_beside("HttpxEngine", "client")
         self._dialer = Dialer(options, ERRORS, httpx.create_ssl_context)
         self._client = client
