@@ -1,4 +1,4 @@
-"""A chat with a WebSocket server: prints what arrives, sends what is typed; Ctrl-D ends.
+"""A chat: prints what arrives, sends what is typed; Ctrl-D or Ctrl-C ends it.
 
     python examples/chat.py [URL]
 
@@ -63,5 +63,7 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
+    except* KeyboardInterrupt:
+        pass
     except* KtorClientError as errors:
         raise SystemExit(f"{errors.exceptions[0]}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -77,6 +78,15 @@ async def test_chat_with_a_server_that_ends(echo_server: BackgroundEchoServer) -
     assert await process.wait() == 0
     assert await process.stderr.read() == b""
     await process.communicate(b"")
+
+
+async def test_chat_and_ctrl_c() -> None:
+    process = await start("examples/chat.py")
+    assert process.stdout is not None
+    assert (await process.stdout.readline()).startswith(b"connected")
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    assert await process.communicate(b"") == (b"", b"")
 
 
 async def test_chat_with_nobody() -> None:
