@@ -80,7 +80,12 @@ def bounded(
 
     Raises:
         ValueError: a limit below 1.
+        TypeError: an argument of another type.
     """
+    if not isinstance(capacity, int) or not isinstance(max_bytes, int):
+        raise TypeError("capacity and max_bytes are numbers of messages and bytes; see unlimited()")
+    if not isinstance(on_overflow, ChannelOverflow):
+        raise TypeError(f"on_overflow takes a ChannelOverflow, not {on_overflow!r}")
     if capacity < 1 or max_bytes < 1:
         raise ValueError("a bounded channel holds at least 1 message and 1 byte")
     return ChannelLimit(capacity, on_overflow, max_bytes)
@@ -99,6 +104,9 @@ class Channels:
     def __init__(
         self, *, incoming: ChannelLimit | None = None, outgoing: ChannelLimit | None = None
     ) -> None:
+        for limit in (incoming, outgoing):
+            if not isinstance(limit, ChannelLimit | None):
+                raise TypeError(f"a channel's limit is bounded(64) or unlimited(), not {limit!r}")
         self.adapts = incoming is None
         """Whether `incoming` was left open, and may be limited as suits the engine."""
         self.incoming = bounded(DEFAULT_CAPACITY) if incoming is None else incoming

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,27 @@ def test_limits() -> None:
     for capacity, size in ((0, 1), (1, 0), (-1, 1)):
         with pytest.raises(ValueError, match="at least 1 message and 1 byte"):
             bounded(capacity, max_bytes=size)
+
+
+@pytest.mark.parametrize("wrong", [5, "unlimited", unlimited])
+def test_limits_are_made_by_their_functions(wrong: Any) -> None:
+    for name in ("incoming", "outgoing"):
+        with pytest.raises(TypeError, match=r"limit is bounded\(64\) or unlimited\(\), not"):
+            Channels(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"capacity": 1.5}, "are numbers of messages and bytes"),
+        ({"capacity": None}, "see unlimited"),
+        ({"capacity": 1, "max_bytes": None}, "are numbers of messages and bytes"),
+        ({"capacity": 1, "on_overflow": "close"}, "takes a ChannelOverflow, not 'close'"),
+    ],
+)
+def test_limits_of_another_type_are_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        bounded(**options)
 
 
 def test_both_directions_have_64_messages() -> None:
