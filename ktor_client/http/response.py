@@ -43,13 +43,14 @@ class HttpResponse:
         self._read: bytes | None = body if isinstance(body, bytes) else None
         self._body: ResponseBody = BytesBody(body) if isinstance(body, bytes) else body
         self._streamed = False
+        self._closed = False
 
     async def body_as_bytes(self) -> bytes:
         """Read the body to its end, once; later calls return the same bytes.
 
         Raises:
             ConnectError: the connection broke before the end.
-            RuntimeError: `chunks()` has already consumed the body.
+            RuntimeError: `chunks()` has already consumed the body, or the response was closed.
         """
         if self._read is None:
             parts = [chunk async for chunk in self.chunks()]
@@ -90,7 +91,7 @@ class HttpResponse:
 
         Raises:
             ConnectError: the connection broke before the end.
-            RuntimeError: the body was streamed before and is gone.
+            RuntimeError: the body was streamed before and is gone, or the response was closed.
         """
         if self._read is not None:
             if self._read:
@@ -98,6 +99,10 @@ class HttpResponse:
             return
         if self._streamed:
             raise RuntimeError("the body has already been streamed; read it only once")
+        if self._closed:
+            raise RuntimeError(
+                "the response is closed; read its body inside the `async with` or `execute`"
+            )
         self._streamed = True
         try:
             async for chunk in self._body.chunks():
@@ -122,6 +127,7 @@ class HttpResponse:
 
     async def close(self) -> None:
         """Give the connection back. Idempotent; what was read stays readable."""
+        self._closed = True
         await self._body.close()
 
     @property

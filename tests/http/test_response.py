@@ -134,6 +134,15 @@ async def test_a_streamed_body_is_gone() -> None:
             await made.body_as_bytes()
 
 
+async def test_a_closed_response_is_not_read() -> None:
+    body = Streamed(b"ab")
+    made = response(body)
+    await made.close()
+    with pytest.raises(RuntimeError, match="inside the `async with` or `execute`"):
+        await made.body_as_bytes()
+    assert body.given == 0
+
+
 async def test_a_stream_that_is_left_is_closed() -> None:
     body = Streamed(b"ab", b"cd")
     chunks = response(body).chunks()
