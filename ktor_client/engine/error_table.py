@@ -114,7 +114,8 @@ def _detail(error: Exception) -> str:
     """Say what the library said, except for timeouts, whose texts may hold the whole URL."""
     if isinstance(error, TimeoutError):
         return ""
-    text = str(error) or type(error).__name__
+    # Some libraries wrap what the system said, and name the host again.
+    text = str(getattr(error, "os_error", error)) or type(error).__name__
     return f": {text}"
 
 

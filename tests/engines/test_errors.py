@@ -65,6 +65,7 @@ async def test_nobody_listens(engine: EngineFactory, call: Call) -> None:
         ConnectError, engine(), call, f"ws://127.0.0.1:{port}/?token=s3cret", f"127.0.0.1:{port}"
     )
     assert "could not connect to" in str(error)
+    assert str(error).count(f"{port}") == 2  # ours, and in what the system said
     assert "s3cret" not in str(error)
 
 

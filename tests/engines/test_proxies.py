@@ -215,6 +215,17 @@ async def test_nobody_listens_there(engine: EngineFactory, scheme: str, kind: st
     await client.close()
 
 
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_a_proxy_whose_name_does_not_resolve(engine: EngineFactory, scheme: str) -> None:
+    client = engine(proxy="http://user:s3cret@nobody.invalid:3128")
+    url = f"{scheme}://example.org/"
+    with pytest.raises(ProxyError, match=r"nobody\.invalid:3128") as caught:
+        await (client.execute(get(url)) if scheme == "http" else open_link(client, url))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert "s3cret" not in str(caught.value)
+    await client.close()
+
+
 async def test_the_server_behind_the_tunnel_is_not_trusted(engine: EngineFactory) -> None:
     async with raw_server(serve, tls=server_context()) as server, http_proxy() as log:
         client = engine(proxy=log.url, ssl_context=ssl.create_default_context())

@@ -29,7 +29,7 @@ from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.session import new_session, refuse_proxied
 from ktor_client.engines._aiohttp.take_over import take_over
-from ktor_client.errors import ClientClosedError
+from ktor_client.errors import ClientClosedError, DnsError, ProxyError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY
 
@@ -146,6 +146,12 @@ class AiohttpEngine(HttpClientEngine):
                     raise_for_status=False,
                     **own,
                 )
+        except DnsError as error:
+            if "proxy" not in own:
+                raise
+            raise ProxyError(  # only the proxy's name is ours to look up
+                f"AiohttpEngine could not resolve the proxy {own['proxy']}"
+            ) from error.__cause__
         except (AssertionError, RuntimeError) as error:
             if not session.closed or isinstance(error, ClientClosedError):
                 raise
