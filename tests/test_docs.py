@@ -28,6 +28,8 @@ from tests.docs_blocks import PAGES, ROOT, Block, anchors_of, blocks_of, links_o
 
 MARK = "\x1eblock\x1e"
 PYTEST_INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+pytestmark = pytest.mark.timeout(120)  # a page is a process of its own, and machines are busy
+
 INERT = {"", "console", "html", "ini", "js", "json", "kotlin", "markdown", "text"}
 """Languages that nothing here can run; some are parsed below."""
 HARMLESS = {"cd", "git", "mkdir", "npm", "printf", "source"}
@@ -48,7 +50,7 @@ def is_test(block: Block) -> bool:
     return re.search(r"^(async )?def test_", block.text, re.MULTILINE) is not None
 
 
-def python(*arguments: str, cwd: Path, timeout: float = 50) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str, cwd: Path, timeout: float = 100) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=cwd,
@@ -102,7 +104,8 @@ def test_tests_pass(page: str, tmp_path: Path) -> None:
                 (tmp_path / block.title).write_text(block.text)
             elif is_test(block):
                 (tmp_path / f"test_line_{block.line}.py").write_text(block.text)
-    result = python("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", cwd=tmp_path)
+    options = ("-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:Faker")
+    result = python("-m", "pytest", *options, cwd=tmp_path)
     assert result.returncode == 0, f"{page}:\n{result.stdout}\n{result.stderr}"
 
 

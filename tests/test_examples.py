@@ -97,7 +97,16 @@ async def test_chat_with_nobody() -> None:
 
 
 def test_the_fastapi_service(pytester: pytest.Pytester) -> None:
-    options = ("-W", "error", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"))
+    options = (
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:Faker",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+    )
     result = pytester.runpytest_subprocess(*options, str(ROOT / "examples/fastapi_service"))
     result.assert_outcomes(passed=2)
 
