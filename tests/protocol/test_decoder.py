@@ -255,6 +255,25 @@ def test_masks_are_for_clients_only(opcode: int, masked: bool) -> None:
     assert decode(frame(opcode, mask=wrong)[:2], masked=masked).code == 1002
 
 
+@pytest.mark.parametrize("size", [b"\x00\x80", b"\x01\x00"])
+@pytest.mark.parametrize("marker", [0x7F, 0x80, 0x85, 0xFE, 0xFF])
+def test_odd_headers_behind_a_good_frame(marker: int, size: bytes) -> None:
+    """What could be taken for a 16-bit length in the fast lane is none."""
+    for opcode, extensions in ((TEXT, ()), (BINARY, ()), (TEXT, deflate()), (BINARY, deflate())):
+        stream = frame(TEXT, b"good") + bytes((0x80 | opcode, marker)) + size + b"x" * 600
+        result = decode(stream, extensions=extensions)
+        assert result.messages == [Frame.Text("good")]
+        assert result.code == (1009 if marker == 0x7F else 1002)
+
+
+@pytest.mark.parametrize("start", [b"\x00\x80", b"\x01\x00", b"\x02\x01"])
+def test_payloads_that_look_like_lengths(start: bytes) -> None:
+    payload = start + b"ab"
+    for extensions in ((), deflate()):
+        found = frames(frame(BINARY, payload) * 300, extensions=extensions)
+        assert found == [Frame.Binary(payload)] * 300
+
+
 def test_a_wrong_mask_bit_on_a_continuation() -> None:
     assert decode(frame(TEXT, b"a", fin=False) + frame(CONT, b"b", mask=KEY)).code == 1002
 

@@ -54,6 +54,16 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
         WebSocketDeflate(**options)
 
 
+def test_options_have_zlibs_defaults() -> None:
+    options = WebSocketDeflate()
+    assert (options.level, options.mem_level, options.threshold) == (6, 8, 0)
+    assert (options.client_max_window_bits, options.server_max_window_bits) == (15, 15)
+    assert not options.client_no_context_takeover
+    assert not options.server_no_context_takeover
+    assert options.compress_if is None
+    assert options.max_inflated_size is None
+
+
 def test_options_at_their_ends() -> None:
     for bits in (9, 15):
         WebSocketDeflate(client_max_window_bits=bits, mem_level=1, level=-1, threshold=0)
