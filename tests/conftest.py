@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -43,9 +44,10 @@ def pytest_asyncio_loop_factories(
 def no_unseen_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail a test behind whose back something went wrong: asyncio only logs it."""
     yield
+    phases: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
     seen = [
         record
-        for when in ("setup", "call", "teardown")
+        for when in phases
         for record in caplog.get_records(when)
         if record.name == "asyncio" and record.levelno >= logging.ERROR
     ]
