@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from functools import partial
 
 import pytest
 
@@ -140,6 +141,26 @@ async def test_closing_while_a_session_is_opened(engine: EngineFactory) -> None:
         with pytest.raises(KtorClientError) as caught:
             await opening
         assert isinstance(caught.value, ClientClosedError | ConnectError)
+    await before.again()
+
+
+async def test_requests_that_wait_for_a_connection_end_with_the_client(
+    engine: EngineFactory,
+) -> None:
+    async def script(peer: Peer) -> None:
+        asked.set()
+        await peer.read_eof()
+
+    asked = asyncio.Event()
+    before = Held()
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(partial(engine, limit=1))
+        url = f"http://127.0.0.1:{server.port}/"
+        waiting = [asyncio.create_task(client.get(url)) for _ in range(4)]
+        await asked.wait()
+        await client.close()
+        for ended in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(ended, ClientClosedError | ConnectError)
     await before.again()
 
 

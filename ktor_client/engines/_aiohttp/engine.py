@@ -6,6 +6,7 @@ no codec of aiohttp's sees a frame.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -152,6 +153,12 @@ class AiohttpEngine(HttpClientEngine):
             raise ProxyError(  # only the proxy's name is ours to look up
                 f"AiohttpEngine could not resolve the proxy {own['proxy']}"
             ) from error.__cause__
+        except asyncio.CancelledError as error:
+            # aiohttp, closed, cancels what waits for a connection; nobody cancelled the caller.
+            task = asyncio.current_task()
+            if not session.closed or task is None or task.cancelling():
+                raise
+            raise ClientClosedError("AiohttpEngine was closed during the request") from error
         except (AssertionError, RuntimeError) as error:
             if not session.closed or isinstance(error, ClientClosedError):
                 raise

@@ -17,7 +17,7 @@ from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.errors import ConnectError, KtorClientError, ProxyError
+from ktor_client.errors import ClientClosedError, ConnectError, KtorClientError, ProxyError
 from ktor_client.http import Url
 
 __all__ = ["FROM_URL", "STREAM", "PoolTransport"]
@@ -118,10 +118,22 @@ class _ResponseStream(httpx.AsyncByteStream):
 
 
 class _Pool(httpcore.AsyncConnectionPool):
-    """httpcore's pool, with connections that a cancellation cannot leave behind."""
+    """httpcore's pool, with connections that a cancellation cannot leave behind.
+
+    Closed, it connects no more: httpcore would do so for requests that wait for a connection, or
+    whose connection was closed under them before they were sent.
+    """
+
+    _is_closed = False
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        return _PooledConnection(super().create_connection(origin))
+        connection = super().create_connection(origin)
+        return _Refusal(connection) if self._is_closed else _PooledConnection(connection)
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        self._network_backend.is_closed = True  # type: ignore[attr-defined]  # a _Backend  # pyright: ignore
+        await super().aclose()
 
 
 class _PooledConnection(httpcore.AsyncConnectionInterface):
@@ -163,6 +175,16 @@ class _PooledConnection(httpcore.AsyncConnectionInterface):
         return self._connection.is_closed()
 
 
+class _Refusal(_PooledConnection):
+    """What a closed pool gives to those who wait for a connection."""
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        raise ClientClosedError("HttpxEngine was closed before the request was sent")
+
+    def is_closed(self) -> bool:
+        return True
+
+
 class _NotConnected(Exception):
     """Carries an error of the dialer's through httpcore, which strips causes."""
 
@@ -178,6 +200,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         self._dialer = dialer
         self._tunnel = None if forward else proxy
         self._forward = forward
+        self.is_closed = False
 
     async def connect_tcp(
         self,
@@ -197,7 +220,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
             raise _NotConnected(error) from error
         except KtorClientError as error:
             raise _NotConnected(error) from error
-        return _NetworkStream(stream, self._dialer)
+        return _NetworkStream(stream, self._dialer, self)
 
     async def connect_unix_socket(
         self,
@@ -206,7 +229,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return _NetworkStream(await self._dialer.open_unix(path), self._dialer)
+            return _NetworkStream(await self._dialer.open_unix(path), self._dialer, self)
         except KtorClientError as error:
             raise _NotConnected(error) from error
 
@@ -214,9 +237,10 @@ class _Backend(httpcore.AsyncNetworkBackend):
 class _NetworkStream(httpcore.AsyncNetworkStream):
     """A `SocketStream` with httpcore's names and exceptions."""
 
-    def __init__(self, stream: SocketStream, dialer: Dialer) -> None:
+    def __init__(self, stream: SocketStream, dialer: Dialer, backend: _Backend) -> None:
         self._stream = stream
         self._dialer = dialer
+        self._backend = backend
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -227,6 +251,8 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
+        if self._backend.is_closed:  # while this was connecting, unseen by the pool
+            raise ClientClosedError("HttpxEngine was closed before the request was sent")
         try:
             await self._stream.write(buffer)
         except OSError as error:
