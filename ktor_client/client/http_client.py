@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from ktor_client.client.building import EngineLike, install_plugins, make_engine
 from ktor_client.client.preparing import Body, UrlLike, http_request, web_socket_request
 from ktor_client.client.scope import ClientScope
 from ktor_client.client.statements import HttpStatement, WebSocketStatement
+from ktor_client.client.twins import opened, over_tls
 from ktor_client.client.verbs import HttpCalls
 from ktor_client.config import Block, HttpClientConfig, apply_blocks, plugin_name
 from ktor_client.engine import Capability, HttpClientEngine
@@ -21,6 +22,7 @@ from ktor_client.engine.shared import SharedEngine, require
 from ktor_client.errors import (
     ClientClosedError,
     ClientRequestError,
+    ConnectError,
     PluginNotInstalledError,
     RedirectError,
     ServerResponseError,
@@ -30,7 +32,6 @@ from ktor_client.http import (
     Attributes,
     HttpMethod,
     HttpRequest,
-    HttpRequestBuilder,
     HttpResponse,
     RequestBlock,
 )
@@ -51,40 +52,6 @@ __all__ = ["HttpClient"]
 T = TypeVar("T", bound=HttpClientPlugin)
 S = TypeVar("S", bound=WebSocketSession)
 P = ParamSpec("P")
-
-
-def _over_tls(
-    method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
-) -> Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]:
-    """Give `method` a twin that forces wss; an explicit port stays."""
-
-    def force(request: HttpRequestBuilder) -> None:
-        request.url.scheme = "wss"
-
-    @functools.wraps(method)
-    def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[S]:
-        call: Any = method
-        url = args[:1] or (kwargs.pop("url", None),)
-        return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
-
-    return cast("Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]", twin)
-
-
-def _opened(
-    method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
-) -> Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]:
-    """Give `method` a twin that opens the session at once and leaves it to the caller."""
-
-    @functools.wraps(method)
-    async def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> S:
-        return await method(self, *args, **kwargs).__aenter__()
-
-    twin.__name__ = twin.__qualname__ = f"{method.__name__}_session"
-    twin.__doc__ = (
-        f"Open a session that is yours to close; it is also an async context manager.\n\n"
-        f"Takes what `{method.__name__}` takes, and raises what it and entering it raise."
-    )
-    return cast("Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]", twin)
 
 
 class HttpClient(HttpCalls):
@@ -265,13 +232,14 @@ class HttpClient(HttpCalls):
         )
 
     ws = web_socket
-    wss = _over_tls(web_socket)
-    web_socket_session = _opened(web_socket)
-    web_socket_raw_session = _opened(web_socket_raw)
+    wss = over_tls(web_socket)
+    web_socket_session = opened(web_socket)
+    web_socket_raw_session = opened(web_socket_raw)
 
     async def _open(self, open_session: Callable[[], Awaitable[S]]) -> S:
         self._begin()
-        session = await open_session()
+        with self._telling_of_close("session was being opened"):
+            session = await open_session()
         core = session._core
         if self._closing:
             core.cancel()
@@ -312,7 +280,8 @@ class HttpClient(HttpCalls):
 
     async def _execute(self, request: HttpRequest) -> HttpResponse:
         self._begin()
-        response = await self._scope.send(request, self.engine.execute)
+        with self._telling_of_close("request was under way"):
+            response = await self._scope.send(request, self.engine.execute)
         if self._config.expect_success and response.status >= 300:
             await self._refuse(response)
         return response
@@ -380,6 +349,16 @@ class HttpClient(HttpCalls):
         self._raise_if_closed()
         self._shared.bind()
         self._used = True
+
+    @contextlib.contextmanager
+    def _telling_of_close(self, what: str) -> Generator[None]:
+        """Say that the client was closed, where all the engine saw is a connection that broke."""
+        try:
+            yield
+        except ConnectError as error:
+            if self._closing:
+                raise ClientClosedError(f"the client was closed while the {what}") from error
+            raise
 
     def _raise_if_closed(self) -> None:
         if self._closing:
