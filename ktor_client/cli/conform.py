@@ -6,8 +6,11 @@ import argparse
 from typing import Any
 
 from ktor_client.cli.engine_choice import find_engine
+from ktor_client.cli.failure import USAGE, CommandError
 
 __all__ = ["add_to", "run"]
+
+_IN_MEMORY = ("mock", "test")
 
 
 def add_to(commands: Any) -> None:
@@ -26,6 +29,12 @@ async def run(options: argparse.Namespace) -> int:
     """Run the battery and print its report; 1 if a check failed."""
     from ktor_client.testing.conformance import check_engine
 
+    if options.engine in _IN_MEMORY:
+        raise CommandError(
+            f"the {options.engine} engine reaches no server, and the battery runs on one; name an "
+            "engine with a network, such as aiohttp",
+            USAGE,
+        )
     report = await check_engine(find_engine(options.engine))
     print(report)
     return 0 if report.passed else 1

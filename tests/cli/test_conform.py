@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import run
 
 UNABLE = """
@@ -38,3 +40,10 @@ async def test_an_engine_that_fails(tmp_path: Path) -> None:
     assert done.status == 1
     assert done.out.startswith("Conformance of UnableEngine\n")
     assert "FAILED" in done.out
+
+
+@pytest.mark.parametrize("engine", ["mock", "test"])
+async def test_engines_in_memory_have_no_server_to_talk_to(engine: str) -> None:
+    done = await run("conform", engine)
+    assert (done.status, done.out) == (2, "")
+    assert f"the {engine} engine reaches no server" in done.err
