@@ -115,8 +115,8 @@ def test_socks_tells_an_address_of_any_kind(bound: bytes) -> None:
 def test_socks_with_a_password() -> None:
     said, _ = talk(socks5("h", 1, "me", "pw"), b"\x05\x02\x01\x00" + DONE)
     assert said == b"\x05\x02\x00\x02" + b"\x01\x02me\x02pw" + b"\x05\x01\x00\x03\x01h\x00\x01"
-    said, _ = talk(socks5("h", 1, "me", None), b"\x05\x02\x01\x00" + DONE)
-    assert b"\x01\x02me\x00" in said
+    said, _ = talk(socks5("h", 1, "m", None), b"\x05\x02\x01\x00" + DONE)
+    assert b"\x01\x01m\x00" in said
     said, _ = talk(socks5("h", 1, "me", "pw"), b"\x05\x00" + DONE)
     assert b"pw" not in said
 
