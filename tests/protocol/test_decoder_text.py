@@ -110,8 +110,9 @@ def test_invalid_text_in_a_whole_frame(data: bytes, padding: int) -> None:
 def test_text_that_ends_within_a_character(data: bytes) -> None:
     for cut in range(len(data) + 1):
         stream = frame(TEXT, data[:cut], fin=False) + frame(CONT, data[cut:])
-        assert decode(single_bytes(stream)).code == 1007
-        assert decode(stream).code == 1007
+        for raw in (False, True):
+            assert decode(single_bytes(stream), raw=raw).code == 1007
+            assert decode(stream, raw=raw).code == 1007
         assert decode(stream + frame(TEXT, b"\x80")).code == 1007
 
 

@@ -1,0 +1,161 @@
+"""Channels: when reading pauses and resumes, and what a strict limit drops."""
+
+from __future__ import annotations
+
+from ktor_client.channels import bounded, unlimited
+from tests.test_channels import CLOSE, Session, started
+
+
+async def test_the_mark_for_messages() -> None:
+    session = Session(bounded(4))
+    session.read(b"1", b"2", b"3")
+    assert session.told == []
+    session.read(b"4", b"5", b"6")
+    assert session.told == ["choke"]
+    session.read(b"7")
+    assert session.told == ["choke"]
+    received = [await session.channel.receive() for _ in range(4)]
+    assert session.told == ["choke"]
+    received.append(session.channel.receive_nowait())
+    assert session.told == ["choke", "relief"]
+    assert len(session.channel) == 2
+    received += [await anext(session.channel) for _ in range(2)]
+    assert received == [b"1", b"2", b"3", b"4", b"5", b"6", b"7"]
+    session.read(b"8", b"9", b"0", b"-")
+    assert session.told == ["choke", "relief", "choke"]
+
+
+async def test_the_mark_for_bytes() -> None:
+    session = Session(bounded(100, max_bytes=1000))
+    session.read(b"x" * 999)
+    assert session.told == []
+    session.read(b"x")
+    assert session.told == ["choke"]
+    assert len(await session.channel.receive()) == 999
+    assert session.told == ["choke", "relief"]
+
+
+async def test_relief_comes_when_half_of_the_bytes_are_free() -> None:
+    session = Session(bounded(1000, max_bytes=1000))
+    session.read(*[b"x" * 100] * 10)
+    assert session.told == ["choke"]
+    while session.told == ["choke"]:
+        await anext(session.channel)
+    assert len(session.channel) <= 5
+    assert session.told == ["choke", "relief"]
+
+
+async def test_one_large_message_is_no_reason_to_stay_choked() -> None:
+    session = Session(bounded(2, max_bytes=10))
+    session.read(b"x" * 50)
+    assert session.told == ["choke"]
+    await session.channel.receive()
+    assert session.told == ["choke", "relief"]
+
+
+async def test_a_message_that_somebody_waits_for_is_not_counted() -> None:
+    session = Session(bounded(1, max_bytes=10))
+    (task,) = await started(session.channel.receive())
+    session.read(b"x" * 50)
+    assert session.told == []
+    assert len(await task) == 50
+
+
+async def test_what_was_taken_is_not_counted_for_ever() -> None:
+    session = Session(bounded(10, max_bytes=1000))
+    for _ in range(20):
+        session.read(b"x" * 100, b"y" * 100)
+        await session.channel.receive()
+        await session.channel.receive()
+        session.read(b"z")
+        await session.channel.receive()
+    assert session.told == []
+
+
+async def test_bytes_of_unfinished_messages_do_not_choke_for_ever() -> None:
+    session = Session(bounded(4, max_bytes=1000))
+    session.read(b"1", b"2", b"3", b"4", size=900)
+    assert session.told == ["choke"]
+    session.read(size=5000)
+    for _ in range(4):
+        await session.channel.receive()
+    assert session.told == ["choke", "relief"]
+
+
+async def test_a_capacity_of_one() -> None:
+    session = Session(bounded(1))
+    for item in (b"1", b"2"):
+        session.read(item)
+        assert session.told[-1] == "choke"
+        assert await session.channel.receive() == item
+        assert session.told[-1] == "relief"
+    assert len(session.told) == 4
+
+
+async def test_unlimited_never_chokes() -> None:
+    session = Session(unlimited())
+    session.read(*[b"x" * 1000] * 10_000)
+    assert session.told == []
+    assert not session.channel.overflowing()
+    assert session.channel.limit == unlimited()
+
+
+# --- strict limits ---
+
+
+async def test_strict_by_message() -> None:
+    session = Session(bounded(2, on_overflow=CLOSE))
+    session.read(b"1", b"2")
+    assert not session.channel.overflowing()
+    session.read(b"3", b"4")
+    assert session.channel.overflowing()
+    assert list(session.channel.queue) == [b"1", b"2"]
+
+
+async def test_strict_by_bytes() -> None:
+    session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
+    session.read(b"x" * 6, b"y" * 4)
+    assert not session.channel.overflowing()
+    session.read(b"z", b"")
+    assert session.channel.overflowing()
+    assert list(session.channel.queue) == [b"x" * 6, b"y" * 4]
+
+
+async def test_strict_counts_what_is_queued_not_what_came() -> None:
+    session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
+    for _ in range(5):
+        session.read(b"x" * 6)
+        assert not session.channel.overflowing()
+        assert len(await session.channel.receive()) == 6
+        session.read(b"")
+        assert not session.channel.overflowing()
+        await session.channel.receive()
+
+
+async def test_a_recount_serves_waiters_first() -> None:
+    session = Session(bounded(1, on_overflow=CLOSE))
+    (task,) = await started(session.channel.receive())
+    session.channel.queue.extend([b"1", b"2"])
+    assert not session.channel.overflowing(recount=True)
+    assert await task == b"1"
+    session.channel.queue.append(b"3")
+    assert session.channel.overflowing(recount=True)
+    assert list(session.channel.queue) == [b"2"]
+
+
+async def test_soft_keeps_the_message_that_reaches_the_mark() -> None:
+    session = Session(bounded(9, max_bytes=10))
+    session.read(b"x" * 4, b"y" * 20, b"z")
+    assert session.channel.overflowing(soft=True)
+    assert list(session.channel.queue) == [b"x" * 4, b"y" * 20]
+    assert not session.channel.overflowing(soft=True)
+
+
+async def test_what_is_queued_now_can_be_kept() -> None:
+    session = Session(bounded(2, max_bytes=10))
+    session.read(b"1" * 8, b"2" * 8, b"3" * 8)
+    session.channel.keep_queued()
+    assert not session.channel.overflowing()
+    session.read(b"4")
+    assert session.channel.overflowing()
+    assert len(session.channel) == 3
