@@ -337,7 +337,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self.frames_received += len(messages) - before
         if decoder.control:
             control, decoder.control = decoder.control, []
-            self.frames_received += len(control)
+            self.frames_received += 0 if decoder.raw else len(control)  # raw: counted already
             for frame in control:
                 receiver.control(frame)
         if decoder.inflated:

@@ -79,7 +79,7 @@ class FrameDecoder:
         self.inflated = 0
         """Bytes that extensions have made of what came; whoever asks sets it back to 0."""
         self._masked = masked
-        self._raw = raw
+        self.raw = raw
         self._codecs = [(codec, rsv) for rsv, codec in reversed(extensions)]
         self._rsv = 0
         for rsv, _ in extensions:
@@ -246,7 +246,7 @@ class FrameDecoder:
 
     def _check_size(self, length: int, first: int) -> None:
         limit = self.max_size
-        if self._raw:
+        if self.raw:
             if length > limit:
                 raise Violation.too_big(length, limit)
             return
@@ -264,7 +264,7 @@ class FrameDecoder:
         self._utf8.reset()
         # What an extension transforms is no text yet.
         self._is_transformed = self._message_rsv != 0 or (
-            not self._raw and any(not rsv for _, rsv in self._codecs)
+            not self.raw and any(not rsv for _, rsv in self._codecs)
         )
         self._checks_early = self._type == _TEXT and not self._is_transformed
 
@@ -318,7 +318,7 @@ class FrameDecoder:
         if first & 0x08:
             self._control(first & 0x0F, payload)
             return
-        if self._raw:
+        if self.raw:
             self._raw_data(first, payload, is_checked)
         else:
             self._data(first, payload, is_checked=is_checked)
@@ -334,7 +334,7 @@ class FrameDecoder:
         else:
             frame = PingFrame(payload) if opcode == _PING else PongFrame(payload)
         self.control.append(frame)
-        if self._raw:
+        if self.raw:
             self.messages.append(frame)
 
     def _raw_data(self, first: int, payload: bytes, is_checked: bool) -> None:

@@ -268,3 +268,11 @@ async def test_a_connection_that_was_lost_before_it_was_handed_over() -> None:
     link.close()
     assert await receiver.end is None
     assert list(receiver.messages) == [Frame.Text("a")]
+
+
+async def test_control_frames_of_raw_sessions_count_once() -> None:
+    link, _, receiver = link_on(start=False)
+    link.start(receiver, LinkOptions(max_frame_size=100, raw=True))
+    feed(link, frame(TEXT, b"a") + frame(PING, b"p"))
+    assert list(receiver.messages) == [Frame.Text("a"), Frame.Ping(b"p")]
+    assert link.frames_received == 2
