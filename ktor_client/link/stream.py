@@ -28,7 +28,7 @@ STEP = 256 * 1024
 # The first two bytes of short final frames: of binary ones, of text ones.
 _HEADERS = [[bytes((first, 0x80 | size)) for size in range(126)] for first in (0x82, 0x81)]
 
-PIECE = 64 * 1024
+PIECE = 256 * 1024
 """Bytes that are masked and written at a time; a multiple of the key's length."""
 
 
@@ -228,7 +228,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
 
     def _write_long(self, first: int, payload: bytes) -> None:
         assert self._encoder is not None
-        if len(payload) < 2 * PIECE:
+        if len(payload) <= PIECE:
             self._write(self._encoder.frame(first, payload))
             return
         # Piece by piece: allocations of the message's size cost more than the masking.
