@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from ktor_client import (
@@ -126,3 +128,16 @@ async def test_expect_success(status: int, error: type[Exception]) -> None:
         with pytest.raises(error, match=f"GET .* gave {status}. why not") as caught:
             await client.get("http://h/")
         assert caught.value.response.status == status  # type: ignore[attr-defined]
+
+
+def test_a_negative_number_of_redirects() -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        HttpRedirect(max_redirects=-1)
+
+
+async def test_a_streamed_body_cannot_be_sent_twice() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data"
+
+    async with HttpClient(redirecting(307, "/there")) as client:
+        assert (await client.post("http://h/start", body=chunks())).status == 307

@@ -198,3 +198,26 @@ async def test_unsafe_headers_are_refused_before_any_io(name: str, value: str) -
         with pytest.raises(UnsafeHeaderError):
             await client.get("http://h/", headers={name: value})
     assert not engine.request_history
+
+
+async def test_credentials_and_path_of_the_default() -> None:
+    engine = MockEngine(lambda request: request.headers.get("authorization", "none").encode())
+    default = install(DefaultRequest, url="http://u:p@h/", path="/base/")
+    async with HttpClient(engine, default) as client:
+        response = await client.get("x")
+        assert str(response.request.url) == "http://h/base/x"
+        assert (await response.body_as_text()).startswith("Basic ")
+
+
+def test_what_plugins_and_events_are_called() -> None:
+    assert repr(RequestCreated) == "ClientEvent('RequestCreated')"
+
+    @client_plugin
+    def Named(scope: PluginScope) -> None:
+        """Do nothing."""
+
+    client = HttpClient(MockEngine, install(Named))
+    assert repr(client.plugin(Named)) == "<plugin Named>"
+    stop = client.events.subscribe(RequestCreated, print)
+    stop()
+    stop()  # twice is fine

@@ -1,0 +1,79 @@
+"""Converters: what goes out, what comes back, and what is refused with the frame that was wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pydantic
+import pytest
+
+from ktor_client import DeserializationError, Frame
+from ktor_client.plugins import (
+    JsonConverter,
+    MsgspecConverter,
+    PydanticConverter,
+    WebSocketContentConverter,
+)
+
+
+@dataclass
+class Customer:
+    id: int
+    name: str
+
+
+class Order(msgspec.Struct):
+    id: int
+
+
+class Model(pydantic.BaseModel):
+    id: int
+
+
+JANE = Customer(1, "Jane")
+CONVERTERS = [JsonConverter, MsgspecConverter, PydanticConverter]
+
+
+@pytest.mark.parametrize("make", CONVERTERS)
+def test_dataclasses_go_there_and_back(make: type[WebSocketContentConverter]) -> None:
+    converter = make()
+    frame = converter.serialize(JANE)
+    assert frame == Frame.Text('{"id":1,"name":"Jane"}')
+    assert converter.is_applicable(frame)
+    assert converter.deserialize(frame, Customer) == JANE
+    assert converter.deserialize(Frame.Binary(frame.data), Customer) == JANE
+    assert converter.is_applicable(Frame.Binary(b"{}"))
+    assert not converter.is_applicable(Frame.Ping())
+    assert converter.deserialize(Frame.Text("null"), Customer | None) is None
+
+
+@pytest.mark.parametrize("make", CONVERTERS)
+@pytest.mark.parametrize("text", ["{", '{"id":"x","name":"Jane"}', '{"id":1}', "[]"])
+def test_what_does_not_fit_is_refused(make: type[WebSocketContentConverter], text: str) -> None:
+    with pytest.raises(DeserializationError):
+        make().deserialize(Frame.Text(text), Customer)
+
+
+@pytest.mark.parametrize(
+    ("converter", "value"),
+    [(MsgspecConverter(), Order(7)), (PydanticConverter(), Model(id=7))],
+)
+def test_types_of_the_library(converter: WebSocketContentConverter, value: Any) -> None:
+    assert converter.deserialize(converter.serialize(value), type(value)) == value
+
+
+def test_message_pack_is_binary() -> None:
+    converter = MsgspecConverter(format="msgpack")
+    frame = converter.serialize(Order(7))
+    assert frame == Frame.Binary(msgspec.msgpack.encode(Order(7)))
+    assert converter.deserialize(frame, Order) == Order(7)
+    assert not converter.is_applicable(Frame.Text("7"))
+    with pytest.raises(DeserializationError):
+        converter.deserialize(Frame.Binary(b"\xc1"), Order)
+
+
+def test_other_formats_are_refused() -> None:
+    with pytest.raises(ValueError, match="'json' or 'msgpack', not 'yaml'"):
+        MsgspecConverter(format="yaml")
