@@ -151,5 +151,6 @@ def client_plugin(
 
     signature = inspect.signature(function)
     options = list(signature.parameters.values())[1:]
+    # inspect looks for this attribute; functions do not declare it.
     factory.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
     return factory

@@ -72,10 +72,11 @@ class FrameEncoder:
             if rsv:
                 raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
             return self.frame(0x80 | kind, payload)
-        first = self._type is None
-        if not first and kind is not self._type:
+        unfinished = self._type
+        first = unfinished is None
+        if unfinished is not None and kind is not unfinished:
             raise ValueError(
-                f"a {kind.name} frame cannot continue an unfinished {self._type.name} message"  # type: ignore[union-attr]
+                f"a {kind.name} frame cannot continue an unfinished {unfinished.name} message"
             )
         if rsv & ~self._allowed_rsv or (rsv and not self._raw):
             raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")

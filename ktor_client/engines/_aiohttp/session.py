@@ -63,6 +63,7 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, dialer: Dialer) -> None:
+        # aiohttp leaves a parameter of its constructor half typed.
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             limit=dialer.options.limit, ssl=dialer.options.ssl_context or True
         )

@@ -47,6 +47,7 @@ class _Body(ResponseBody):
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
+        # The public iterator reads and decodes in one; here reading is watched by itself.
         decoder = self._response._get_content_decoder()  # pyright: ignore[reportPrivateUsage]
         self._raw = self._response.aiter_raw()
         raw: bytes | None = b""
