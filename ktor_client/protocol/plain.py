@@ -7,6 +7,7 @@ stands here was chosen by measuring; `benchmarks/micro_codec.py` measures it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import Struct
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.protocol.rules import not_utf8
@@ -17,7 +18,12 @@ _WINDOW = 16 * 1024
 _SHORT = 512
 """Payload bytes up to which copying twice is cheaper than making a memoryview for each frame."""
 
+_TEXT_16 = 0x817E
+_BINARY_16 = 0x827E
+"""The first two bytes of a final frame whose length stands in the next two."""
+
 _new = object.__new__
+_head = Struct(">HH").unpack_from
 
 
 def take_plain(
@@ -29,38 +35,33 @@ def take_plain(
         Violation: 1007.
     """
     end = len(data)
-    while end - position >= 2:
-        first = data[position]
-        if first != 0x81 and first != 0x82:
+    while end - position >= 4:
+        kind, length = _head(data, position)
+        if length > _SHORT and (kind == _TEXT_16 or kind == _BINARY_16):
+            start = position + 4
+            stop = start + length
+            if length > max_size or stop > end:
+                break
+            if kind == _TEXT_16:
+                try:
+                    text = str(data[start:stop], "utf-8")
+                except UnicodeDecodeError as error:
+                    raise not_utf8("Text") from error
+                frame = _new(TextFrame)
+                frame.text = text
+                append(frame)
+            else:
+                binary = _new(BinaryFrame)
+                binary.data = data[start:stop].tobytes()
+                append(binary)
+            position = stop
+        elif max_size < _SHORT:
             break
-        length = data[position + 1]
-        if length == 126 and end - position >= 4:
-            length = data[position + 2] << 8 | data[position + 3]
-            if length > _SHORT:
-                start = position + 4
-                stop = start + length
-                if length > max_size or stop > end:
-                    break
-                if first == 0x82:
-                    binary = _new(BinaryFrame)
-                    binary.data = data[start:stop].tobytes()
-                    append(binary)
-                else:
-                    try:
-                        text = str(data[start:stop], "utf-8")
-                    except UnicodeDecodeError as error:
-                        raise not_utf8("Text") from error
-                    frame = _new(TextFrame)
-                    frame.text = text
-                    append(frame)
-                position = stop
-                continue
-        if length > _SHORT or max_size < _SHORT:
-            break
-        taken = _take_short(data[position : position + _WINDOW].tobytes(), append)
-        if not taken:
-            break
-        position += taken
+        else:
+            taken = _take_short(data[position : position + _WINDOW].tobytes(), append)
+            if not taken:
+                break
+            position += taken
     return position
 
 
