@@ -46,6 +46,7 @@ from ktor_client.session import (
     WebSocketSession,
 )
 from ktor_client.session.oneshot import OneShot
+from ktor_client.unset import UNSET
 
 __all__ = ["HttpClient"]
 
@@ -258,7 +259,7 @@ class HttpClient(HttpCalls):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpStatement:
         """Prepare a request whose response streams; see `HttpCalls.prepare_request`."""
         self._raise_if_closed()

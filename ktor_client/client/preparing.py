@@ -13,6 +13,7 @@ from ktor_client.http.request import apply_blocks
 from ktor_client.http.typed_json import to_json
 from ktor_client.http.url import ParametersLike, UrlBuilder
 from ktor_client.protocol.handshake import check_subprotocols
+from ktor_client.unset import UNSET
 
 __all__ = ["Body", "UrlLike", "http_request", "web_socket_request"]
 
@@ -31,7 +32,7 @@ def http_request(
     params: ParametersLike | None,
     headers: HeadersLike | None,
     body: Body = None,
-    json: Any = None,
+    json: Any = UNSET,
 ) -> HttpRequest:
     """Build the request of `get`, `post` and the like.
 
@@ -44,7 +45,7 @@ def http_request(
     builder.method = HttpMethod(method)
     blocks = _take_url(builder, url, blocks)
     _add(builder, params, headers)
-    if json is not None:
+    if json is not UNSET:
         if body is not None:
             raise TypeError("give either body= or json=, not both")
         body = to_json(json).encode()

@@ -10,6 +10,7 @@ from ktor_client.client.statements import HttpStatement
 from ktor_client.http import HttpMethod, HttpResponse, RequestBlock
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.url import ParametersLike
+from ktor_client.unset import UNSET
 
 __all__ = ["HttpCalls"]
 
@@ -26,7 +27,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpStatement:
         """Prepare a request whose response streams: `async with client.prepare_request(...)`.
 
@@ -44,7 +45,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpResponse:
         """Send a request and return its response, read to the end.
 
@@ -55,7 +56,7 @@ class HttpCalls(ABC):
             params: query parameters.
             headers: request headers.
             body: text, bytes, or an async iterable of bytes that is streamed.
-            json: an object for a JSON body; dataclasses too.
+            json: an object for a JSON body; dataclasses too. None is sent as `null`.
 
         Raises:
             ConnectError: no connection, or it broke.
@@ -108,7 +109,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpResponse:
         """Send a DELETE; see `request`."""
         return await self.request(
@@ -122,7 +123,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpResponse:
         """Send a POST; see `request`."""
         return await self.request(
@@ -136,7 +137,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpResponse:
         """Send a PUT; see `request`."""
         return await self.request(
@@ -150,7 +151,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpResponse:
         """Send a PATCH; see `request`."""
         return await self.request(
@@ -174,7 +175,7 @@ class HttpCalls(ABC):
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
         body: Body = None,
-        json: Any = None,
+        json: Any = UNSET,
     ) -> HttpStatement:
         """Prepare a POST whose response streams; see `prepare_request`."""
         return self.prepare_request(

@@ -15,7 +15,7 @@ from ktor_client.errors import UnsafeHeaderError
 __all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
 
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_has_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+_is_unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 
 _SECRET = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"}
@@ -110,17 +110,20 @@ class HeadersBuilder(Headers):
         """Append a field, keeping others of that name.
 
         Raises:
-            UnsafeHeaderError: the name is not a token, or the value has CR, LF, NUL or another
-                control character: such bytes could smuggle a second header.
+            UnsafeHeaderError: the name is not a token; or the value has CR, LF, NUL or another
+                control character: such bytes could smuggle a second header; or it has a lone
+                surrogate, which no encoding can send. (Other characters beyond ASCII leave as
+                UTF-8; a browser takes none beyond Latin-1 and refuses them.)
         """
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"header names and values are str: {name!r}")
         if not is_token(name):
             raise UnsafeHeaderError(f"{name!r} is not a header name (RFC 9110 5.6.2)")
-        if _has_control(value):
-            raise UnsafeHeaderError(
-                f"the value of header {name!r} has a control character (CR, LF, NUL ...)"
-            )
+        if (found := _is_unsendable(value)) is not None:
+            what = "a control character (CR, LF, NUL ...)"
+            if found[0] > "\x7f":
+                what = f"a lone surrogate ({found[0]!r}), which cannot be encoded"
+            raise UnsafeHeaderError(f"the value of header {name!r} has {what}")
         self._fields.append((name, value.strip(" \t")))
 
     def set(self, name: str, value: str) -> None:

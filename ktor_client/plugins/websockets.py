@@ -34,6 +34,7 @@ from ktor_client.session import (
     SessionCore,
     WebSocketContentConverter,
 )
+from ktor_client.unset import UNSET
 
 __all__ = ["WebSockets"]
 
@@ -41,16 +42,6 @@ DEFAULT_PING_INTERVAL = 20.0
 DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
 INBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait in `incoming` where the engine cannot hold the peer back."""
-
-
-class _Unset:
-    """Stands for an option that nobody gave: it adapts to the engine."""
-
-    def __repr__(self) -> str:
-        return "<default>"
-
-
-UNSET: Any = _Unset()
 
 Pipeline: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
 """Runs the client's send onion around the function that talks to the engine."""

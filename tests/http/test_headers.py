@@ -104,13 +104,19 @@ def test_values_have_no_control_characters(value: str) -> None:
     assert builder.fields() == [("A", "old")]
 
 
+@pytest.mark.parametrize("value", ["\ud800", "a\udfff", "caf\udce9"])
+def test_values_have_no_lone_surrogates(value: str) -> None:
+    with pytest.raises(UnsafeHeaderError, match=r"'B' has a lone surrogate \('\\ud.*encoded"):
+        HeadersBuilder().add("B", value)
+
+
 def test_errors_do_not_show_values() -> None:
     with pytest.raises(UnsafeHeaderError) as caught:
         HeadersBuilder().add("Authorization", "hunter2\n")
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["", "a\tb", "ü", 'a, b; c="d"'])
+@pytest.mark.parametrize("value", ["", "a\tb", "ü", "ж🐍", 'a, b; c="d"'])
 def test_values_that_are_taken(value: str) -> None:
     assert HeadersBuilder({"A": value})["A"] == value
 

@@ -58,6 +58,12 @@ def check(request: HttpRequest) -> None:
                 else ""
             )
             raise _refused(f"the request header {name!r}: browsers set it themselves{hint}")
+    for name, value in request.headers.fields():
+        if any(character > "\xff" for character in value):
+            raise _refused(
+                f"the value of the request header {name!r}: browsers send Latin-1 only; encode it "
+                "as the server expects, such as percent-encoded"
+            )
     if request.method in _FORBIDDEN_METHODS:
         raise _refused(f"the method {request.method}: browsers forbid it")
     if request.body is not None:

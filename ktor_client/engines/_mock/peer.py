@@ -28,6 +28,7 @@ from ktor_client.link.virtual_clock import VirtualClock
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.session import DefaultWebSocketSession, SessionCore
 from ktor_client.session.oneshot import OneShot
+from ktor_client.unset import UNSET
 
 __all__ = ["MockPeerSession", "Peer"]
 
@@ -95,7 +96,7 @@ class MockPeerSession(DefaultWebSocketSession):
 
     # --- expectations ---
 
-    async def expect(self, expected: Expected = Frame, *, json: Any = None) -> Frame:
+    async def expect(self, expected: Expected = Frame, *, json: Any = UNSET) -> Frame:
         """Wait for the client's next message, check it, and return it.
 
         Args:
@@ -114,9 +115,9 @@ class MockPeerSession(DefaultWebSocketSession):
         if expected is Frame.Ping or isinstance(expected, Frame.Ping):
             return await self._expect_ping(expected)
         self._strict = True
-        wanted = f"json={json!r}" if json is not None else describe(expected)
+        wanted = f"json={json!r}" if json is not UNSET else describe(expected)
         frame = await self._wait(wanted, self.incoming.receive())
-        if json is not None:
+        if json is not UNSET:
             met = holds(frame, json)
             text = to_json(json)
         else:

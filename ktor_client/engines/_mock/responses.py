@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse, ResponseBody
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.typed_json import to_json
+from ktor_client.unset import UNSET
 
 __all__ = ["Answer", "Handler", "MockResponse", "answer_of", "respond", "response_to"]
 
@@ -40,7 +41,7 @@ def respond(
     status: int = 200,
     headers: HeadersLike = (),
     *,
-    json: Any = None,
+    json: Any = UNSET,
 ) -> MockResponse:
     """Return a response for a handler to return, or for `on_request`, `on_web_socket`, `enqueue`.
 
@@ -57,7 +58,7 @@ def respond(
     if not 100 <= status <= 999:
         raise ValueError(f"a status has three digits, not {status}")
     fields = HeadersBuilder(headers)
-    if json is not None:
+    if json is not UNSET:
         if content:
             raise ValueError("give respond either content or json=, not both")
         content = to_json(json)

@@ -184,6 +184,7 @@ async def test_closing_the_engine_while_opening(browser: Browser) -> None:
     [
         (get(WEB, ("Cookie", "a=b")), "'Cookie': browsers set it themselves; cookies are the"),
         (get(WEB, ("sec-fetch-mode", "cors")), "'sec-fetch-mode'"),
+        (get(WEB, ("X-Name", "ж")), "value of the request header 'X-Name': browsers send Latin-1"),
         (HttpRequest(HttpMethod("TRACE"), Url.parse(WEB)), "method TRACE"),
         (HttpRequest(HttpMethod.Head, Url.parse(WEB), body=b"x"), "a body with HEAD"),
         (HttpRequest(HttpMethod.Put, Url.parse(WEB), body=streamed()), "StreamingUpload"),

@@ -41,6 +41,17 @@ class TestHttp:
         assert await (await client.get("http://elsewhere/text?q=1")).body_as_text() == "text"
         assert (await client.get("/anything")).status == 204
 
+    async def test_null(self, engine: MockEngine, client: HttpClient) -> None:
+        engine.on_request("/null", respond(json=None))
+        response = await client.post("/null", json=None)
+        request = engine.request_history[0]
+        assert (request.body, request.headers["content-type"]) == (b"null", "application/json")
+        assert await response.body_as_text() == "null"
+        await client.post("/null")
+        assert engine.request_history[1].body is None
+        with pytest.raises(TypeError, match="either body= or json="):
+            await client.post("/null", body="", json=None)
+
     async def test_the_first_open_route_counts(
         self, engine: MockEngine, client: HttpClient
     ) -> None:
