@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 from ktor_client.durations import Duration, seconds
+from ktor_client.unset import Unset
 
-__all__ = ["DEFAULT_CONNECT_TIMEOUT", "DEFAULT_LIMIT", "SocketOptions"]
+__all__ = ["DEFAULT_CONNECT_TIMEOUT", "DEFAULT_LIMIT", "DEFAULT_TRUST_ENV", "SocketOptions"]
 
-DEFAULT_LIMIT = 100
-DEFAULT_CONNECT_TIMEOUT = 10.0
+DEFAULT_LIMIT: Any = Unset(100)
+DEFAULT_TRUST_ENV: Any = Unset(False)
+DEFAULT_CONNECT_TIMEOUT: Any = Unset(10.0)
+"""Seconds."""
 
 
 class SocketOptions:
     """`limit`, `ssl_context`, `proxy`, `trust_env`, `unix_socket` and `connect_timeout`."""
 
-    __slots__ = ("connect_timeout", "limit", "proxy", "ssl_context", "trust_env", "unix_socket")
+    __slots__ = (
+        "_given",
+        "connect_timeout",
+        "limit",
+        "proxy",
+        "ssl_context",
+        "trust_env",
+        "unix_socket",
+    )
 
     def __init__(
         self,
@@ -23,7 +35,7 @@ class SocketOptions:
         limit: int = DEFAULT_LIMIT,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
-        trust_env: bool = False,
+        trust_env: bool = DEFAULT_TRUST_ENV,
         unix_socket: str | None = None,
         connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
     ) -> None:
@@ -33,6 +45,20 @@ class SocketOptions:
             TypeError: an option is of the wrong type.
             ValueError: an option's value is impossible, or two contradict each other.
         """
+        options: dict[str, Any] = {
+            "connect_timeout": connect_timeout,
+            "limit": limit,
+            "proxy": proxy,
+            "ssl_context": ssl_context,
+            "trust_env": trust_env,
+            "unix_socket": unix_socket,
+        }
+        self._given = [
+            name
+            for name, value in options.items()
+            if value is not None and not isinstance(value, Unset)
+        ]
+        limit, trust_env, connect_timeout = map(_value, (limit, trust_env, connect_timeout))
         if isinstance(limit, bool) or not isinstance(limit, int):
             raise TypeError(f"limit is a number of connections, not {type(limit).__name__}")
         if limit < 1:
@@ -54,12 +80,14 @@ class SocketOptions:
         """Check that nothing was set beside an object that the caller brings.
 
         Raises:
-            TypeError: an option was set that the adopted object decides.
+            TypeError: an option was set, be it to its default, that the adopted object decides.
         """
-        plain = SocketOptions()
-        for name in self.__slots__:
-            if getattr(self, name) != getattr(plain, name):
-                raise TypeError(
-                    f"{engine}({adopted}=...) takes no {name}: the {adopted} that you bring "
-                    f"decides it; set it there, or leave {adopted} out"
-                )
+        for name in self._given:
+            raise TypeError(
+                f"{engine}({adopted}=...) takes no {name}: the {adopted} that you bring "
+                f"decides it; set it there, or leave {adopted} out"
+            )
+
+
+def _value(option: Any) -> Any:
+    return option.default if isinstance(option, Unset) else option

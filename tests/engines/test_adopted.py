@@ -412,6 +412,9 @@ async def test_nothing_is_written_after_the_end() -> None:
         {"trust_env": True},
         {"unix_socket": "/x"},
         {"connect_timeout": 3},
+        {"limit": 100},  # what it is by default: the session's may be another
+        {"trust_env": False},
+        {"connect_timeout": 10},
     ],
 )
 async def test_socket_options_beside_it_are_refused(options: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMIT,
+    DEFAULT_TRUST_ENV,
     SocketOptions,
 )
 from ktor_client.engine.upload import Upload
@@ -48,7 +49,7 @@ class AiohttpEngine(HttpClientEngine):
         limit: int = DEFAULT_LIMIT,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
-        trust_env: bool = False,
+        trust_env: bool = DEFAULT_TRUST_ENV,
         unix_socket: str | None = None,
         connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
         session: aiohttp.ClientSession | None = None,
