@@ -199,12 +199,10 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        for room in _ROOMS:
-            module = import_module(f"ktor_client.{room}")
-            if name in module.__all__:
-                value: object = getattr(module, name)
-                globals()[name] = value
-                return value
+        rooms = (import_module(f"ktor_client.{room}") for room in _ROOMS)
+        value: object = getattr(next(room for room in rooms if name in room.__all__), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'ktor_client' has no attribute {name!r}")
 
 

@@ -100,6 +100,18 @@ def test_the_drawing_of_the_errors_is_the_errors() -> None:
             assert bases == [parent, builtin]
 
 
+def test_dir_offers_what_can_be_asked_for() -> None:
+    assert dir(ktor_client) == sorted([*ktor_client.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="'ktor_client' has no attribute 'HttpClent'"):
+        _ = ktor_client.HttpClent  # pyright: ignore
+
+
+def test_an_error_that_was_made_without_a_response() -> None:
+    error = errors.ClientRequestError("text")
+    with pytest.raises(AttributeError, match="this ClientRequestError was made without a response"):
+        _ = error.response
+
+
 def test_errors_survive_pickling() -> None:
     import pickle
 

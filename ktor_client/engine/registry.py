@@ -79,8 +79,6 @@ class EngineEntry:
         try:
             module = import_module(self.module)
         except ImportError as error:
-            if isinstance(error, EngineUnavailableError):
-                raise
             hint = f"; try: pip install 'ktor-client[{self.extra}]'" if self.extra else ""
             raise EngineUnavailableError(
                 f"{self.class_name} needs {' and '.join(self.libraries) or 'another platform'}"

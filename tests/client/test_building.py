@@ -65,10 +65,17 @@ def test_an_unknown_option_lists_what_there_is() -> None:
         ({"extensions": [WebSocketDeflate]}, "takes instances such as WebSocketDeflate()"),
         ({"content_converter": JsonConverter}, "takes an instance such as JsonConverter()"),
         ({"channels": 5}, "channels takes Channels("),
+        ({"max_frame_size": 1.5}, "max_frame_size is a number of bytes"),
+        ({"max_frame_size": True}, "max_frame_size is a number of bytes"),
     ],
 )
 def test_options_of_another_type_are_told(options: dict[str, Any], message: str) -> None:
     assert message in text_of(lambda: HttpClient(MockEngine, install(WebSockets, **options)))
+
+
+def test_no_frame_fits_into_nothing() -> None:
+    with pytest.raises(ValueError, match="max_frame_size must be at least 1"):
+        HttpClient(MockEngine, install(WebSockets, max_frame_size=0))
 
 
 def test_positional_options_are_refused() -> None:
@@ -101,6 +108,23 @@ def test_a_coroutine_function_is_no_block() -> None:
 
     text = text_of(lambda: HttpClient(MockEngine, block))  # type: ignore[arg-type]  # pyright: ignore
     assert "blocks are plain functions" in text
+
+
+def test_what_is_no_block() -> None:
+    text = text_of(lambda: HttpClient(MockEngine, {"timeout": 5}))  # type: ignore[arg-type]  # pyright: ignore
+    assert text == (
+        "a block is a function of HttpClientConfig, such as install(WebSockets), not {'timeout': 5}"
+    )
+
+
+def test_what_is_no_plugin() -> None:
+    assert text_of(lambda: install(UserAgent())) == (  # type: ignore[arg-type]  # pyright: ignore
+        "install takes the plugin itself: install(UserAgent, ...), not UserAgent(...)"
+    )
+    wrong: Any
+    for wrong, shown in ((dict, "dict"), (5, "5"), ("WebSockets", "'WebSockets'")):
+        text = text_of(lambda plugin=wrong: install(plugin))
+        assert text == f"{shown} is not a plugin; install(WebSockets) installs one"
 
 
 def test_what_is_no_engine() -> None:

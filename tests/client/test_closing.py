@@ -14,13 +14,14 @@ from ktor_client import (
     CloseReason,
     ConnectionClosedError,
     HttpClient,
+    HttpResponse,
     KtorClientError,
     install,
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import MockPeerSession
-from ktor_client.plugins import WebSockets
+from ktor_client.plugins import PluginScope, WebSockets, client_plugin
 from ktor_client.session import DefaultClientWebSocketSession
 from tests.support.leaks import Held
 from tests.support.raw_server import Peer, close_frame, raw_server
@@ -228,6 +229,43 @@ async def test_execute_returns_the_blocks_result_and_closes() -> None:
         with pytest.raises(KeyError, match="mine"):
             await client.web_socket().execute(failing)
         assert failed[0].close_reason.code == 1011
+
+
+async def test_execute_gives_the_response_to_the_block() -> None:
+    async def block(response: HttpResponse) -> str:
+        return await response.body_as_text()
+
+    async with HttpClient(MockEngine(lambda _: "hello")) as client:
+        assert await client.prepare_get("/").execute(block) == "hello"
+
+
+# --- plugins
+
+
+async def test_a_close_hook_that_fails_keeps_nothing_open() -> None:
+    """The first failure comes out; the other hooks run and the engine is closed all the same."""
+    seen: list[str] = []
+
+    async def hook(name: str) -> None:
+        seen.append(name)
+        if name != "innocent":
+            raise LookupError(name)
+
+    @client_plugin
+    def Closing(scope: PluginScope) -> None:
+        for name in ("first", "innocent", "last"):
+            scope.on_close(partial(hook, name))
+
+    class Watched(MockEngine):
+        async def close(self) -> None:
+            seen.append("engine")
+            await super().close()
+
+    client = HttpClient(Watched, install(Closing))
+    with pytest.raises(LookupError, match="last"):
+        await client.close()
+    assert seen == ["last", "innocent", "first", "engine"]
+    await client.close()  # it is closed
 
 
 # --- clients that nobody closed

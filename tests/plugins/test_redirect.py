@@ -13,11 +13,12 @@ from ktor_client import (
     HttpRequest,
     RedirectError,
     ServerResponseError,
+    WebSocketHandshakeError,
     install,
 )
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock.responses import MockResponse, respond
-from ktor_client.plugins import HttpRedirect
+from ktor_client.plugins import HttpRedirect, WebSockets
 
 
 def redirecting(status: int, location: str) -> MockEngine:
@@ -141,3 +142,33 @@ async def test_a_streamed_body_cannot_be_sent_twice() -> None:
 
     async with HttpClient(redirecting(307, "/there")) as client:
         assert (await client.post("http://h/start", body=chunks())).status == 307
+
+
+async def test_a_streamed_body_that_is_not_needed_again() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data"
+
+    engine = redirecting(303, "/there")
+    async with HttpClient(engine) as client:
+        assert (await client.post("http://h/start", body=chunks())).status == 200
+    assert [request.method for request in engine.request_history] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("http://h/there", "ws://h/there"),
+        ("https://h/there", "wss://h/there"),
+        ("wss://h/there", "wss://h/there"),
+    ],
+)
+async def test_a_handshake_that_is_sent_elsewhere_stays_a_handshake(
+    location: str, asked: str
+) -> None:
+    engine = MockEngine()
+    engine.on_web_socket("ws://h/start", respond(status=302, headers={"Location": location}))
+    engine.on_web_socket(asked, respond(status=403))
+    async with HttpClient(engine, install(WebSockets)) as client:
+        with pytest.raises(WebSocketHandshakeError) as caught:
+            await client.web_socket_session("ws://h/start")
+    assert str(caught.value.response.request.url) == asked

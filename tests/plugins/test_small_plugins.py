@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from ktor_client import (
     AttributeKey,
     HttpClient,
     HttpRequest,
+    HttpRequestBuilder,
     HttpResponse,
     InvalidUrlError,
     UnsafeHeaderError,
@@ -206,7 +209,18 @@ async def test_credentials_and_path_of_the_default() -> None:
     async with HttpClient(engine, default) as client:
         response = await client.get("x")
         assert str(response.request.url) == "http://h/base/x"
-        assert (await response.body_as_text()).startswith("Basic ")
+        assert await response.body_as_text() == basic("u", "p")
+        response = await client.get("x", as_guest)
+        assert str(response.request.url) == "http://h/base/x"
+        assert await response.body_as_text() == basic("guest", "g")
+
+
+def as_guest(request: HttpRequestBuilder) -> None:
+    request.url.user, request.url.password = "guest", "g"
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
 def test_what_plugins_and_events_are_called() -> None:
