@@ -127,7 +127,6 @@ class MemoryTransport(asyncio.Transport):
         self._loop = asyncio.get_running_loop()
         self._reading = False
         self._closing = False
-        self._is_lost = False
 
     # --- what protocols call ---
 
@@ -185,8 +184,6 @@ class MemoryTransport(asyncio.Transport):
     def feed(self, data: bytes) -> None:
         """Give arrived bytes to the protocol."""
         protocol = self.protocol
-        if self._closing:
-            return
         if isinstance(protocol, asyncio.Protocol):
             protocol.data_received(data)
             return
@@ -200,10 +197,9 @@ class MemoryTransport(asyncio.Transport):
 
     def ended(self, error: Exception | None) -> None:
         """Take the other end's end."""
-        if not self._closing:
-            if error is None:
-                self.protocol.eof_received()
-            self._finish(error, None)
+        if error is None:
+            self.protocol.eof_received()
+        self._finish(error, None)
 
     def _finish(self, own: Exception | None, others: Exception | None) -> None:
         if self._closing:
@@ -213,10 +209,8 @@ class MemoryTransport(asyncio.Transport):
         self._outgoing.end(others)
 
     def protocol_lost(self, error: Exception | None) -> None:
-        """Tell the protocol, once, that this is over."""
-        if not self._is_lost:
-            self._is_lost = True
-            self.protocol.connection_lost(error)
+        """Tell the protocol that this is over."""
+        self.protocol.connection_lost(error)
 
 
 def memory_transports(

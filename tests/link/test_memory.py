@@ -22,7 +22,7 @@ from ktor_client.link.memory import MemoryLink, memory_links
 from ktor_client.link.pipe import MemoryTransport, PipedLink, memory_transports, piped_links
 from ktor_client.link.virtual_clock import VirtualClock
 from ktor_client.session import DefaultWebSocketSession, SessionCore
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, start
 
 Link: TypeAlias = MemoryLink | PipedLink
 Join: TypeAlias = Callable[[], tuple[Link, Link]]
@@ -241,6 +241,25 @@ async def test_what_was_sent_before_the_start_is_delivered(join: Join) -> None:
     await session.close()
 
 
+async def test_an_end_that_has_not_started_may_send_until_it_has_to_wait() -> None:
+    client, server = memory_links()
+    receiver = start(server)
+    client.send_binary(b"first")  # goes over at once
+    client.send_binary(bytes(100_000))
+    assert not client.writable
+    assert await receiver.next() == Frame.Binary(b"first")
+    assert await receiver.next() == Frame.Binary(bytes(100_000))
+    assert client.writable
+    waiting = start(client)
+    client.send_binary(b"first")
+    client.send_binary(bytes(100_000))
+    assert not client.writable
+    await waiting.room.wait()
+    assert client.writable
+    client.abort()
+    await asyncio.gather(receiver.end, waiting.end)
+
+
 async def test_nothing_is_taken_after_the_end(join: Join) -> None:
     client, server = join()
     session_on(server, client=False)
@@ -413,6 +432,20 @@ async def test_delays_keep_the_order() -> None:
     await recorder(server).lost
     assert recorder(server).data == b"one two"
     assert clock.time() == 2
+
+
+async def test_delays_on_the_loops_own_clock() -> None:
+    faults = Faults()
+    faults.delay(0.01)
+    client, server = transports(faults)
+    server.resume_reading()
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    client.write(b"late")
+    client.close()
+    await recorder(server).lost
+    assert recorder(server).data == b"late"
+    assert loop.time() - before >= 0.009  # clocks are coarse
 
 
 def test_faults_say_what_they_are() -> None:

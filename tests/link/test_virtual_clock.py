@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.link.virtual_clock import MAX_ROUNDS, VirtualClock
 
 
 async def test_time_stands_still_while_nobody_waits() -> None:
@@ -82,6 +82,19 @@ async def test_a_sleep_that_is_cancelled_leaves_nothing() -> None:
         await asyncio.sleep(0)
     assert clock.time() == 0.0
     assert repr(clock) == "<VirtualClock at 0 s, 0 timers>"
+
+
+async def test_a_sleep_that_is_cancelled_in_the_step_in_which_it_ends() -> None:
+    """Whichever step of a busy loop the cancellation comes in; errors would be logged."""
+    for steps in range(MAX_ROUNDS + 4):
+        clock = VirtualClock()
+        sleeping = asyncio.create_task(clock.sleep(1))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        sleeping.cancel()
+        ended = await asyncio.gather(sleeping, return_exceptions=True)
+        assert isinstance(ended[0], asyncio.CancelledError | None)
+        assert clock.time() in (0.0, 1.0)
 
 
 async def test_a_timer_that_raises_does_not_stop_time(caplog: pytest.LogCaptureFixture) -> None:

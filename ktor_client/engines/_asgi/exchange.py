@@ -103,8 +103,8 @@ async def _pieces(request: HttpRequest) -> AsyncIterator[tuple[bytes, bool]]:
             yield body[:CHUNK], True
             body = body[CHUNK:]
         yield body, False
-        return
-    if body is not None:
-        async for chunk in body:
-            yield bytes(chunk), True
-    yield b"", False
+    else:
+        if body is not None:
+            async for chunk in body:
+                yield bytes(chunk), True
+        yield b"", False

@@ -62,8 +62,9 @@ class Lifespan:
     async def _send(self, event: Event) -> None:
         kind = event["type"]
         if kind == "lifespan.startup.complete":
-            if not self._started.done():
-                self._started.set_result(None)
+            if self._started.done():
+                raise RuntimeError("the app completed its startup twice")
+            self._started.set_result(None)
         elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
             what = kind.removeprefix("lifespan.").removesuffix(".failed")
             self._failed = f"the app's {what} failed: {event.get('message', '')}"

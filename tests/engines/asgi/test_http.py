@@ -64,6 +64,22 @@ async def test_gzip_is_undone() -> None:
         assert await (await client.get("/")).body_as_bytes() == b"small" * 100
 
 
+async def test_gzip_arrives_in_any_pieces() -> None:
+    data = gzip.compress(b"small" * 100)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for byte in data:
+            await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async with client_of(app, lifespan=False) as client, client.prepare_get("/") as response:
+        chunks = [chunk async for chunk in response.chunks()]
+        assert b"".join(chunks) == b"small" * 100
+        assert all(chunks)  # a piece that gives nothing is no chunk
+
+
 async def test_damaged_gzip_is_our_error() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-encoding", b"gzip")]
@@ -75,12 +91,30 @@ async def test_damaged_gzip_is_our_error() -> None:
             await client.get("/")
 
 
-async def test_the_users_own_exception_comes_out_of_an_upload() -> None:
+async def test_a_host_of_the_users_own() -> None:
+    hosts: list[list[bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        hosts.append([value for name, value in scope["headers"] if name == b"host"])
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    async with client_of(app, lifespan=False) as client:
+        await client.get("/")
+        await client.get("/", headers={"Host": "tenant.example"})
+    assert hosts == [[b"testserver"], [b"tenant.example"]]
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_the_users_own_exception_comes_out_of_an_upload(answers: bool) -> None:
     seen: list[Event] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(await receive())
         seen.append(await receive())
+        if answers:  # too late: nobody listens
+            await send({"type": "http.response.start", "status": 400})
+            await send({"type": "http.response.body", "body": b"what?"})
 
     async def broken() -> AsyncIterator[bytes]:
         yield b"first"
@@ -157,3 +191,10 @@ def test_pytest_does_not_take_it_for_a_test() -> None:
 def test_something_that_is_no_app() -> None:
     with pytest.raises(TypeError, match="takes an ASGI app"):
         TestEngine("app")  # type: ignore[arg-type]
+
+
+def test_no_frame_fits_into_nothing() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    with pytest.raises(ValueError, match="max_frame_size must be at least 1"):
+        TestEngine(app, max_frame_size=0)

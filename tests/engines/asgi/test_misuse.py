@@ -158,6 +158,22 @@ async def test_a_shutdown_that_fails(when: str) -> None:
         await client.close()
 
 
+async def test_a_startup_that_is_completed_twice() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await send(START)
+            await send(BODY)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.startup.complete"})
+
+    client = client_of(app)
+    assert (await client.get("/")).status == 200
+    with pytest.raises(RuntimeError, match="completed its startup twice"):
+        await client.close()
+
+
 async def test_the_lifespan_begins_again_for_another_client() -> None:
     log: list[str] = []
 
@@ -190,6 +206,48 @@ async def test_a_closed_engine() -> None:
     async with HttpClient(engine, install(WebSockets)) as client:
         with pytest.raises(ClientClosedError, match="TestEngine is closed"):
             await client.get("/")
+
+
+async def test_closing_ends_background_work_but_no_response_that_is_complete() -> None:
+    ends: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(BODY)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+
+    engine = TestEngine(app, lifespan=False, shutdown_timeout=0.01)
+    async with HttpClient(engine) as client, client.prepare_get("/") as response:
+        await engine.close()
+        assert ends == ["cancelled"]
+        assert await response.body_as_bytes() == b"x"
+
+
+async def test_an_exception_is_told_whenever_the_engine_is_closed() -> None:
+    """By the call, or by `close`, in whichever step of the loop that comes."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(BODY)
+        raise LookupError("behind the response")
+
+    for steps in range(12):
+        engine = TestEngine(app, lifespan=False)
+        client = HttpClient(engine)
+        calling = asyncio.ensure_future(client.get("/"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        results = await asyncio.gather(calling, engine.close(), return_exceptions=True)
+        told = [error for error in results if isinstance(error, BaseException)]
+        assert {str(error) for error in told} - {"TestEngine is closed; make a new one"} <= {
+            "behind the response"
+        }
+        assert told
+        await client.close()
 
 
 async def test_closing_ends_what_is_open() -> None:
