@@ -31,9 +31,11 @@ on purpose. Run it for an engine of your own:
 $ ktor-client conform my_package:MyEngine
 ```
 
-`tests/test_conformance.py` runs it on aiohttp and httpx, each on the default event loop and on
-uvloop; `tests/browser` runs in a browser's tab and worker what a browser can do at all. A check
-that needs a capability is skipped, by name, on engines without it.
+`tests/test_conformance.py` runs it on aiohttp and httpx, each on the default event loop and uvloop;
+`tests/engines/mock` on MockEngine, also with bytes that come late and in pieces;
+`tests/engines/asgi` on TestEngine what an ASGI app has a part in; `tests/browser` runs in a
+browser's tab and worker what a browser can do at all. A check that needs a capability is skipped,
+by name, on engines without it.
 
 A rule comes from an RFC, from Ktor (a test of Ktor's, or a part of its API), or from this package.
 The names in the last column are checks; the file of a room is

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ktor_client.durations import Duration, seconds
+from ktor_client.link.contract import Timer
 
 __all__ = ["VirtualClock"]
 
@@ -60,7 +61,7 @@ class VirtualClock:
         """Return seconds since the clock was made."""
         return self._now
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> VirtualTimer:
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back when `delay` seconds have passed; that alone does not let them pass."""
         self._count += 1
         timer = VirtualTimer(self._now + max(0.0, delay), self._count, callback, args)

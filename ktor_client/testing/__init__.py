@@ -13,8 +13,10 @@ if TYPE_CHECKING:
         Conversation,
         Entry,
         ExpectationError,
+        MockAcceptance,
         MockPeerSession,
         MockResponse,
+        accept,
         respond,
     )
     from ktor_client.link.faults import Faults
@@ -33,11 +35,13 @@ __all__ = [
     "Exchange",
     "ExpectationError",
     "Faults",
+    "MockAcceptance",
     "MockPeerSession",
     "MockResponse",
     "Refusal",
     "Response",
     "VirtualClock",
+    "accept",
     "echo_server",
     "respond",
 ]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -176,8 +177,11 @@ class Exchange:
         """Subprotocols that the client offers."""
         return _list(self.headers.get("sec-websocket-protocol", ""))
 
-    def accept(self, subprotocol: str | None = "*", **rewrite: str) -> DefaultWebSocketSession:
-        """Answer 101 and return a default session; `async with` it.
+    @asynccontextmanager
+    async def accept(
+        self, subprotocol: str | None = "*", **rewrite: str
+    ) -> AsyncGenerator[DefaultWebSocketSession]:
+        """Answer 101; `async with exchange.accept() as session` gives a default session.
 
         Keepalive, limits and deflate are as the query says: `ping_interval=0.1`, `timeout=1`,
         `close_timeout=1`, `max_frame_size=1000`, `deflate=off|no-context|9`.
@@ -189,13 +193,20 @@ class Exchange:
         Raises:
             Refusal: the request is not a legal handshake.
         """
-        return DefaultWebSocketSession(self._upgrade(subprotocol, rewrite, raw=False))
+        core = await self._upgrade(subprotocol, rewrite, raw=False)
+        async with DefaultWebSocketSession(core) as session:
+            yield session
 
-    def accept_raw(self, subprotocol: str | None = "*", **rewrite: str) -> WebSocketSession:
-        """Answer 101 and return a raw session, which answers nothing by itself."""
-        return WebSocketSession(self._upgrade(subprotocol, rewrite, raw=True))
+    @asynccontextmanager
+    async def accept_raw(
+        self, subprotocol: str | None = "*", **rewrite: str
+    ) -> AsyncGenerator[WebSocketSession]:
+        """Answer 101; the same with a raw session, which answers nothing by itself."""
+        core = await self._upgrade(subprotocol, rewrite, raw=True)
+        async with WebSocketSession(core) as session:
+            yield session
 
-    def _upgrade(
+    async def _upgrade(
         self, subprotocol: str | None, rewrite: Mapping[str, str], *, raw: bool
     ) -> SessionCore:
         key = self._checked_key()

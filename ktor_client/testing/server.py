@@ -166,7 +166,7 @@ class EchoServer:
         exchange = Exchange(self, stream, method, target, headers)
         keep_alive = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
         try:
-            response = await self._answer(exchange)
+            response = await self.answer(exchange)
             if exchange.is_taken:
                 return False
             async for _ in exchange.chunks():
@@ -181,7 +181,12 @@ class EchoServer:
         await exchange.respond(response, keep_alive=keep_alive)
         return keep_alive
 
-    async def _answer(self, exchange: Exchange) -> Response | None:
+    async def answer(self, exchange: Exchange) -> Response | None:
+        """Run the route that an exchange is for; see `Handler` for what it returns.
+
+        Raises:
+            Refusal: there is none, or the route refuses.
+        """
         path = exchange.path.removeprefix("/websockets") or "/"
         handler = self.routes.get(path)
         while handler is None and path != "/":

@@ -46,6 +46,7 @@ class TestEngine(HttpClientEngine):
         raise_app_exceptions: bool = True,
         root_path: str = "",
         extensions: Sequence[WebSocketExtension] = (),
+        max_frame_size: int = 16 * 1024 * 1024,
         shutdown_timeout: Duration = 1.0,
     ) -> None:
         """Take an app; nothing is started yet.
@@ -57,6 +58,8 @@ class TestEngine(HttpClientEngine):
                 the client is closed. Otherwise it is a status 500, or a Close with 1011.
             root_path: where the app is mounted, for its scope.
             extensions: what the server's side offers, such as `[WebSocketDeflate()]`.
+            max_frame_size: bytes that a message to the app may have; a larger one closes with 1009,
+                as servers do.
             shutdown_timeout: seconds that handlers have to end by themselves once their clients are
                 gone; then they are cancelled.
         """
@@ -70,6 +73,9 @@ class TestEngine(HttpClientEngine):
         self._failures = Failures(enabled=raise_app_exceptions)
         self._root_path = root_path
         self._extensions = tuple(extensions)
+        if max_frame_size < 1:
+            raise ValueError("max_frame_size must be at least 1")
+        self._max_frame_size = max_frame_size
         self._shutdown_timeout = seconds(shutdown_timeout, "shutdown_timeout")
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: set[MemoryLink | PipedLink] = set()
@@ -104,7 +110,13 @@ class TestEngine(HttpClientEngine):
             return self._connect(request, options.raw or has_extensions or self.faults.is_set)
 
         connection = WebSocketConnection(
-            self.app, scope, request, self._failures, self._extensions, connect
+            self.app,
+            scope,
+            request,
+            self._failures,
+            self._extensions,
+            self._max_frame_size,
+            connect,
         )
         task = self._start(connection.run(), request)
         try:

@@ -25,7 +25,6 @@ from ktor_client.session import DefaultWebSocketSession, SessionCore
 
 __all__ = ["WebSocketConnection"]
 
-MAX_FRAME_SIZE = 16 * 1024 * 1024
 CLOSE_TIMEOUT = 10.0
 
 Connect = Callable[[bool], tuple[FrameLink, FrameLink]]
@@ -42,6 +41,7 @@ class WebSocketConnection:
         request: HttpRequest,
         failures: Failures,
         extensions: tuple[WebSocketExtension, ...],
+        max_frame_size: int,
         connect: Connect,
     ) -> None:
         self._app = app
@@ -49,6 +49,7 @@ class WebSocketConnection:
         self._request = request
         self._failures = failures
         self._fields, self._negotiated = accept(request.headers, (), extensions)
+        self._max_frame_size = max_frame_size
         self._connect = connect
         self._denial = ResponseInTheMaking(request)
         self._session: DefaultWebSocketSession | None = None
@@ -163,7 +164,7 @@ class WebSocketConnection:
         core = SessionCore(
             server,
             channels=Channels(),
-            max_frame_size=MAX_FRAME_SIZE,
+            max_frame_size=self._max_frame_size,
             close_timeout=CLOSE_TIMEOUT,
             negotiated=negotiated,
             client=False,

@@ -5,17 +5,17 @@ What a scripted peer can do is in `peer.py`, what a test is told in `conversatio
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections import deque
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from types import TracebackType
+from typing import Any
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engines._mock.conversation import Conversation, ExpectationError
-from ktor_client.engines._mock.peer import MockPeerSession, Peer
+from ktor_client.engines._mock.peer import Peer
 from ktor_client.engines._mock.responses import (
     Answer,
     Handler,
@@ -24,19 +24,21 @@ from ktor_client.engines._mock.responses import (
     response_to,
 )
 from ktor_client.engines._mock.routes import Match, Route, Routes
-from ktor_client.engines._mock.sockets import SocketRoute, answer_handshake
-from ktor_client.errors import ClientClosedError, ConnectionClosedError
+from ktor_client.engines._mock.sockets import (
+    HandshakeAnswer,
+    HandshakeHandler,
+    accept,
+    checked_answer,
+)
+from ktor_client.engines._mock.stage import Stage
+from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.link.faults import Faults
-from ktor_client.link.memory import MemoryLink, memory_links
-from ktor_client.link.pipe import PipedLink, piped_links
+from ktor_client.link.real_clock import RealClock
 from ktor_client.link.virtual_clock import VirtualClock
 from ktor_client.protocol.extensions import WebSocketExtension
 
 __all__ = ["MockEngine"]
-
-GRACE = 100
-"""Steps of the loop that scripts have to end by themselves when the engine is closed."""
 
 
 class MockEngine(HttpClientEngine):
@@ -53,6 +55,7 @@ class MockEngine(HttpClientEngine):
         *,
         capabilities: Iterable[Capability] | None = None,
         patience: float = 5.0,
+        real_time: bool = False,
     ) -> None:
         """Make an engine without routes.
 
@@ -61,6 +64,8 @@ class MockEngine(HttpClientEngine):
             capabilities: what the engine claims; everything it can do unless given. An empty set
                 proves that an application copes with an engine without web sockets.
             patience: real seconds that a peer's `expect` waits before it fails the test.
+            real_time: let keepalive and deadlines run in real time, for code under test that
+                sleeps itself; `clock` is then a real one.
         """
         if handler is not None and not callable(handler):
             raise TypeError(f"handler is a function of the request, not {handler!r}")
@@ -68,15 +73,10 @@ class MockEngine(HttpClientEngine):
         self._capabilities = (
             BUILT_IN[self.name].capabilities if capabilities is None else frozenset(capabilities)
         )
-        self._patience = patience
         self._routes: Routes[Handler | Answer] = Routes()
-        self._sockets: Routes[SocketRoute] = Routes()
+        self._sockets: Routes[HandshakeHandler | HandshakeAnswer] = Routes()
         self._queue: deque[Handler | Answer] = deque()
-        self._peers: set[asyncio.Task[None]] = set()
-        self._links: set[MemoryLink | PipedLink] = set()
-        self._failures: list[ExpectationError] = []
         self._closed = False
-        self._clock = VirtualClock()
         self.faults = Faults()
         """What is to go wrong on the wire of web sockets that are opened from now on."""
         self.request_history: list[HttpRequest] = []
@@ -85,7 +85,9 @@ class MockEngine(HttpClientEngine):
         """Responses to them."""
         self.handshakes: list[HttpRequest] = []
         """Handshakes in the order in which they came, refused ones too."""
-        self.conversations: list[Conversation] = []
+        clock = RealClock() if real_time else VirtualClock()
+        self._stage = Stage(clock, self.faults, patience)
+        self.conversations: list[Conversation] = self._stage.conversations
         """The frames of each web socket, in the order in which they were opened."""
 
     @property
@@ -96,7 +98,7 @@ class MockEngine(HttpClientEngine):
     @property
     def clock(self) -> VirtualClock:
         """Time for keepalive and deadlines: `await engine.clock.sleep(60)` lets it pass."""
-        return self._clock
+        return self._stage.clock
 
     # --- scripting ---
 
@@ -146,10 +148,42 @@ class MockEngine(HttpClientEngine):
             delay: virtual seconds until the handshake is answered.
             wire: make a byte pipe, so that `session.write_bytes` works.
         """
-        if not (callable(peer) or isinstance(peer, MockResponse | Exception)):
-            raise TypeError(f"peer is async def peer(session), or respond(...), not {peer!r}")
-        route = SocketRoute(peer, subprotocols, extensions, headers, delay, wire)
-        self._sockets.add(match, route, times)
+        answer: HandshakeAnswer
+        if isinstance(peer, MockResponse | Exception):
+            answer = peer
+        else:
+            answer = accept(
+                peer,
+                subprotocols=subprotocols,
+                extensions=extensions,
+                headers=headers,
+                wire=wire,
+            )
+
+        async def later(_: HttpRequest) -> HandshakeAnswer:
+            await self.clock.sleep(delay)
+            return answer
+
+        self._sockets.add(match, later if delay else answer, times)
+
+    def on_handshake(
+        self,
+        match: Match,
+        handler: HandshakeHandler | HandshakeAnswer,
+        *,
+        times: int | None = None,
+    ) -> None:
+        """Let `handler` decide about each handshake that `match`es, having seen it.
+
+        Args:
+            match: "/path", a whole URL, or a function of the request.
+            handler: a function of the request, async or not, that returns `accept(peer, ...)`,
+                `respond(...)` to refuse, or an exception to raise. Or one of these itself.
+            times: as in `on_web_socket`, with whose routes these are asked in one order.
+        """
+        if not callable(handler):
+            checked_answer(handler, handler)
+        self._sockets.add(match, handler, times)
 
     # --- judging ---
 
@@ -161,11 +195,8 @@ class MockEngine(HttpClientEngine):
                 or a peer failed; that peer's own exception is the cause.
         """
         __tracebackhide__ = True
-        problems = self._failures_so_far()
-        unmet: list[Route[SocketRoute] | Route[Handler | Answer]] = [
-            *self._routes.unmet(),
-            *self._sockets.unmet(),
-        ]
+        problems = self._stage.take_failures()
+        unmet: list[Route[Any]] = [*self._routes.unmet(), *self._sockets.unmet()]
         problems += [
             ExpectationError(
                 f"MockEngine: {route.shown} was to be called {route.times} times; "
@@ -178,16 +209,6 @@ class MockEngine(HttpClientEngine):
                 ExpectationError(f"MockEngine: {len(self._queue)} queued answers were not fetched")
             )
         self._raise(problems)
-
-    def _failures_so_far(self) -> list[ExpectationError]:
-        problems, self._failures = self._failures, []
-        for conversation in self.conversations:
-            if conversation.expected is not None:
-                wanted, conversation.expected = conversation.expected, None
-                problems.append(
-                    conversation.failure(f"expected {wanted}, but the test ended before it came")
-                )
-        return problems
 
     @staticmethod
     def _raise(problems: list[ExpectationError]) -> None:
@@ -222,43 +243,18 @@ class MockEngine(HttpClientEngine):
         """
         self._raise_if_closed()
         self.handshakes.append(request)
-        route = self._sockets.take(request)
-        if route is None:
-            raise self._unscripted(request, "peer", "on_web_socket", self._sockets.describe())
-        if route.delay:
-            await self.clock.sleep(route.delay)
-        target = route.target
-        if isinstance(target, Exception):
-            raise target
-        if isinstance(target, MockResponse):
-            return WebSocketUpgrade(response_to(request, target))
-        response, negotiated = answer_handshake(request, route)
-        conversation = Conversation(request)
-        self.conversations.append(conversation)
-        wire = route.wire or options.raw or bool(negotiated.codecs) or self.faults.is_set
-        client, server = self._connect(request, wire)
-        session = MockPeerSession(server, conversation, negotiated, self.clock, self._patience)
-        peer = target
-
-        def run() -> None:
-            name = f"MockEngine peer of {request.url}"
-            task = asyncio.get_running_loop().create_task(self._run(peer, session), name=name)
-            self._peers.add(task)
-            task.add_done_callback(self._peers.discard)
-
-        def lost() -> None:
-            self._links.discard(client)
-            session.left()
-
-        self._links.add(client)
-        client.watch(run, lost)  # a client that refuses our 101 never meets the peer
-        return WebSocketUpgrade(response, client)
+        answer = await self._decide(request)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, MockResponse):
+            return WebSocketUpgrade(response_to(request, answer))
+        return self._stage.open(request, answer, options)
 
     async def idle(self) -> None:
         """Let the peers of a closed client end, and raise what went wrong with them."""
         __tracebackhide__ = True
-        await self._end_peers()
-        self._raise(self._failures_so_far())
+        await self._stage.clear()
+        self._raise(self._stage.take_failures())
 
     async def close(self) -> None:
         """Abort what is open, end the peers, and verify; see `verify` for what it raises."""
@@ -266,7 +262,7 @@ class MockEngine(HttpClientEngine):
         if self._closed:
             return
         self._closed = True
-        await self._end_peers()
+        await self._stage.clear()
         self.verify()
 
     async def __aenter__(self) -> MockEngine:
@@ -282,51 +278,14 @@ class MockEngine(HttpClientEngine):
 
     # --- inside ---
 
-    def _connect(
-        self, request: HttpRequest, wire: bool
-    ) -> tuple[MemoryLink | PipedLink, MemoryLink | PipedLink]:
-        address = f"{request.url.host}:{request.url.port}"
-        if wire:
-            return piped_links(self.faults, clock=self.clock, address=address)
-        return memory_links(clock=self.clock, address=address)
-
-    async def _run(self, peer: Peer, session: MockPeerSession) -> None:
-        """Run a peer's script to its end, and see to it that the web socket ends too."""
-        try:
-            try:
-                await peer(session)
-            except ConnectionClosedError:
-                if session.is_open:
-                    raise
-            with self.clock.passing():
-                await session.close()
-            session.check_leftovers()
-        except asyncio.CancelledError:
-            session.cancel()
-            raise
-        except Exception as error:
-            if isinstance(error, ExpectationError):
-                failure = error
-            else:
-                failure = session.conversation.failure(
-                    f"the script failed: {type(error).__name__}: {error}"
-                )
-                failure.__cause__ = error
-            self._failures.append(failure.again())
-            session.fail(failure)
-
-    async def _end_peers(self) -> None:
-        """Drop what is open, give scripts the time to notice, and cancel those that do not."""
-        for link in list(self._links):
-            link.abort()
-        for _ in range(GRACE):
-            if not self._peers:
-                return
-            await asyncio.sleep(0)
-        for task in list(self._peers):
-            task.cancel()
-        while self._peers:
-            await asyncio.wait(list(self._peers))
+    async def _decide(self, request: HttpRequest) -> HandshakeAnswer:
+        handler = self._sockets.take(request)
+        if handler is None:
+            raise self._unscripted(request, "peer", "on_web_socket", self._sockets.describe())
+        if not callable(handler):
+            return handler
+        answer = handler(request)
+        return checked_answer(await answer if isawaitable(answer) else answer, handler)
 
     async def _answer(self, request: HttpRequest) -> MockResponse:
         target = self._queue.popleft() if self._queue else self._routes.take(request)
@@ -349,7 +308,7 @@ class MockEngine(HttpClientEngine):
             f"MockEngine has no {what} for {request.method} {request.url}; {there}. "
             f'Add one: engine.{method}("{request.url.path}", ...)'
         )
-        self._failures.append(error.again())
+        self._stage.failures.append(error.again())
         return error
 
     def _raise_if_closed(self) -> None:
@@ -357,7 +316,8 @@ class MockEngine(HttpClientEngine):
             raise ClientClosedError("MockEngine is closed; make a new one")
 
     def __del__(self) -> None:
-        for failure in getattr(self, "_failures", ()):
+        stage: Stage | None = getattr(self, "_stage", None)
+        for failure in stage.failures if stage is not None else ():
             warnings.warn(
                 f"nobody asked this engine for its failures; call verify() or close(): {failure}",
                 ResourceWarning,

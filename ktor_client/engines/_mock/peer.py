@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from ktor_client.channels import Channels, unlimited
+from ktor_client.channels import Channels
 from ktor_client.durations import Duration, seconds
 from ktor_client.engines._mock.conversation import Conversation
 from ktor_client.engines._mock.matching import (
@@ -52,6 +52,7 @@ class MockPeerSession(DefaultWebSocketSession):
         "_conversation",
         "_is_gone",
         "_patience",
+        "_raw",
         "_stalled",
         "_strict",
         "_tap",
@@ -64,21 +65,26 @@ class MockPeerSession(DefaultWebSocketSession):
         negotiated: Negotiated,
         clock: VirtualClock,
         patience: float,
+        channels: Channels,
+        *,
+        raw: bool,
     ) -> None:
         """Start the session; `MockEngine` makes it."""
         self._tap = TapLink(link, conversation)
         self._conversation = conversation
         self._clock = clock
         self._patience = patience
+        self._raw = raw
         self._strict = False
         self._is_gone = False
         self._stalled: OneShot[None] | None = None
         core = SessionCore(
             self._tap,
-            channels=Channels(incoming=unlimited(), outgoing=unlimited()),
+            channels=channels,
             max_frame_size=MAX_FRAME_SIZE,
             close_timeout=CLOSE_TIMEOUT,
             negotiated=negotiated,
+            raw=raw,
             client=False,
         )
         super().__init__(core)
@@ -102,7 +108,8 @@ class MockPeerSession(DefaultWebSocketSession):
         Args:
             expected: the text, the bytes or the frame itself; a kind of frame such as
                 `Frame.Binary`; a pattern that the text begins with; or a function of the frame.
-                `Frame.Ping` and `Frame.Close` wait for those, and let virtual time pass.
+                `Frame.Ping` and `Frame.Close` wait for those, and let virtual time pass; in a raw
+                session they are messages like others.
             json: the object that a text message has to hold, whatever its spelling.
 
         Raises:
@@ -110,10 +117,11 @@ class MockPeerSession(DefaultWebSocketSession):
                 real seconds. It ends the session and fails the test even where nobody catches it.
         """
         __tracebackhide__ = True  # pytest shows the script's line
-        if expected is Frame.Close or isinstance(expected, Frame.Close):
-            return await self._expect_close(expected)
-        if expected is Frame.Ping or isinstance(expected, Frame.Ping):
-            return await self._expect_ping(expected)
+        if not self._raw:
+            if expected is Frame.Close or isinstance(expected, Frame.Close):
+                return await self._expect_close(expected)
+            if expected is Frame.Ping or isinstance(expected, Frame.Ping):
+                return await self._expect_ping(expected)
         self._strict = True
         wanted = f"json={json!r}" if json is not UNSET else describe(expected)
         frame = await self._wait(wanted, self.incoming.receive())
@@ -123,7 +131,8 @@ class MockPeerSession(DefaultWebSocketSession):
         else:
             met = fits(frame, expected)
             text = expected if isinstance(expected, str) else ""
-            text = expected.read_text() if isinstance(expected, TextFrame) else text
+            if isinstance(expected, TextFrame) and expected.fin:
+                text = expected.read_text()
         if not met:
             raise self._conversation.failure(
                 f"expected {wanted}, but the client sent {show(frame)}",

@@ -1,48 +1,136 @@
-"""How a `MockEngine` answers a handshake: rightly, or with what the test wants wrong about it."""
+"""What handshakes meet in a `MockEngine`: `accept(...)`, and the 101, right or wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
+from ktor_client.channels import Channels, unlimited
 from ktor_client.engines._mock.peer import Peer
 from ktor_client.engines._mock.responses import MockResponse
 from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse
-from ktor_client.protocol.acceptance import accept
+from ktor_client.protocol.acceptance import accept as accept_handshake
 from ktor_client.protocol.extensions import WebSocketExtension
 from ktor_client.protocol.handshake import Negotiated
 
-__all__ = ["SocketRoute", "answer_handshake"]
+__all__ = [
+    "HandshakeAnswer",
+    "HandshakeHandler",
+    "MockAcceptance",
+    "accept",
+    "answer_handshake",
+    "checked_answer",
+]
 
 
-class SocketRoute:
-    """What a handshake meets; the arguments of `MockEngine.on_web_socket`."""
+class MockAcceptance:
+    """A handshake that is accepted; `accept(...)` makes it."""
 
-    __slots__ = ("delay", "extensions", "headers", "subprotocols", "target", "wire")
+    __slots__ = (
+        "abandoned",
+        "channels",
+        "extensions",
+        "headers",
+        "peer",
+        "raw",
+        "subprotocols",
+        "wire",
+    )
 
     def __init__(
         self,
-        target: Peer | MockResponse | Exception,
-        subprotocols: Sequence[str],
-        extensions: Sequence[WebSocketExtension],
-        headers: Mapping[str, str | None] | None,
-        delay: float,
+        peer: Peer,
+        subprotocols: tuple[str, ...],
+        extensions: tuple[WebSocketExtension, ...],
+        headers: dict[str, str | None],
+        channels: Channels,
+        *,
+        raw: bool,
         wire: bool,
     ) -> None:
-        if isinstance(subprotocols, str):
-            raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
-        self.target = target
-        self.subprotocols = tuple(subprotocols)
-        self.extensions = tuple(extensions)
-        self.headers = dict(headers or {})
-        self.delay = delay
-        self.wire = wire
+        self.peer = peer
+        self.subprotocols = subprotocols
+        self.extensions = extensions
+        self.headers = headers
+        self.channels = channels
+        self.raw = raw
+        self.wire = wire or raw
+        self.abandoned: Callable[[], object] | None = None
+        """Called when the client refuses the 101, so that the peer is never run."""
+
+    def __repr__(self) -> str:
+        return f"accept({getattr(self.peer, '__name__', self.peer)})"
 
 
-def answer_handshake(request: HttpRequest, route: SocketRoute) -> tuple[HttpResponse, Negotiated]:
+HandshakeAnswer: TypeAlias = MockAcceptance | MockResponse | Exception
+"""What a handshake may meet; a `MockResponse` refuses it, an exception is raised."""
+
+HandshakeHandler: TypeAlias = Callable[[HttpRequest], HandshakeAnswer | Awaitable[HandshakeAnswer]]
+
+
+def accept(
+    peer: Peer,
+    *,
+    subprotocols: Sequence[str] = (),
+    extensions: Sequence[WebSocketExtension] = (),
+    headers: Mapping[str, str | None] | None = None,
+    raw: bool = False,
+    channels: Channels | None = None,
+    wire: bool = False,
+) -> MockAcceptance:
+    """Return a 101 for a handler of `on_handshake` to return, and the peer behind it.
+
+    Args:
+        peer: `async def peer(session)` that is run as the other side; returning closes the web
+            socket with 1000.
+        subprotocols: those that the server speaks; the client's best one is chosen.
+        extensions: those that the server has, such as `[WebSocketDeflate()]`.
+        headers: for the 101, in place of what would be right: a wrong `Sec-WebSocket-Accept`, or
+            None to leave one out. Others are added.
+        raw: give the peer every frame, control frames and fragments too, and answer nothing.
+        channels: limits of the peer's session, to see it held back; none unless given.
+        wire: make a byte pipe, so that `session.write_bytes` works; `raw` does so too.
+
+    Raises:
+        UnsafeHeaderError: a header that cannot be sent.
+    """
+    if not callable(peer):
+        raise TypeError(f"peer is async def peer(session), not {peer!r}")
+    if isinstance(subprotocols, str):
+        raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
+    headers = dict(headers or {})
+    HeadersBuilder({name: value or "" for name, value in headers.items()})  # refused here
+    if channels is None:
+        channels = Channels(incoming=unlimited(), outgoing=unlimited())
+    return MockAcceptance(
+        peer, tuple(subprotocols), tuple(extensions), headers, channels, raw=raw, wire=wire
+    )
+
+
+def checked_answer(answer: object, handler: object) -> HandshakeAnswer:
+    """Return what a handler of handshakes returned.
+
+    Raises:
+        TypeError: nothing that answers a handshake.
+    """
+    if isinstance(answer, MockAcceptance | MockResponse | Exception):
+        return answer
+    name = getattr(handler, "__name__", repr(handler))
+    raise TypeError(
+        f"handler {name} returned {answer!r} for a handshake; return accept(peer), or respond(...) "
+        "to refuse"
+    )
+
+
+def answer_handshake(
+    request: HttpRequest, acceptance: MockAcceptance
+) -> tuple[HttpResponse, Negotiated]:
     """Return the 101, and what the server's side speaks from then on."""
-    fields, negotiated = accept(request.headers, route.subprotocols, route.extensions)
+    fields, negotiated = accept_handshake(
+        request.headers, acceptance.subprotocols, acceptance.extensions
+    )
     headers = HeadersBuilder(fields)
-    for name, value in route.headers.items():
+    for name, value in acceptance.headers.items():
         if value is None:
             headers.remove(name)
         else:

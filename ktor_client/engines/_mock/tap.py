@@ -45,7 +45,7 @@ class TapLink(FrameLink):
 
     def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
         """Begin to deliver; see `FrameLink.start`."""
-        self.inner.start(_TapReceiver(self, receiver), options)
+        self.inner.start(_TapReceiver(self, receiver, options.raw), options)
 
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
@@ -84,10 +84,11 @@ class TapLink(FrameLink):
 class _TapReceiver:
     """Stands between the connection and the session: implements `LinkReceiver`."""
 
-    def __init__(self, tap: TapLink, receiver: LinkReceiver) -> None:
+    def __init__(self, tap: TapLink, receiver: LinkReceiver, raw: bool) -> None:
         self.messages: deque[Frame] = deque()
         self._tap = tap
         self._receiver = receiver
+        self._raw = raw
 
     def _pass_on(self) -> None:
         for frame in self.messages:
@@ -101,7 +102,8 @@ class _TapReceiver:
 
     def control(self, frame: Frame) -> None:
         self._pass_on()
-        self._tap.record("client", frame)
+        if not self._raw:  # there it was among the messages
+            self._tap.record("client", frame)
         self._receiver.control(frame)
 
     def violated(self, violation: Violation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Sequence
+from functools import partial
 
 from ktor_client.client import HttpClient
 from ktor_client.engine.registry import EngineFactory, engine_class
@@ -16,6 +17,8 @@ __all__ = ["check_engine", "run_check"]
 
 WATCHDOG = 30.0
 """Seconds after which a check has failed."""
+IN_MEMORY_URL = "ws://127.0.0.1:81"
+"""Any port: nobody listens there."""
 
 
 async def check_engine(
@@ -31,14 +34,18 @@ async def check_engine(
         factory: an engine class, a function that makes an engine, or a registered name. Called
             often: each check makes clients of its own.
         base_url: where an echo server of this package listens, such as "ws://127.0.0.1:8080". None
-            starts one on this loop. For an engine without a network it is whatever URL that engine
-            takes to handlers that do what the echo server's routes do.
+            starts one on this loop; `MockEngine` and `TestEngine` get its routes as peers and as
+            an app. For another engine without a network it is whatever URL that engine takes to
+            handlers that do what these routes do.
         other_url: the same server as another origin; found out for 127.0.0.1 and localhost.
         checks: those to run; all unless given.
     """
     if isinstance(factory, str):
         factory = engine_class(factory)
     if base_url is None:
+        in_memory = _with_routes(factory)
+        if in_memory is not None:
+            return await check_engine(in_memory, IN_MEMORY_URL, checks=checks)
         from ktor_client.testing.server import echo_server
 
         async with echo_server() as server:
@@ -78,6 +85,19 @@ async def run_check(
         return Result(check, "passed")
     finally:
         await lab.close()
+
+
+def _with_routes(factory: EngineFactory) -> EngineFactory | None:
+    """Return an engine in memory with the echo server's routes; None for other engines."""
+    from ktor_client.engines import MockEngine, TestEngine
+
+    if factory not in (MockEngine, TestEngine):
+        return None
+    from ktor_client.testing.echo_app import echo_app
+    from ktor_client.testing.echo_mock import echo_mock
+    from ktor_client.testing.server import EchoServer
+
+    return partial(echo_mock if factory is MockEngine else echo_app, EchoServer())
 
 
 def _place(error: BaseException) -> str:

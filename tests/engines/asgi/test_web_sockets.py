@@ -235,3 +235,21 @@ async def test_a_connection_that_is_dropped() -> None:
             await session.incoming.receive()
     assert [event["type"] for event in events] == ["websocket.receive", "websocket.disconnect"]
     assert events[1]["code"] == 1006
+
+
+async def test_a_message_that_is_too_big_for_the_app() -> None:
+    received = []
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        while (event := await receive())["type"] == "websocket.receive":
+            received.append(event["text"])
+
+    async with client_of(web_socket_app(run), max_frame_size=3) as client:
+        session = await client.web_socket_session("/")
+        await session.send("yes")
+        await session.send("four")
+        assert (await session.close_reason).code == 1009
+    assert received == ["yes"]
+    with pytest.raises(ValueError, match="at least 1"):
+        TestEngine(web_socket_app(run), max_frame_size=0)

@@ -1,7 +1,7 @@
-"""The well-behaved routes of the echo server as an ASGI app: TestEngine can take the battery.
+"""The well-behaved routes of the echo server as an ASGI app: so `TestEngine` takes the battery.
 
 The app's side of a web socket is a session on a link whose other end is `receive` and `send`. What
-ASGI has no words for (raw frames, pings, headers of the 101, wrong bytes) is answered by 501.
+ASGI has no words for (raw frames, pings, headers of the 101, wrong bytes) skips the check.
 """
 
 from __future__ import annotations
@@ -11,35 +11,57 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from ktor_client.channels import Channels
+from ktor_client.engines._asgi import TestEngine
 from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
 from ktor_client.http import Headers, HeadersBuilder
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.session import SessionCore
-from ktor_client.testing.exchange import CLOSE_TIMEOUT, Exchange, Refusal, Response
+from ktor_client.testing.conformance import SkippedCheck
+from ktor_client.testing.exchange import CLOSE_TIMEOUT, MAX_FRAME_SIZE, Exchange, Refusal, Response
 from ktor_client.testing.server import EchoServer
+
+__all__ = ["EchoApp", "echo_app"]
 
 UNSPEAKABLE = ("ping_interval", "timeout", "max_frame_size", "close_timeout", "hex", "deflate")
 """Query parameters that ask for what an ASGI app cannot do."""
+KNOWN_HOSTS = ("127.0.0.1", "localhost")
 OUT_OF_REACH = ("/ping", "/stalled", "/drop", "/hang-up", "/silence", "/garbage", "/truncated")
 
 
+def _cannot(what: str) -> SkippedCheck:
+    return SkippedCheck(f"an ASGI app has no part in it: {what}")
+
+
+def echo_app(server: EchoServer) -> TestEngine:
+    """Return an engine whose app has the routes of a server that listens nowhere."""
+    return TestEngine(
+        EchoApp(server),
+        lifespan=False,
+        extensions=[WebSocketDeflate()],
+        max_frame_size=MAX_FRAME_SIZE,
+    )
+
+
 class EchoApp:
-    """`TestEngine(EchoApp(EchoServer()))`; `has_refused` says that a route was out of reach."""
+    """`TestEngine(EchoApp(EchoServer()))`; it raises `SkippedCheck` for what is out of reach."""
 
     def __init__(self, server: EchoServer) -> None:
         self._server = server
-        self.has_refused = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             raise NotImplementedError("no lifespan here")
         exchange = AppExchange(self._server, scope, receive, send)
+        host = exchange.headers["host"].partition(":")[0]
         try:
             if exchange.path.removeprefix("/websockets") in OUT_OF_REACH:
-                raise Refusal(501, "an ASGI app cannot do that")
-            response = await self._server._answer(exchange)
+                raise _cannot(f"the route {exchange.path}")
+            if host not in KNOWN_HOSTS:
+                raise _cannot("names that do not resolve")
+            response = await self._server.answer(exchange)
         except Refusal as refusal:
             response = refusal.response
         except OSError:
@@ -48,7 +70,6 @@ class EchoApp:
             if exchange.link is not None:
                 await exchange.link.finish()
         if response is not None:
-            self.has_refused |= response.status == 501
             await exchange.answer(response)
 
 
@@ -59,11 +80,13 @@ class AppExchange(Exchange):
         fields = [(name.decode(), value.decode()) for name, value in scope["headers"]]
         query = scope["query_string"].decode()
         target = scope["raw_path"].decode() + (f"?{query}" if query else "")
-        super().__init__(server, self, scope.get("method", "GET"), target, Headers(fields))  # type: ignore[arg-type]
+        stream: Any = None  # routes that ask for it are out of reach
+        super().__init__(server, stream, scope.get("method", "GET"), target, Headers(fields))
         self.link: AppLink | None = None
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._has_body = scope["type"] == "http"
 
     async def answer(self, response: Response) -> None:
         """Send a response; to a handshake, a denial."""
@@ -83,26 +106,24 @@ class AppExchange(Exchange):
             body = b""
         await self._send({"type": f"{kind}.response.body", "body": body})
 
-    async def body(self, headers: object = None) -> Any:
-        """Read the request's body; `EchoServer` calls it on the stream, routes on the exchange."""
-        return b"".join([chunk async for chunk in self.chunks()])
-
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the request's body."""
-        while self._scope["type"] == "http":
+        while self._has_body:
             event = await self._receive()
-            if event["type"] == "http.disconnect":
-                return
-            yield event["body"]
-            if not event["more_body"]:
-                self._scope = {**self._scope, "type": "http "}
-        self._scope = {**self._scope, "type": self._scope["type"].strip()}
+            self._has_body = event.get("more_body", False)
+            if event["type"] == "http.request":
+                yield event["body"]
 
-    def _upgrade(
+    async def _upgrade(
         self, subprotocol: str | None, rewrite: Mapping[str, str], *, raw: bool
     ) -> SessionCore:
-        if raw or rewrite or any(name in self.query for name in UNSPEAKABLE):
-            raise Refusal(501, "an ASGI app cannot do that")
+        if raw:
+            raise _cannot("frames of its own")
+        if rewrite:
+            raise _cannot("headers of the 101 that are the server's")
+        for name in UNSPEAKABLE:
+            if name in self.query:
+                raise _cannot(name)
         self._checked_key()
         if subprotocol == "*":
             subprotocol = self.offered[0] if self.offered else None
@@ -184,7 +205,7 @@ class AppLink(FrameLink):
                 said: Any = data.decode() if kind == "text" else data
                 self._say({"type": "websocket.send", kind: said})
         else:
-            raise Refusal(501, "an ASGI app sees no pings")
+            raise _cannot("pings")
 
     def _say(self, event: Event) -> None:
         self._events.put_nowait(event)

@@ -1,0 +1,131 @@
+"""Where the peers of a `MockEngine` are run: each from its client's 101 on, to the end of both."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ktor_client.engine import WebSocketOptions, WebSocketUpgrade
+from ktor_client.engines._mock.conversation import Conversation, ExpectationError
+from ktor_client.engines._mock.peer import MockPeerSession, Peer
+from ktor_client.engines._mock.sockets import MockAcceptance, answer_handshake
+from ktor_client.errors import ConnectionClosedError
+from ktor_client.http import HttpRequest
+from ktor_client.link.faults import Faults
+from ktor_client.link.memory import MemoryLink, memory_links
+from ktor_client.link.pipe import PipedLink, piped_links
+from ktor_client.link.virtual_clock import VirtualClock
+
+__all__ = ["Stage"]
+
+GRACE = 100
+"""Steps of the loop that scripts have to end by themselves when the engine is closed."""
+
+
+class Stage:
+    """The running peers of an engine, their conversations, and what went wrong with them."""
+
+    def __init__(self, clock: VirtualClock, faults: Faults, patience: float) -> None:
+        self.clock = clock
+        self.conversations: list[Conversation] = []
+        self.failures: list[ExpectationError] = []
+        self._faults = faults
+        self._patience = patience
+        self._peers: set[asyncio.Task[None]] = set()
+        self._links: set[MemoryLink | PipedLink] = set()
+
+    def open(
+        self, request: HttpRequest, acceptance: MockAcceptance, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Connect a client with the peer behind the 101, which runs when the client has seen it."""
+        response, negotiated = answer_handshake(request, acceptance)
+        conversation = Conversation(request)
+        self.conversations.append(conversation)
+        wire = acceptance.wire or options.raw or bool(negotiated.codecs) or self._faults.is_set
+        client, server = self._connect(request, wire)
+        session = MockPeerSession(
+            server,
+            conversation,
+            negotiated,
+            self.clock,
+            self._patience,
+            acceptance.channels,
+            raw=acceptance.raw,
+        )
+        abandoned = acceptance.abandoned
+
+        def run() -> None:
+            nonlocal abandoned
+            abandoned = None
+            name = f"MockEngine peer of {request.url}"
+            running = self._run(acceptance.peer, session)
+            task = asyncio.get_running_loop().create_task(running, name=name)
+            self._peers.add(task)
+            task.add_done_callback(self._peers.discard)
+
+        def lost() -> None:
+            self._links.discard(client)
+            session.left()
+            if abandoned is not None:
+                abandoned()
+
+        self._links.add(client)
+        client.watch(run, lost)  # a client that refuses our 101 never meets the peer
+        return WebSocketUpgrade(response, client)
+
+    async def clear(self) -> None:
+        """Drop what is open, give scripts the time to notice, and cancel those that do not."""
+        for link in list(self._links):
+            link.abort()
+        for _ in range(GRACE):
+            if not self._peers:
+                return
+            await asyncio.sleep(0)
+        for task in list(self._peers):
+            task.cancel()
+        while self._peers:
+            await asyncio.wait(list(self._peers))
+
+    def take_failures(self) -> list[ExpectationError]:
+        """Return what went wrong until now, once."""
+        problems = self.failures.copy()
+        self.failures.clear()
+        for conversation in self.conversations:
+            if conversation.expected is not None:
+                wanted, conversation.expected = conversation.expected, None
+                problems.append(
+                    conversation.failure(f"expected {wanted}, but the test ended before it came")
+                )
+        return problems
+
+    def _connect(
+        self, request: HttpRequest, wire: bool
+    ) -> tuple[MemoryLink | PipedLink, MemoryLink | PipedLink]:
+        address = f"{request.url.host}:{request.url.port}"
+        if wire:
+            return piped_links(self._faults, clock=self.clock, address=address)
+        return memory_links(clock=self.clock, address=address)
+
+    async def _run(self, peer: Peer, session: MockPeerSession) -> None:
+        """Run a peer's script to its end, and see to it that the web socket ends too."""
+        try:
+            try:
+                await peer(session)
+            except ConnectionClosedError:
+                if session.is_open:
+                    raise
+            with self.clock.passing():
+                await session.close()
+            session.check_leftovers()
+        except asyncio.CancelledError:
+            session.cancel()
+            raise
+        except Exception as error:
+            if isinstance(error, ExpectationError):
+                failure = error
+            else:
+                failure = session.conversation.failure(
+                    f"the script failed: {type(error).__name__}: {error}"
+                )
+                failure.__cause__ = error
+            self.failures.append(failure.again())
+            session.fail(failure)
