@@ -77,6 +77,8 @@ class HttpClientConfig:
                 raise AttributeError(
                     f"HttpClientConfig has no option {name!r}{_hint(name, public)}"
                 )
+            if not name.startswith("_") and not isinstance(value, bool):
+                raise TypeError(f"{name} is True or False, not {value!r}")
             object.__setattr__(self, name, value)
 
 

@@ -126,7 +126,12 @@ def _basic(user: str, password: str) -> str:
 
 
 def header(name: str, value: str) -> RequestBlock:
-    """Return a block that adds a header. The block raises `UnsafeHeaderError` for a bad one."""
+    """Return a block that adds a header.
+
+    Raises:
+        UnsafeHeaderError: it cannot be sent.
+    """
+    HeadersBuilder([(name, value)])
 
     def add_header(request: HttpRequestBuilder) -> None:
         request.headers.add(name, value)
@@ -144,7 +149,14 @@ def parameter(name: str, value: Scalar) -> RequestBlock:
 
 
 def bearer_auth(token: str) -> RequestBlock:
-    """Return a block that sets `Authorization: Bearer ...` (RFC 6750 2.1)."""
+    """Return a block that sets `Authorization: Bearer ...` (RFC 6750 2.1).
+
+    Raises:
+        UnsafeHeaderError: the token cannot be sent.
+    """
+    if not isinstance(token, str):
+        raise TypeError(f"bearer_auth takes the token as str, not {type(token).__name__}")
+    HeadersBuilder({"Authorization": token})
 
     def set_token(request: HttpRequestBuilder) -> None:
         request.headers.set("Authorization", f"Bearer {token}")

@@ -162,6 +162,22 @@ def test_a_bad_url_is_told_when_building() -> None:
 # --- blocks ---
 
 
+@pytest.mark.parametrize("token", [None, 5, b"bytes"])
+def test_a_token_is_text(token: Any) -> None:
+    with pytest.raises(TypeError, match="bearer_auth takes the token as str"):
+        bearer_auth(token)
+
+
+def test_headers_of_blocks_are_checked_on_their_line() -> None:
+    with pytest.raises(UnsafeHeaderError, match="'Authorization' has a control"):
+        bearer_auth("a\nb")
+    with pytest.raises(UnsafeHeaderError, match="'X-Id' has a control"):
+        header("X-Id", "a\nb")
+    number: Any = 5
+    with pytest.raises(TypeError, match="header names and values are str"):
+        header("X-Id", number)
+
+
 def test_blocks_run_in_order() -> None:
     builder = HttpRequestBuilder()
     apply_blocks(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import Any
 
 import pytest
 
 from ktor_client import (
     AttributeKey,
     HttpClient,
+    HttpClientConfig,
     HttpRequest,
     HttpRequestBuilder,
     HttpResponse,
@@ -235,3 +237,20 @@ def test_what_plugins_and_events_are_called() -> None:
     stop = client.events.subscribe(RequestCreated, print)
     stop()
     stop()  # twice is fine
+
+
+@pytest.mark.parametrize(
+    ("agent", "error"), [(5, TypeError), (None, TypeError), ("a\nb", UnsafeHeaderError)]
+)
+def test_an_agent_is_checked_when_the_client_is_made(agent: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"(?i)agent"):
+        HttpClient(MockEngine, install(UserAgent, agent=agent))
+
+
+@pytest.mark.parametrize("option", ["expect_success", "follow_redirects"])
+def test_switches_are_true_or_false(option: str) -> None:
+    def block(config: HttpClientConfig) -> None:
+        setattr(config, option, "yes")
+
+    with pytest.raises(TypeError, match=f"{option} is True or False, not 'yes'"):
+        HttpClient(MockEngine, block)
