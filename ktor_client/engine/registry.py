@@ -72,20 +72,34 @@ class EngineEntry:
         """Import the engine.
 
         Raises:
-            EngineUnavailableError: a library is missing; the message says what to install.
+            EngineUnavailableError: a library is missing or does not go with us; the message says
+                what to install.
         """
         from importlib import import_module
 
         try:
             module = import_module(self.module)
         except ImportError as error:
-            hint = f"; try: pip install 'ktor-client[{self.extra}]'" if self.extra else ""
-            raise EngineUnavailableError(
-                f"{self.class_name} needs {' and '.join(self.libraries) or 'another platform'}"
-                f"{hint} ({error})"
-            ) from error
+            culprit = (error.name or "").partition(".")[0]
+            if culprit == __name__.partition(".")[0]:
+                raise  # a defect of ours, which installing something does not mend
+            raise EngineUnavailableError(self._reason(error, culprit)) from error
         engine: type[HttpClientEngine] = getattr(module, self.class_name)
         return engine
+
+    def _reason(self, error: ImportError, culprit: str) -> str:
+        needed = " and ".join(library.replace("_", "-") for library in self.libraries)
+        install = f"pip install 'ktor-client[{self.extra}]'"
+        if not self.libraries:
+            return f"{self.class_name} needs another platform ({error})"
+        if culprit not in self.libraries:
+            return f"{self.class_name} needs {needed}, which cannot be imported: {error}"
+        if isinstance(error, ModuleNotFoundError):
+            return f"{self.class_name} needs {needed}; try: {install} ({error})"
+        return (
+            f"{self.class_name} does not go with the {culprit} that is installed; "
+            f"try: {install.replace('install', 'install -U')} ({error})"
+        )
 
 
 BUILT_IN: dict[str, EngineEntry] = {
@@ -190,6 +204,11 @@ def default_engine() -> EngineFactory:
     for point in _entry_points():
         factory: EngineFactory = point.load()
         return factory
+    if "httpx" not in BUILT_IN["httpx"].missing():
+        raise EngineUnavailableError(
+            "no engine with web sockets is installed: httpx is, httpx-ws is not; try: "
+            "pip install 'ktor-client[httpx]', or for plain HTTP name it: HttpClient(HttpxEngine)"
+        )
     raise EngineUnavailableError(
         "no engine is installed; try: pip install 'ktor-client[aiohttp]' "
         "(or 'ktor-client[httpx]'), or name one: HttpClient(MyEngine, ...)"

@@ -81,6 +81,53 @@ def test_no_engine_at_all() -> None:
         HttpClient()
 
 
+def test_httpx_alone_is_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("aiohttp", "httpx_ws"):
+        monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(EngineUnavailableError, match=r"httpx-ws is not; try: pip .*\[httpx\]'"):
+        default_engine()
+
+
+BROKEN = {
+    "import no_such_library": r"needs lib-a and json, which cannot be imported: No module named",
+    "import lib_a": r"needs lib-a and json; try: pip install 'ktor-client\[x\]' \(No module",
+    "from json import nothing": r"the json that is installed; try: pip install -U 'ktor-client\[x",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_why_an_engine_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "broken_engine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = registry.EngineEntry(
+        "x", "broken_engine", "XEngine", frozenset(), libraries=("lib_a", "json"), extra="x"
+    )
+    with pytest.raises(EngineUnavailableError, match=f"XEngine .*{BROKEN[code]}") as caught:
+        entry.load()
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_a_defect_of_ours_is_not_taken_for_a_missing_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken_engine.py").write_text("from ktor_client import nothing")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = registry.EngineEntry("x", "broken_engine", "X", frozenset(), libraries=("lib_a",))
+    with pytest.raises(ImportError, match="cannot import name 'nothing'") as caught:
+        entry.load()
+    assert not isinstance(caught.value, EngineUnavailableError)
+
+
+def test_an_engine_for_another_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken_engine.py").write_text("import js_of_another_platform")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = registry.EngineEntry("x", "broken_engine", "XEngine", frozenset())
+    with pytest.raises(EngineUnavailableError, match=r"XEngine needs another platform \(No modul"):
+        entry.load()
+
+
 def test_httpx_is_the_default_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     assert default_engine() is HttpxEngine
