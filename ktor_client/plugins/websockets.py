@@ -67,7 +67,9 @@ class WebSockets(HttpClientPlugin):
         Args:
             ping_interval: from a pong to the next keepalive ping; 20 s where the engine can ping.
                 None turns keepalive off.
-            timeout: for the pong; twice `ping_interval`. Then Close 1011, `PingTimeoutError`.
+            timeout: for keepalive's pong; twice `ping_interval`. Then Close 1011,
+                `PingTimeoutError`. Without `ping_interval` there is no pong to wait for, and it
+                does nothing.
             max_frame_size: bytes of a whole message after inflation, inclusive. Beyond it Close
                 1009, `FrameTooBigError`.
             channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
