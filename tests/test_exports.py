@@ -75,6 +75,14 @@ def test_every_public_name_is_there_once_and_documented(module: str) -> None:
             assert inspect.getdoc(value), name
 
 
+def test_twins_of_calls_have_words_of_their_own() -> None:
+    client = ktor_client.HttpClient
+    assert client.ws is client.web_socket
+    assert "`web_socket` does, always over TLS" in (client.wss.__doc__ or "")
+    assert "`web_socket` takes" in (client.web_socket_session.__doc__ or "")
+    assert "`web_socket_raw` takes" in (client.web_socket_raw_session.__doc__ or "")
+
+
 def test_every_module_has_a_door_plate_and_stays_small() -> None:
     for path in ROOT.rglob("*.py"):
         text = path.read_text()

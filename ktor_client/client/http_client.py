@@ -165,7 +165,7 @@ class HttpClient(HttpCalls):
         """Prepare a session: `async with client.web_socket(url) as session`, or `.execute(fn)`.
 
         `http(s)://` becomes `ws(s)://`. A missing or empty host means DefaultRequest's, else
-        localhost.
+        localhost; "example.org/feed", without a scheme, has none: it is a path, as in Ktor.
 
         Raises:
             PluginNotInstalledError: `install(WebSockets)` is missing.
@@ -233,9 +233,13 @@ class HttpClient(HttpCalls):
         )
 
     ws = web_socket
+    """`web_socket` by its short name."""
     wss = over_tls(web_socket)
+    """`web_socket`, always over TLS; an explicit port stays."""
     web_socket_session = opened(web_socket)
+    """Takes what `web_socket` takes; awaited, it opens a session that is yours to close."""
     web_socket_raw_session = opened(web_socket_raw)
+    """The same for `web_socket_raw`."""
 
     async def _open(self, open_session: Callable[[], Awaitable[S]]) -> S:
         self._begin()

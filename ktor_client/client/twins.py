@@ -33,6 +33,7 @@ def over_tls(
         url = args[:1] or (kwargs.pop("url", None),)
         return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
 
+    twin.__doc__ = f"Do what `{method.__name__}` does, always over TLS; an explicit port stays."
     return cast("Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]", twin)
 
 

@@ -51,7 +51,8 @@ class HttpCalls(ABC):
 
         Args:
             method: any method, `HttpMethod.Get` or a string.
-            url: absolute, or relative to DefaultRequest's; or the first block.
+            url: absolute, or relative to DefaultRequest's, else to http://localhost; or the first
+                block. "example.org/x" is relative, as in Ktor: it has no scheme.
             blocks: functions of the `HttpRequestBuilder`, such as `header(...)`.
             params: query parameters.
             headers: request headers.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.registry import BUILT_IN, default_engine, engine_class, engines, register
+from ktor_client.http import ResponseBody
 from ktor_client.link import FrameLink
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "HttpClientEngine",
     "HttpxEngine",
     "MockEngine",
+    "ResponseBody",
     "TestEngine",
     "WebSocketOptions",
     "WebSocketUpgrade",

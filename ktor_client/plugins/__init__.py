@@ -1,6 +1,6 @@
 """Plugins: one file a feature. A plugin sees a `PluginScope`, never the client."""
 
-from ktor_client.plugin import HttpClientPlugin, PluginScope, client_plugin
+from ktor_client.plugin import HttpClientPlugin, PluginScope, Send, client_plugin
 from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
 from ktor_client.plugins.default_request import DefaultRequest
 from ktor_client.plugins.redirect import HttpRedirect
@@ -24,6 +24,7 @@ __all__ = [
     "MsgspecConverter",
     "PluginScope",
     "PydanticConverter",
+    "Send",
     "UserAgent",
     "WebSocketContentConverter",
     "WebSocketDeflate",
