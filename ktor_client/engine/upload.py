@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator
 
 from ktor_client.http import RequestBody
+from ktor_client.http.body import checked_chunk
 
 __all__ = ["Upload"]
 
@@ -25,7 +26,7 @@ class Upload:
         try:
             async for chunk in self._chunks:
                 if chunk:  # an empty chunk would end a chunked body
-                    yield bytes(chunk)
+                    yield checked_chunk(chunk)
         except Exception as error:
             self.error = error
             raise

@@ -12,6 +12,18 @@ RequestBody: TypeAlias = bytes | AsyncIterable[bytes]
 """Sent at once with its length, or streamed in chunks."""
 
 
+def checked_chunk(chunk: object) -> bytes:
+    """Return a chunk of a streamed body as bytes.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        hint = "; encode it: text.encode()" if isinstance(chunk, str) else ""
+        raise TypeError(f"a streamed body yields bytes, not {type(chunk).__name__}{hint}")
+    return bytes(chunk)
+
+
 class ResponseBody(ABC):
     """The body of a response while it streams. The engine makes it, the response owns it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -364,3 +364,23 @@ async def test_cancelled_at_every_await(engine: EngineFactory) -> None:
         assert body == b"body"
         await client.close()
     assert at > 1
+
+
+@pytest.mark.parametrize(
+    ("chunk", "told"),
+    [
+        ("text", r"yields bytes, not str; encode it: text.encode\(\)$"),
+        (5, "yields bytes, not int$"),
+    ],
+)
+async def test_an_upload_of_something_else_than_bytes(
+    engine: EngineFactory, url: str, chunk: Any, told: str
+) -> None:
+    async def chunks() -> AsyncIterator[Any]:
+        yield chunk
+
+    client = engine()
+    request = HttpRequest(HttpMethod.Post, Url.parse(url), body=chunks())
+    with pytest.raises(TypeError, match=f"a streamed body {told}"):
+        await client.execute(request)
+    await client.close()

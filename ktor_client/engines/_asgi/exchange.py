@@ -10,6 +10,7 @@ from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
 from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.http.body import checked_chunk
 
 __all__ = ["Exchange"]
 
@@ -106,5 +107,5 @@ async def _pieces(request: HttpRequest) -> AsyncIterator[tuple[bytes, bool]]:
     else:
         if body is not None:
             async for chunk in body:
-                yield bytes(chunk), True
+                yield checked_chunk(chunk), True
         yield b"", False

@@ -33,6 +33,7 @@ from ktor_client.engines._mock.sockets import (
 from ktor_client.engines._mock.stage import Stage
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http.body import checked_chunk
 from ktor_client.link.faults import Faults
 from ktor_client.link.real_clock import RealClock
 from ktor_client.link.virtual_clock import VirtualClock
@@ -331,5 +332,5 @@ async def _with_whole_body(request: HttpRequest) -> HttpRequest:
     body = request.body
     if not isinstance(body, AsyncIterable):
         return request
-    data = b"".join([bytes(chunk) async for chunk in body])
+    data = b"".join([checked_chunk(chunk) async for chunk in body])
     return HttpRequest(request.method, request.url, request.headers, data, request.attributes)

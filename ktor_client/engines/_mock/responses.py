@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.body import checked_chunk
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.typed_json import to_json
 from ktor_client.unset import UNSET
@@ -121,7 +122,7 @@ class _Stream(ResponseBody):
 
     async def chunks(self) -> AsyncIterator[bytes]:
         async for chunk in self._source:
-            yield bytes(chunk)
+            yield checked_chunk(chunk)
 
     async def close(self) -> None:
         """Close the handler's generator, if it is one."""

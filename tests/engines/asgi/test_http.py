@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -198,3 +199,15 @@ def test_no_frame_fits_into_nothing() -> None:
 
     with pytest.raises(ValueError, match="max_frame_size must be at least 1"):
         TestEngine(app, max_frame_size=0)
+
+
+async def test_an_upload_of_something_else_than_bytes() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert await receive() == {"type": "http.disconnect"}
+
+    async def chunks() -> AsyncIterator[Any]:
+        yield "text"
+
+    async with client_of(app, lifespan=False) as client:
+        with pytest.raises(TypeError, match="a streamed body yields bytes, not str; encode it"):
+            await client.post("/", body=chunks())

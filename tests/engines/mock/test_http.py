@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,18 @@ class TestHttp:
         response = await client.head("/")
         assert response.headers["content-length"] == "4"
         assert await response.body_as_bytes() == b""
+
+    async def test_streams_of_something_else_than_bytes(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def chunks() -> AsyncIterator[Any]:
+            yield "text"
+
+        engine.on_request("/", respond(chunks()))
+        with pytest.raises(TypeError, match="a streamed body yields bytes, not str; encode it"):
+            await client.get("/")
+        with pytest.raises(TypeError, match="a streamed body yields bytes, not str; encode it"):
+            await client.post("/", body=chunks())
 
     async def test_nobody_scripted_it(self) -> None:
         engine = MockEngine()
