@@ -159,17 +159,19 @@ async def test_an_exception_in_the_middle_of_a_body() -> None:
 
 async def test_background_work_is_waited_for_and_its_exceptions_told() -> None:
     done = []
+    is_closing = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 202})
         await send({"type": "http.response.body", "body": b"accepted"})
-        await asyncio.sleep(0.01)
+        await is_closing.wait()
         done.append("work")
         raise ValueError("in the background")
 
     client = client_of(app, lifespan=False)
     assert (await client.get("/")).status == 202
     assert done == []
+    asyncio.get_running_loop().call_soon(is_closing.set)
     with pytest.raises(ValueError, match="in the background"):
         await client.close()
     assert done == ["work"]
