@@ -14,6 +14,8 @@ __all__ = ["BadRequestError", "ServerStream"]
 MAX_HEAD = 64 * 1024
 READ_SIZE = 64 * 1024
 _LINE = 8 * 1024
+_TLS_HANDSHAKE = b"\x16"
+"""What a TLS ClientHello begins with (RFC 8446 5.1)."""
 
 
 class BadRequestError(Exception):
@@ -72,6 +74,9 @@ class ServerStream(SocketStream):
             EOFError: the client has ended the connection.
             BadRequestError: something else than a request came.
         """
+        await self._fill(1)
+        if self._buffer[:1] == _TLS_HANDSHAKE:  # it would wait for an answer, and we for a line
+            raise BadRequestError("this port speaks no TLS")
         text = (await self.read_until(b"\r\n\r\n", MAX_HEAD)).decode("latin-1")
         first, *lines = text[:-4].split("\r\n")
         parts = first.split(" ")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ktor_client import HttpClient, install
 from ktor_client.engine.registry import EngineFactory
-from ktor_client.errors import ConnectError
+from ktor_client.errors import ConnectError, TlsError
 from ktor_client.frames import TextFrame
+from ktor_client.plugins import WebSockets
+from ktor_client.testing import echo_server
 from tests.support.certificates import client_context, server_context
 from tests.support.raw_server import TEXT, Peer, frame, raw_server
 from tests.support.receiver import get, open_link, start
@@ -66,3 +69,11 @@ async def test_a_unix_socket(engine: EngineFactory, tmp_path: Path, scheme: str)
             response = await client.execute(get(f"{scheme}://example.org/"))
             assert await response.body_as_bytes() == b"ok"
         await client.close()
+
+
+@pytest.mark.parametrize("scheme", ["https", "wss"])
+async def test_a_port_without_tls_says_so_at_once(engine: EngineFactory, scheme: str) -> None:
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        url = f"{scheme}://127.0.0.1:{server.port}/echo"
+        with pytest.raises(TlsError, match=f"127.0.0.1:{server.port}.*WRONG_VERSION_NUMBER"):
+            await (client.get(url) if scheme == "https" else client.web_socket_session(url))
