@@ -117,7 +117,11 @@ class AppExchange(Exchange):
     async def _upgrade(
         self, subprotocol: str | None, rewrite: Mapping[str, str], *, raw: bool
     ) -> SessionCore:
-        if raw:
+        if self.path.removeprefix("/websockets") == "/close":  # raw on the wire, a close event here
+            del self.query["deflate"]
+            if self.query.get("code") == "none":
+                raise _cannot("a Close without a code")
+        elif raw:
             raise _cannot("frames of its own")
         if rewrite:
             raise _cannot("headers of the 101 that are the server's")

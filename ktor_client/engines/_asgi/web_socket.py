@@ -114,7 +114,7 @@ class WebSocketConnection:
             frame = await session.incoming.receive()
         except ConnectionClosedError as ended:
             await asyncio.sleep(0)  # an app that asks again and again must not stop the loop
-            reason = ended.reason
+            reason = ended.reason.received or ended.reason  # what the client said, as servers do
             return {
                 "type": "websocket.disconnect",
                 "code": 1005 if reason.code is None else reason.code,
