@@ -143,6 +143,20 @@ async def test_an_engine_that_can_little_is_asked_for_little() -> None:
     assert "session_refuses_what_is_absent" in passed
 
 
+@pytest.mark.parametrize("name", ["PingCapability", "FragmentationCapability"])
+async def test_an_engine_that_lacks_one_thing_does_the_other(name: str) -> None:
+    class HalfEngine(AiohttpEngine):
+        @property
+        def capabilities(self) -> frozenset[Capability]:
+            return frozenset({capabilities.WebSocketCapability, getattr(capabilities, name)})
+
+    check = BY_NAME["session_refuses_what_is_absent"]
+    async with echo_server() as server:
+        result = await run_check(check, HalfEngine, server.url)
+        result.raise_if_failed()
+        assert result.outcome == "passed"
+
+
 async def test_a_report_of_nothing_has_not_passed() -> None:
     report = await check_engine(
         SocketlessEngine, LAB_URL, checks=[BY_NAME["text_goes_there_and_back"]]

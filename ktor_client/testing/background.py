@@ -24,21 +24,27 @@ class BackgroundEchoServer:
         self._stop = asyncio.Event()
         self._ready: Future[EchoServer] = Future()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve()), name="ktor-client echo server", daemon=True
+            target=self._run, name="ktor-client echo server", daemon=True
         )
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            self._ready.set_exception(error)  # which cannot be, and is told, once it is ready
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        try:
-            async with echo_server() as server:
-                self._ready.set_result(server)
-                await self._stop.wait()
-        except OSError as error:
-            if self._ready.done():
-                raise
-            self._ready.set_exception(error)
+        async with echo_server() as server:
+            self._ready.set_result(server)
+            await self._stop.wait()
 
     def __enter__(self) -> BackgroundEchoServer:
+        """Return when it listens.
+
+        Raises:
+            OSError: it cannot.
+        """
         self._thread.start()
         server = self._ready.result()
         self.url, self.http_url = server.url, server.http_url

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from ktor_client import (
 from ktor_client.engine.registry import EngineFactory, engine_class
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import EchoServer, Exchange, Response, echo_server
+from ktor_client.testing.wire import ServerStream
 from tests.support.certificates import client_context, server_context
 
 
@@ -92,6 +94,27 @@ async def test_its_end_when_connections_have_just_come_or_gone() -> None:
             writer.close()
 
 
+async def test_its_end_when_connections_wait_to_be_accepted() -> None:
+    for wait in (0, 1, 3, 4):  # after two steps, asyncio itself forgets the accepted socket
+        async with echo_server() as server:
+            # Blocking sockets: the loop has not seen the connection when this returns.
+            waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+            for _ in range(wait):
+                await asyncio.sleep(0)
+        assert server.connections == 0
+        for client in waiting:
+            client.setblocking(False)
+            with client, suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+
+
+async def test_its_end_without_a_beginning() -> None:
+    server = EchoServer()
+    await server.close()
+    await server.close()
+    assert server.connections == 0
+
+
 async def test_a_taken_port_is_an_os_error() -> None:
     async with echo_server() as server:
         with pytest.raises(OSError, match="in use"):
@@ -133,6 +156,24 @@ async def test_tls_outlives_clients_that_speak_something_else() -> None:
         half, silent = await asyncio.open_connection("127.0.0.1", server.port)
     assert await half.read() == b""
     silent.close()
+
+
+async def test_a_connection_that_is_dropped_during_its_tls_handshake() -> None:
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[ServerStream] = loop.create_future()
+    listener = await loop.create_server(lambda: ServerStream(made.set_result), "127.0.0.1", 0)
+    async with listener:
+        reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+        stream = await made
+        handshake = asyncio.create_task(stream.begin(server_context()))
+        await asyncio.sleep(0)
+        stream.transport.abort()
+        with pytest.raises(ConnectionResetError, match="during the TLS handshake"):
+            await handshake
+        assert stream.is_lost
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
@@ -177,6 +218,18 @@ async def test_a_route_of_ones_own(client: HttpClient, server: EchoServer) -> No
     response = await client.get(f"{server.http_url}/mine/below/it", params={"n": "1,2"})
     assert response.status == 201
     assert await response.body(list[int]) == [1, 2]
+
+
+async def test_an_empty_chunk_does_not_end_the_body(client: HttpClient, server: EchoServer) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for chunk in (b"a", b"", b"b"):
+            yield chunk
+
+    async def route(exchange: Exchange) -> Response:
+        return Response(200, chunks())
+
+    server.routes["/mine"] = route
+    assert await (await client.get(f"{server.http_url}/mine")).body_as_bytes() == b"ab"
 
 
 async def test_a_route_that_fails_is_logged(

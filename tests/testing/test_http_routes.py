@@ -283,3 +283,21 @@ async def test_a_handshake_of_rfc_6455(server: EchoServer) -> None:
         assert await reader.readexactly(7) == b"\x81\x05Hello"
         writer.write(b"\x88\x80\0\0\0\0")
         assert await reader.read() == b"\x88\x00"
+
+
+async def test_the_first_extension_that_can_be_had_is_agreed(server: EchoServer) -> None:
+    wide = "permessage-deflate; server_max_window_bits=99"
+    offers = f"x-webkit-deflate-frame, {wide}, permessage-deflate; server_no_context_takeover"
+    for offered, agreed in (
+        (offers, [b"permessage-deflate; server_no_context_takeover"]),
+        (wide, []),
+    ):
+        fields = HANDSHAKE | {"Sec-WebSocket-Extensions": offered}
+        lines = [f"{name}: {value}" for name, value in fields.items()]
+        async with connected(server) as (reader, writer):
+            writer.write("\r\n".join(["GET /echo HTTP/1.1", *lines, "", ""]).encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 ")
+            assert re.findall(rb"Sec-WebSocket-Extensions: (.*)\r", head) == agreed
+            writer.write(b"\x88\x80\0\0\0\0")
+            assert await reader.read() == b"\x88\x00"

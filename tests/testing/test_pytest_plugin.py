@@ -157,6 +157,22 @@ async def test_chat(mock_engine, ktor_client_factory):
     )
 
 
+def test_a_failure_that_the_test_has_seen_is_told_once(pytester: pytest.Pytester) -> None:
+    code = """
+async def test_chat(mock_engine, ktor_client_factory):
+    async def peer(session):
+        await session.expect("hello")
+    mock_engine.on_web_socket("/chat", peer)
+    session = await ktor_client_factory(None, install(WebSockets)).web_socket_session("/chat")
+    await session.send("hallo")
+    await session.receive_text()
+"""
+    result = run(pytester, code, *ASYNCIO)
+    result.assert_outcomes(failed=1)
+    # In the session's error and in its cause; no note says it again.
+    assert text_of(result).count("Conversation, as the peer saw it:") == 2
+
+
 def test_a_plain_test_that_leaves_a_client_open_is_named(pytester: pytest.Pytester) -> None:
     code = """
 def test_leaky(ktor_client_factory):

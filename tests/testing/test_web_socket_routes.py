@@ -217,6 +217,14 @@ async def test_the_record_of_a_session(client: HttpClient, server: EchoServer) -
     assert (ended["open"], ended["code"], ended["reason"]) == (False, 4002, "so long")
 
 
+async def test_without_an_id_nothing_is_recorded(client: HttpClient, server: EchoServer) -> None:
+    async with client.web_socket(f"{server.url}/record") as session:
+        await session.send("hello")
+        await session.flush()
+    assert session.close_reason.clean
+    assert (await client.get(f"{server.http_url}/recorded?id=")).status == 404
+
+
 async def test_what_is_still_open_is_not_recorded(
     client: HttpClient, server: EchoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -390,3 +398,10 @@ async def test_a_handshake_that_breaks_off(
     with pytest.raises((ConnectionError, WebSocketHandshakeError)):
         async with client.web_socket(server.url + path):
             pytest.fail("opened")
+
+
+async def test_last_words_are_for_a_close(client: HttpClient, server: EchoServer) -> None:
+    async with client.web_socket(f"{server.url}/last-words?n=2") as session:
+        await session.send("no reason to answer")
+        await session.close()
+        assert [message async for message in session] == ["last word 0", "last word 1"]

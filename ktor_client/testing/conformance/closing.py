@@ -262,8 +262,7 @@ async def everybody_hears_of_the_loss(lab: Lab) -> None:
     async with lab.session("/drop", query={"after": 1}) as session:
 
         async def iterate() -> None:
-            async for _ in session:
-                pass
+            _ = [message async for message in session]
 
         async def flood() -> None:
             while True:
@@ -349,17 +348,13 @@ async def nothing_is_left(lab: Lab) -> None:
             with raises(LookupError):
                 async with client.web_socket(lab.url(path)):
                     raise LookupError
-            task = asyncio.ensure_future(_forever(client.web_socket(lab.url(path)), path))
+            task = asyncio.ensure_future(_forever(client.web_socket(lab.url(path))))
             await asyncio.sleep(0.01)
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.gather(task, return_exceptions=True)
     await end_of_tasks(before)
 
 
-async def _forever(statement: WebSocketStatement[DefaultClientWebSocketSession], path: str) -> None:
+async def _forever(statement: WebSocketStatement[DefaultClientWebSocketSession]) -> None:
     async with statement as session:
-        while path:
-            async for _ in session:
-                pass
-            await session.wait_closed()
-            await asyncio.sleep(0.01)
+        _ = [message async for message in session]

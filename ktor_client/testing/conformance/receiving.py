@@ -187,8 +187,7 @@ async def cancelling_loses_nothing(lab: Lab) -> None:
                     got.append(await receiver)
                 except asyncio.CancelledError:
                     pass
-        while len(got) < 30:
-            got.append(await session.receive_text())
+        got += [await session.receive_text() for _ in range(30 - len(got))]
         equal(got, [str(i) for i in range(30)], "the messages")
 
 
@@ -256,8 +255,7 @@ async def iteration_raises_otherwise(lab: Lab) -> None:
     for code in (1002, 1011, 3000, 4999):
         async with lab.session(f"/close?code={code}&reason=why") as session:
             with raises(ConnectionClosedError) as caught:
-                async for _ in session:
-                    pass
+                _ = [message async for message in session]
             equal((caught.error.reason.code, caught.error.reason.message), (code, "why"), "it")
             equal(caught.error.initiator, "peer", "initiator")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from ktor_client.channels import ChannelOverflow, Channels, bounded, unlimited
@@ -32,6 +32,13 @@ async def _chunks(*chunks: str) -> AsyncIterator[str]:
         await asyncio.sleep(0)
 
 
+async def _send_all(
+    session: DefaultClientWebSocketSession, messages: Sequence[str | bytes]
+) -> None:
+    for message in messages:
+        await session.send(message)
+
+
 async def _fill(session: DefaultClientWebSocketSession) -> int:
     """Send messages of 256 KiB until one has to wait; return how many were sent before it."""
     sent = 0
@@ -44,10 +51,9 @@ async def _fill(session: DefaultClientWebSocketSession) -> int:
                 break
         if not waiting.done():
             waiting.cancel()
-            try:
-                await waiting
-            except asyncio.CancelledError:
-                return sent
+            await asyncio.wait([waiting])
+        if waiting.cancelled():
+            return sent
         await waiting
         sent += 1
 
@@ -185,15 +191,13 @@ async def failing_stream_ends_the_session(lab: Lab) -> None:
 async def stream_that_sent_nothing(lab: Lab) -> None:
     """An iterator without chunks, or one that fails before the first, sends nothing."""
 
-    async def chunks() -> AsyncIterator[str]:
-        if lab.id:
-            raise LookupError
-        yield ""
+    def fail(chunk: str) -> str:
+        raise LookupError(chunk)
 
     async with lab.session("/echo") as session:
         await session.send_stream(_chunks())
         with raises(LookupError):
-            await session.send_stream(chunks())
+            await session.send_stream(fail(chunk) async for chunk in _chunks("never sent"))
         await session.send("on")
         equal(await session.receive_text(), "on", "the echo")
 
@@ -257,8 +261,7 @@ async def outgoing_overflow_closes(lab: Lab) -> None:
     options: dict[str, Any] = {"channels": Channels(outgoing=limit), "close_timeout": QUICK}
     async with lab.session("/stalled", query={"id": lab.id}, **options) as session:
         with raises(ChannelOverflowError):
-            for _ in range(1000):
-                await session.send(b"x" * BIG)
+            await _send_all(session, [b"x" * BIG] * 1000)
         with raises(ChannelOverflowError):
             await session.send("x")
         expect(not session.is_open, "the session is still open")
@@ -270,8 +273,7 @@ async def unlimited_outgoing_never_waits(lab: Lab) -> None:
     """With an unlimited `outgoing`, `send` never waits: 1,000 messages without a reader."""
     options: dict[str, Any] = {"channels": Channels(outgoing=unlimited()), "close_timeout": QUICK}
     async with lab.session("/stalled", query={"id": lab.id}, **options) as session:
-        for i in range(1000):
-            await session.send(f"{i}" * 1000)
+        await _send_all(session, [f"{i}" * 1000 for i in range(1000)])
         await lab.release()
         for i in range(1000):
             equal(await session.receive_text(), f"{i}" * 1000, "the echo")
