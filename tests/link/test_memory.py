@@ -474,3 +474,18 @@ def test_faults_say_what_they_are() -> None:
 def test_impossible_faults(wrong: Callable[[Faults], None]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # six different texts
         wrong(Faults())
+
+
+async def test_an_end_that_comes_before_the_start(join: Join) -> None:
+    """The other side has spoken and gone before: all of it is told, then the end."""
+    client, server = join()
+    talking = session_on(server, client=False)
+    await talking.send("last words")
+    await talking.flush()
+    server.close()
+    late = session_on(client, client=True)
+    assert late.is_open  # within the call nothing ends
+    assert await late.receive_text() == "last words"
+    with pytest.raises(ConnectionClosedError):
+        await late.receive_text()
+    await talking.wait_closed()
