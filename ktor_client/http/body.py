@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = ["BytesBody", "RequestBody", "ResponseBody"]
 
@@ -12,7 +12,7 @@ RequestBody: TypeAlias = bytes | AsyncIterable[bytes]
 """Sent at once with its length, or streamed in chunks."""
 
 
-def checked_chunk(chunk: object) -> bytes:
+def checked_chunk(chunk: Any) -> bytes:
     """Return a chunk of a streamed body as bytes.
 
     Raises:
