@@ -3,8 +3,8 @@
 Every rule about a frame or about the order of frames is checked here or in `rules.py`. What to do
 about a frame (answer a ping, end the session) is not decided here.
 
-Final, unmasked text and binary frames that arrived whole are taken by `plain.py`, the hot path.
-Everything else goes frame by frame through `_begin`, `_take` and `_complete`.
+Final, unmasked text and binary frames that arrived whole are taken by `plain.py` and `coded.py`, the
+hot path. Everything else goes frame by frame through `_begin`, `_take` and `_complete`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ktor_client.frames import (
     PongFrame,
     TextFrame,
 )
+from ktor_client.protocol.coded import take_coded
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.plain import take_plain
@@ -34,7 +35,6 @@ from ktor_client.protocol.violation import Violation
 __all__ = ["FrameDecoder"]
 
 _TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
-_WHOLE = (0x80 | _TEXT, 0x80 | _BINARY)
 _LONG_HEADER = 14
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
@@ -86,7 +86,7 @@ class FrameDecoder:
             self._rsv |= rsv
         self._mask = mask
         self._plain = not (masked or raw or extensions)
-        self._coded = bool(extensions) and not (masked or raw)
+        self._coded = len(extensions) == 1 and not (masked or raw)
         # The message whose fragments are being collected.
         self._type = 0
         self._message = bytearray()
@@ -144,7 +144,10 @@ class FrameDecoder:
                 if self._plain and not self._type:
                     position = take_plain(data, position, self.max_size, self.messages.append)
                 elif self._coded and not self._type:
-                    position = self._take_coded(data, position)
+                    position, size = take_coded(
+                        data, position, self.max_size, self._codecs[0], self.messages.append
+                    )
+                    self.inflated += size
                 start = self._begin(data[position:]) if end - position >= 2 else 0
                 if not start:
                     if position < end:
@@ -168,28 +171,6 @@ class FrameDecoder:
         self._payload = None
         self._view = _NOTHING
         self._message = bytearray()
-
-    def _take_coded(self, data: memoryview, position: int) -> int:
-        """Take whole final data frames on a connection with extensions; as `take_plain` does."""
-        limit, end, foreign_rsv = self.max_size, len(data), RSV_MASK & ~self._rsv
-        while end - position >= 2:
-            first, length = data[position], data[position + 1]
-            start = position + 2
-            if length == 126 and end - position >= 4:
-                start += 2
-                length = data[position + 2] << 8 | data[position + 3]
-                if length < 126:
-                    break
-            elif length > 125:
-                break
-            stop = start + length
-            if first & 0x8F not in _WHOLE or first & foreign_rsv or stop > end or length > limit:
-                break
-            self._first, self._type, self._message_rsv = first, first & 0x0F, first & RSV_MASK
-            self._data(first, data[start:stop].tobytes(), is_checked=False)
-            self._type = 0
-            position = stop
-        return position
 
     def _go_on(self, data: memoryview) -> int:
         """Complete the header that began in an earlier read; return how many bytes were used."""

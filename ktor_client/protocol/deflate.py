@@ -6,6 +6,7 @@ kept. Inflating is capped: a bomb costs at most the message limit.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable
 
@@ -188,6 +189,7 @@ class DeflateCodec(ExtensionCodec):
         self.receive_bits = receive_bits
         self.keep_send = keep_send
         self.keep_receive = keep_receive
+        self._own_limit = options.max_inflated_size or sys.maxsize
         self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
         self._inflated = 0
@@ -232,17 +234,28 @@ class DeflateCodec(ExtensionCodec):
         return result
 
     def _decode_whole(self, payload: bytes, limit: int) -> bytes:
-        """Inflate a message that is not fragmented: payload and tail in one go."""
+        """Inflate a message that is not fragmented, payload and tail in one go: the hot path."""
         if not payload:
             return b""
-        result = self._inflate(payload + _TAIL, limit)
+        inflater = self._inflater
+        if inflater is None:
+            inflater = self._inflater = zlib.decompressobj(-self.receive_bits)
+        allowed = limit if limit < self._own_limit else self._own_limit
+        try:
+            result = inflater.decompress(payload + _TAIL, allowed + 1)
+        except zlib.error as error:
+            raise _damaged(error) from error
+        if len(result) > allowed:
+            raise self._too_big(limit)
+        if inflater.eof:
+            self._inflated = len(result)
+            result += self._inflate(self._next_stream(inflater), limit)
         if not self.keep_receive:
             self._inflater = None
         return result
 
     def _inflate(self, data: bytes, limit: int) -> bytes:
-        own = self._options.max_inflated_size
-        allowed = limit if own is None else min(limit, own)
+        allowed = min(limit, self._own_limit)
         result = b""
         # A block with BFINAL ends the deflate stream (RFC 7692 7.2.3.4); what stands behind it
         # begins a new one.
@@ -256,26 +269,37 @@ class DeflateCodec(ExtensionCodec):
             try:
                 result += self._inflater.decompress(data, max(room, 0) + 1)
             except zlib.error as error:
-                raise Violation.protocol(f"Compressed data is damaged: {error}") from error
+                raise _damaged(error) from error
             if self._inflated + len(result) > allowed:
-                option = "max_frame_size" if allowed == limit else "max_inflated_size"
-                raise Violation.too_big(None, allowed, option)
+                raise self._too_big(limit)
             if not self._inflater.eof:
                 break
-            data = self._inflater.unused_data
-            self._inflater = None
-            self._is_tail_due = False
-            if data == _TAIL:
-                break  # it is not due: it would begin a stream that nobody sent
+            data = self._next_stream(self._inflater)
         else:
-            raise Violation.protocol("Compressed data is damaged: it ends again and again")
+            raise _damaged("it ends again and again")
         self._inflated += len(result)
         return result
+
+    def _next_stream(self, ended: zlib._Decompress) -> bytes:
+        """Return what stands behind a deflate stream that has ended."""
+        self._inflater = None
+        self._is_tail_due = False
+        data = ended.unused_data
+        return b"" if data == _TAIL else data  # it is not due: nobody sent a stream that it ends
+
+    def _too_big(self, limit: int) -> Violation:
+        own = self._own_limit
+        option = "max_inflated_size" if own < limit else "max_frame_size"
+        return Violation.too_big(None, min(own, limit), option)
 
     def close(self) -> None:
         """Free the windows."""
         self._deflater = None
         self._inflater = None
+
+
+def _damaged(why: object) -> Violation:
+    return Violation.protocol(f"Compressed data is damaged: {why}")
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:
