@@ -294,12 +294,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the transport room: the shared buffer, or the rest of a long payload."""
-        decoder = self._decoder
-        if decoder is not None and decoder.open_payload and not self._discarding:
-            self._direct = decoder.direct_buffer()
-            if self._direct is not None:
-                return self._direct
-        return self._buffer
+        return self._buffer if self._direct is None else self._direct
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
@@ -334,7 +329,10 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
                 decoder.feed(data)
         except Violation as error:
             violation = error
-        self.frames_received += len(messages) - before
+        now = len(messages)
+        self.frames_received += now - before
+        if decoder.open_payload:
+            self._direct = decoder.direct_buffer()
         if decoder.control:
             control, decoder.control = decoder.control, []
             self.frames_received += 0 if decoder.raw else len(control)  # raw: counted already

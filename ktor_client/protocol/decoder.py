@@ -98,6 +98,8 @@ class FrameDecoder:
         self._first = 0
         self._size = 0
         self._key = b""
+        self.open_payload = False
+        """Whether a payload is waiting for bytes."""
         self._payload: BytesIO | None = None
         self._view = _NOTHING
         self._filled = 0
@@ -105,11 +107,6 @@ class FrameDecoder:
         self._tail = b""
 
     # --- feeding ---
-
-    @property
-    def open_payload(self) -> bool:
-        """Whether a payload is waiting for bytes."""
-        return self._payload is not None
 
     def direct_buffer(self) -> memoryview | None:
         """Return where the rest of a long payload can be received in place, or None."""
@@ -143,6 +140,8 @@ class FrameDecoder:
             while not self.finished:
                 if self._plain and not self._type:
                     position = take_plain(data, position, self.max_size, self.messages.append)
+                    if position == end:
+                        break
                 elif self._coded and not self._type:
                     position, size = take_coded(
                         data, position, self.max_size, self._codecs[0], self.messages.append
@@ -169,6 +168,7 @@ class FrameDecoder:
         if self._payload is not None:
             self._view.release()
         self._payload = None
+        self.open_payload = False
         self._view = _NOTHING
         self._message = bytearray()
 
@@ -262,6 +262,7 @@ class FrameDecoder:
             self._payload = BytesIO(bytes(size))
         except (MemoryError, OverflowError):
             raise Violation.too_big(size, self.max_size) from None
+        self.open_payload = True
         self._view = self._payload.getbuffer()
         self._filled = 0
         return self._fill(data)
@@ -289,6 +290,7 @@ class FrameDecoder:
                 self._utf8.check(news, is_complete and self._first >= 0x80)
         if is_complete:
             self._payload = None
+            self.open_payload = False
             self._view.release()
             self._view = _NOTHING
             self._complete(payload.getvalue(), is_checked=is_checked)

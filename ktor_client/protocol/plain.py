@@ -35,9 +35,13 @@ def take_plain(
         Violation: 1007.
     """
     end = len(data)
+    kind = length = 0
+    is_long = False  # what follows a long frame is a long frame as a rule
     while end - position >= 4:
-        kind, length = _head(data, position)
-        if length > _SHORT and (kind == _TEXT_16 or kind == _BINARY_16):
+        if is_long or data[position + 1] == 126:
+            kind, length = _head(data, position)
+            is_long = length > _SHORT and (kind == _TEXT_16 or kind == _BINARY_16)
+        if is_long:
             start = position + 4
             stop = start + length
             if length > max_size or stop > end:
