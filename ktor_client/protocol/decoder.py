@@ -3,8 +3,8 @@
 Every rule about a frame or about the order of frames is checked here or in `rules.py`. What to do
 about a frame (answer a ping, end the session) is not decided here.
 
-Final, unmasked text and binary frames that arrived whole are taken by `plain.py` and `coded.py`, the
-hot path. Everything else goes frame by frame through `_begin`, `_take` and `_complete`.
+Final, unmasked text and binary frames that arrived whole are taken by `plain.py` and `coded.py`,
+the hot path. Everything else goes frame by frame through `_begin`, `_take` and `_complete`.
 """
 
 from __future__ import annotations
