@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -243,8 +242,11 @@ class HttpClient(HttpCalls):
 
     async def _open(self, open_session: Callable[[], Awaitable[S]]) -> S:
         self._begin()
-        with self._telling_of_close("session was being opened"):
+        try:
             session = await open_session()
+        except ConnectError as error:
+            self._tell_of_close(error, "session was being opened")
+            raise
         core = session._core
         if self._closing:
             core.cancel()
@@ -285,8 +287,11 @@ class HttpClient(HttpCalls):
 
     async def _execute(self, request: HttpRequest) -> HttpResponse:
         self._begin()
-        with self._telling_of_close("request was under way"):
+        try:
             response = await self._scope.send(request, self.engine.execute)
+        except ConnectError as error:
+            self._tell_of_close(error, "request was under way")
+            raise
         if self._config.expect_success and response.status >= 300:
             await self._refuse(response)
         return response
@@ -355,15 +360,10 @@ class HttpClient(HttpCalls):
         self._shared.bind()
         self._used = True
 
-    @contextlib.contextmanager
-    def _telling_of_close(self, what: str) -> Generator[None]:
+    def _tell_of_close(self, error: ConnectError, what: str) -> None:
         """Say that the client was closed, where all the engine saw is a connection that broke."""
-        try:
-            yield
-        except ConnectError as error:
-            if self._closing:
-                raise ClientClosedError(f"the client was closed while the {what}") from error
-            raise
+        if self._closing:
+            raise ClientClosedError(f"the client was closed while the {what}") from error
 
     def _raise_if_closed(self) -> None:
         if self._closing:

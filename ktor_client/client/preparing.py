@@ -42,7 +42,7 @@ def http_request(
         TypeError: both `body` and `json`, or a body of another type.
     """
     builder = HttpRequestBuilder()
-    builder.method = HttpMethod(method)
+    builder.method = method if isinstance(method, HttpMethod) else HttpMethod(method)
     blocks = _take_url(builder, url, blocks)
     _add(builder, params, headers)
     if json is not UNSET:

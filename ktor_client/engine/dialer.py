@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import TracebackType
 
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
 from ktor_client.engine.happy_eyeballs import connect_first
@@ -104,24 +105,14 @@ class Dialer:
             stream.abort()
             raise
 
-    @asynccontextmanager
-    async def limited(
-        self, where: str, deadline: float | None = None
-    ) -> AsyncGenerator[None, None]:
-        """Give the block `connect_timeout` seconds, or time until `deadline`.
+    def limited(self, where: str, deadline: float | None = None) -> Limited:
+        """Give an `async with` block `connect_timeout` seconds, or time until `deadline`.
 
-        Raises:
-            ConnectTimeoutError: it is over.
+        The block raises `ConnectTimeoutError` when it is over.
         """
         limit = self.options.connect_timeout
         scope = asyncio.timeout(limit) if deadline is None else asyncio.timeout_at(deadline)
-        try:
-            async with scope:
-                yield
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise connect_timeout_error(self._errors.engine, where, limit) from error
+        return Limited(scope, self._errors.engine, where, limit)
 
     async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
         with self._mapped(f"the proxy {proxy}", proxy):
@@ -151,6 +142,34 @@ class Dialer:
         except self._errors.foreign as error:
             ours = self._errors.translate(error, where)
             raise (ours if proxy is None else ProxyError(str(ours))) from error
+
+
+class Limited:
+    """What `Dialer.limited` returns."""
+
+    __slots__ = ("_engine", "_limit", "_scope", "_where")
+
+    def __init__(self, scope: asyncio.Timeout, engine: str, where: str, limit: float) -> None:
+        self._scope = scope
+        self._engine = engine
+        self._where = where
+        self._limit = limit
+
+    async def __aenter__(self) -> None:
+        await self._scope.__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._scope.__aexit__(exc_type, exc, traceback)
+        except TimeoutError as error:
+            raise connect_timeout_error(self._engine, self._where, self._limit) from error
+        if isinstance(exc, TimeoutError) and self._scope.expired():
+            raise connect_timeout_error(self._engine, self._where, self._limit) from exc
 
 
 async def _connect_tcp(host: str, port: int) -> SocketStream:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from types import TracebackType
 
 from ktor_client.engine.upload import Upload
 from ktor_client.errors import (
@@ -67,22 +67,39 @@ class ErrorTable:
                 return own, happened
         raise AssertionError(f"{type(error).__name__} is in no row")
 
-    @contextmanager
-    def mapped(
-        self, request: HttpRequest, upload: Upload | None = None
-    ) -> Generator[None, None, None]:
-        """Raise ours for what the block raises of the library's or the system's.
+    def mapped(self, request: HttpRequest, upload: Upload | None = None) -> Mapped:
+        """Raise ours for what a `with` block raises of the library's or the system's.
 
         An exception of the user's own body iterator comes out unchanged.
         """
-        try:
-            yield
-        except self.foreign as error:
-            if upload is not None and upload.error is not None:
-                raise upload.error from None
-            ours = self.translate(error, place(request))
-            if ours is error:
-                raise
+        return Mapped(self, request, upload)
+
+
+class Mapped:
+    """What `ErrorTable.mapped` returns."""
+
+    __slots__ = ("_request", "_table", "_upload")
+
+    def __init__(self, table: ErrorTable, request: HttpRequest, upload: Upload | None) -> None:
+        self._table = table
+        self._request = request
+        self._upload = upload
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, self._table.foreign):
+            return
+        if self._upload is not None and self._upload.error is not None:
+            raise self._upload.error from None
+        ours = self._table.translate(error, place(self._request))
+        if ours is not error:
             raise ours from (ours.__cause__ or error)
 
 

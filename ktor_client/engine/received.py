@@ -11,7 +11,11 @@ __all__ = ["received_headers"]
 
 def received_headers(fields: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Return header fields as text: UTF-8 if they are that, else Latin-1 (RFC 9110 5.5)."""
-    return Headers([(_text(name), _text(value)) for name, value in fields])
+    fields = list(fields)
+    try:
+        return Headers([(name.decode(), value.decode()) for name, value in fields])
+    except UnicodeDecodeError:
+        return Headers([(_text(name), _text(value)) for name, value in fields])
 
 
 def _text(raw: bytes) -> str:

@@ -36,6 +36,10 @@ class ResponseBody(ABC):
             RequestTimeoutError: the engine's own limit was over.
         """
 
+    async def read(self) -> bytes:
+        """Return the whole body. Raises what `chunks` raises."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
     @abstractmethod
     async def close(self) -> None:
         """Give the connection back or drop it. Idempotent."""

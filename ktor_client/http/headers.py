@@ -30,28 +30,28 @@ def is_token(text: str) -> bool:
 class Headers(Mapping[str, str]):
     """Header fields as received or as sent. `headers["x-id"]` joins repeated fields with ", "."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_index")
 
     def __init__(self, fields: HeadersLike = ()) -> None:
         self._fields: list[tuple[str, str]] = [(n, v) for n, v in _pairs(fields)]
+        self._index: dict[str, list[str]] | None = None
 
     def get_all(self, name: str) -> list[str]:
         """Return each value of that name, in order; an empty list where there is none."""
-        wanted = name.lower()
-        return [value for key, value in self._fields if key.lower() == wanted]
+        return self._by_name().get(name.lower(), [])[:]
 
     def fields(self) -> list[tuple[str, str]]:
         """Return every field in order, repeated names included."""
         return list(self._fields)
 
     def __getitem__(self, name: str) -> str:
-        values = self.get_all(name)
-        if not values:
+        values = self._by_name().get(name.lower())
+        if values is None:
             raise KeyError(name)
         return ("; " if name.lower() == "cookie" else ", ").join(values)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self.get_all(name))
+        return isinstance(name, str) and name.lower() in self._by_name()
 
     def __iter__(self) -> Iterator[str]:
         seen: set[str] = set()
@@ -62,7 +62,7 @@ class Headers(Mapping[str, str]):
                 yield name
 
     def __len__(self) -> int:
-        return len({name.lower() for name, _ in self._fields})
+        return len(self._by_name())
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):
@@ -79,6 +79,13 @@ class Headers(Mapping[str, str]):
         )
         return f"Headers({shown})"
 
+    def _by_name(self) -> dict[str, list[str]]:
+        if self._index is None:
+            self._index = {}
+            for name, value in self._fields:
+                self._index.setdefault(name.lower(), []).append(value)
+        return self._index
+
 
 HeadersLike: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -86,6 +93,8 @@ HeadersLike: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 def _pairs(fields: HeadersLike) -> Iterable[tuple[str, str]]:
     if isinstance(fields, Headers):
         return fields._fields
+    if isinstance(fields, list | tuple):  # most often, and told faster than a Mapping
+        return fields
     if isinstance(fields, Mapping):
         return cast("Mapping[str, str]", fields).items()
     return fields
@@ -99,7 +108,8 @@ class HeadersBuilder(Headers):
 
     def __init__(self, fields: HeadersLike = ()) -> None:
         super().__init__()
-        self.add_all(fields)
+        if fields:
+            self.add_all(fields)
 
     def add_all(self, fields: HeadersLike) -> None:
         """Append fields. Raises what `add` raises."""
@@ -125,6 +135,7 @@ class HeadersBuilder(Headers):
                 what = f"a lone surrogate ({found[0]!r}), which cannot be encoded"
             raise UnsafeHeaderError(f"the value of header {name!r} has {what}")
         self._fields.append((name, value.strip(" \t")))
+        self._index = None
 
     def set(self, name: str, value: str) -> None:
         """Put a field in place of all of that name. Raises what `add` raises."""
@@ -138,6 +149,7 @@ class HeadersBuilder(Headers):
         """Drop every field of that name; none is fine."""
         wanted = name.lower()
         self._fields = [field for field in self._fields if field[0].lower() != wanted]
+        self._index = None
 
     def build(self) -> Headers:
         """Return what stands here now, unchangeable."""

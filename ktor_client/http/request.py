@@ -97,7 +97,7 @@ class HttpRequestBuilder:
             InvalidUrlError: the URL is not usable.
         """
         owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
-        for name in self.headers:
+        for name, _ in self.headers.fields():
             key = name.lower()
             if key in owned or key.startswith("sec-websocket-"):
                 hint = (
@@ -106,13 +106,12 @@ class HttpRequestBuilder:
                     else ""
                 )
                 raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
-        headers = HeadersBuilder(self.headers)
         url = self.url.build()
+        headers = self.headers.build()
         if url.user is not None and "authorization" not in headers:
-            headers.set("Authorization", _basic(url.user, url.password or ""))
-        return HttpRequest(
-            self.method, url, headers.build(), self.body, Attributes(self.attributes)
-        )
+            basic = _basic(url.user, url.password or "")
+            headers = Headers([*headers.fields(), ("Authorization", basic)])
+        return HttpRequest(self.method, url, headers, self.body, Attributes(self.attributes))
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]

@@ -44,6 +44,7 @@ class HttpResponse:
         self._body: ResponseBody = BytesBody(body) if isinstance(body, bytes) else body
         self._streamed = False
         self._closed = False
+        self._given_back = False
 
     async def body_as_bytes(self) -> bytes:
         """Read the body to its end, once; later calls return the same bytes.
@@ -53,9 +54,11 @@ class HttpResponse:
             RuntimeError: `chunks()` has already consumed the body, or the response was closed.
         """
         if self._read is None:
-            parts = [chunk async for chunk in self.chunks()]
-            self._read = b"".join(parts)
-            await self.close()
+            self._begin_reading()
+            try:
+                self._read = await self._body.read()
+            finally:
+                await self.close()
         return self._read
 
     async def body_as_text(self) -> str:
@@ -97,6 +100,14 @@ class HttpResponse:
             if self._read:
                 yield self._read
             return
+        self._begin_reading()
+        try:
+            async for chunk in self._body.chunks():
+                yield chunk
+        finally:
+            await self.close()
+
+    def _begin_reading(self) -> None:
         if self._streamed:
             raise RuntimeError("the body has already been streamed; read it only once")
         if self._closed:
@@ -104,11 +115,6 @@ class HttpResponse:
                 "the response is closed; read its body inside the `async with` or `execute`"
             )
         self._streamed = True
-        try:
-            async for chunk in self._body.chunks():
-                yield chunk
-        finally:
-            await self.close()
 
     async def read_up_to(self, limit: int) -> None:
         """Keep at most `limit` bytes of the body and close the rest: for errors that carry it."""
@@ -128,7 +134,9 @@ class HttpResponse:
     async def close(self) -> None:
         """Give the connection back. Idempotent; what was read stays readable."""
         self._closed = True
-        await self._body.close()
+        if not self._given_back:
+            await self._body.close()
+            self._given_back = True
 
     @property
     def retry_after(self) -> float | None:

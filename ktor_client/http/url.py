@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias, cast
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 
@@ -123,7 +124,8 @@ class Url:
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""
         port = None if self.port == DEFAULT_PORTS[self.scheme] else self.port
-        return Url(scheme, self.host, port, self.path, self.query, self.user, self.password)
+        make = _known_url if self.user is None else Url
+        return make(scheme, self.host, port, self.path, self.query, self.user, self.password)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
@@ -140,6 +142,9 @@ class Url:
 
     def __hash__(self) -> int:
         return hash(self._key())
+
+
+_known_url = lru_cache(256, typed=True)(Url)
 
 
 class UrlBuilder:
@@ -170,39 +175,9 @@ class UrlBuilder:
             return
         if not isinstance(url, str):
             raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
-        if _bad_character(url):
-            raise InvalidUrlError(
-                f"{_shown(url)} has a space, backslash or control character; percent-encode it"
-            )
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            if "@" in url:  # the error may show the credentials
-                raise InvalidUrlError(f"{_shown(url)} is not a URL") from None
-            raise InvalidUrlError(f"{url!r} is not a URL: {error}") from error
-        if parts.fragment or url.endswith("#"):
-            raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
-        if not parts.netloc and _has_port(url):  # and no path may begin so (RFC 3986 4.2)
-            raise InvalidUrlError(f"{_shown(url)} has no scheme; write ws://host:port/path")
-        if parts.scheme:
-            if not parts.netloc:
-                raise InvalidUrlError(
-                    f"{_shown(url)} has no host; write ws://host/path, or a path that starts with /"
-                )
-            self.scheme = parts.scheme.lower()
-            self.port = port
-        if parts.netloc:
-            self.host = parts.hostname or ""
-            self.port = port
-            self.user = None if parts.username is None else unquote(parts.username)
-            self.password = None if parts.password is None else unquote(parts.password)
-            if not self.host:
-                raise InvalidUrlError(f"{_shown(url)} has no host")
-        if parts.path or parts.netloc:
-            self.path = quote(parts.path or "/", safe=_PATH_SAFE)
-        if parts.query or parts.netloc:
-            self.query = quote(parts.query, safe=_QUERY_SAFE)
+        # Clients ask for the same few URLs again and again. Credentials are not kept.
+        for name, part in _parts(url) if "@" in url else _known_parts(url):
+            setattr(self, name, part)
 
     def set_path(self, path: str) -> None:
         """Set the path, and the query where `path` has one; other characters are encoded."""
@@ -234,7 +209,8 @@ class UrlBuilder:
 
     def build(self) -> Url:
         """Return the checked URL. Raises `InvalidUrlError` as `Url` does."""
-        return Url(
+        make = _known_url if self.user is None else Url
+        return make(
             self.scheme or "http",
             self.host or "localhost",
             self.port,
@@ -243,6 +219,49 @@ class UrlBuilder:
             self.user,
             self.password,
         )
+
+
+def _parts(url: str) -> list[tuple[str, str | int | None]]:
+    """Return the parts that a URL has, by the names of `UrlBuilder`; for `take_from`."""
+    if _bad_character(url):
+        raise InvalidUrlError(
+            f"{_shown(url)} has a space, backslash or control character; percent-encode it"
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        if "@" in url:  # the error may show the credentials
+            raise InvalidUrlError(f"{_shown(url)} is not a URL") from None
+        raise InvalidUrlError(f"{url!r} is not a URL: {error}") from error
+    if parts.fragment or url.endswith("#"):
+        raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
+    if not parts.netloc and _has_port(url):  # and no path may begin so (RFC 3986 4.2)
+        raise InvalidUrlError(f"{_shown(url)} has no scheme; write ws://host:port/path")
+    found: list[tuple[str, str | int | None]] = []
+    if parts.scheme:
+        if not parts.netloc:
+            raise InvalidUrlError(
+                f"{_shown(url)} has no host; write ws://host/path, or a path that starts with /"
+            )
+        found.append(("scheme", parts.scheme.lower()))
+    if parts.netloc:
+        if not parts.hostname:
+            raise InvalidUrlError(f"{_shown(url)} has no host")
+        found += (
+            ("host", parts.hostname),
+            ("port", port),
+            ("user", None if parts.username is None else unquote(parts.username)),
+            ("password", None if parts.password is None else unquote(parts.password)),
+        )
+    if parts.path or parts.netloc:
+        found.append(("path", quote(parts.path or "/", safe=_PATH_SAFE)))
+    if parts.query or parts.netloc:
+        found.append(("query", quote(parts.query, safe=_QUERY_SAFE)))
+    return found
+
+
+_known_parts = lru_cache(256)(_parts)
 
 
 def _shown(url: str) -> str:

@@ -16,7 +16,7 @@ from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.link.read_buffer import read_buffer
 from ktor_client.protocol.decoder import FrameDecoder
 from ktor_client.protocol.encoder import FrameEncoder
-from ktor_client.protocol.masking import POOL_SIZE, Mask, mask_bytes, new_keys
+from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["StreamLink"]
@@ -50,7 +50,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         """Take a transport over; the caller then calls `transport.set_protocol(link)`.
 
         Args:
-            transport: connected, its handshake done; reading is paused until `start`.
+            transport: connected, its handshake done; reading is paused until `start` (uvloop
+                notices the new protocol when reading begins again).
             leading: bytes that arrived behind the response's head.
             mask: a faster XOR than ours, if the engine found one.
             on_lost: told once when the transport is gone: for the engine's books, and for the
@@ -82,8 +83,6 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._out: list[bytes | bytearray] = []
         self._out_size = 0
         self._step_size = 0
-        self._keys = b""
-        self._next_key = POOL_SIZE
         transport.pause_reading()
 
     @property
@@ -218,12 +217,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         return not (encoder.in_message or encoder.transforms) and encoder.masked
 
     def _short_frame(self, first: int, payload: bytes, size: int) -> bytes:
-        at = self._next_key
-        if at >= POOL_SIZE:
-            self._keys = new_keys()
-            at = 0
-        self._next_key = at + 4
-        key = self._keys[at : at + 4]
+        assert self._encoder is not None
+        key = self._encoder.new_key()
         return _HEADERS[first & 1][size] + key + self._mask(payload, key)
 
     def _write_long(self, first: int, payload: bytes) -> None:

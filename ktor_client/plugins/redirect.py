@@ -42,8 +42,10 @@ class HttpRedirect(HttpClientPlugin):
         followed = 0
         while True:
             response = await send(request)
+            if response.status not in _REDIRECTS:
+                return response
             location = response.headers.get("location")
-            if response.status not in _REDIRECTS or location is None:
+            if location is None:
                 return response
             if response.status in (307, 308) or request.method in ("GET", "HEAD"):
                 method = request.method

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ktor_client.frames import NOT_FINAL, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
-from ktor_client.protocol.masking import POOL_SIZE, Mask, mask_bytes, new_keys
+from ktor_client.protocol.masking import KeyPool, Mask, mask_bytes
 
 __all__ = ["FrameEncoder"]
 
@@ -44,8 +44,8 @@ class FrameEncoder:
             self._allowed_rsv |= rsv
         self._raw = raw
         self._mask = mask
-        self._keys = b""
-        self._next_key = POOL_SIZE
+        self.new_key = KeyPool().next
+        """Draws the key of a frame."""
         self._type: FrameType | None = None
         self._active: list[tuple[int, ExtensionCodec]] = []
 
@@ -106,12 +106,3 @@ class FrameEncoder:
             header = bytes((first, mask_bit | 127)) + size.to_bytes(8, "big")
         key = self.new_key() if self.masked else b""
         return header + key, key
-
-    def new_key(self) -> bytes:
-        """Return four fresh random bytes."""
-        at = self._next_key
-        if at >= POOL_SIZE:
-            self._keys = new_keys()
-            at = 0
-        self._next_key = at + 4
-        return self._keys[at : at + 4]

@@ -135,7 +135,10 @@ def check_choices(
     if chosen is not None and chosen not in subprotocols:
         offered = ", ".join(subprotocols) or "none"
         raise ValueError(f"the server chose subprotocol {chosen!r}; offered: {offered}")
-    agreed = negotiate(", ".join(headers.get_all("Sec-WebSocket-Extensions")), extensions)
+    answer = ", ".join(headers.get_all("Sec-WebSocket-Extensions"))
+    if not answer:
+        return Negotiated(chosen)
+    agreed = negotiate(answer, extensions)
     return Negotiated(
         chosen,
         [extension for extension, _, _ in agreed],

@@ -9,20 +9,36 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["Mask", "mask_bytes", "new_keys"]
+__all__ = ["KeyPool", "Mask", "mask_bytes"]
 
 Mask: TypeAlias = Callable[[bytes | memoryview, bytes], bytes | bytearray]
 """Return a payload XORed with the repeated four-byte key: `mask(payload, key)`."""
 
+FIRST_POOL = 64
 POOL_SIZE = 4096
+"""Bytes that a pool asks for: few at first, since many connections send few frames."""
 
 _SHORT = 8192
 _TABLES: list[bytes | None] = [None] * 256
 
 
-def new_keys() -> bytes:
-    """Return a pool of fresh random bytes, four for each frame."""
-    return os.urandom(POOL_SIZE)
+class KeyPool:
+    """Keys of one connection: four random bytes for each frame, asked for many at a time."""
+
+    __slots__ = ("_at", "_keys")
+
+    def __init__(self) -> None:
+        self._keys = b""
+        self._at = 0
+
+    def next(self) -> bytes:
+        """Return a key that was never used."""
+        at = self._at
+        if at == len(self._keys):
+            self._keys = os.urandom(POOL_SIZE if at else FIRST_POOL)
+            at = 0
+        self._at = at + 4
+        return self._keys[at : at + 4]
 
 
 def mask_bytes(payload: bytes | memoryview, key: bytes) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktor_client.protocol import masking
-from ktor_client.protocol.masking import POOL_SIZE, mask_bytes, new_keys
+from ktor_client.protocol.masking import FIRST_POOL, POOL_SIZE, KeyPool, mask_bytes
 
 
 def by_definition(payload: bytes, key: bytes) -> bytes:
@@ -43,6 +43,9 @@ def test_keys_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) ->
         return os.urandom(size)
 
     monkeypatch.setattr(masking, "os", type("os", (), {"urandom": staticmethod(urandom)}))
-    assert len(new_keys()) == POOL_SIZE == asked[0]
-    assert POOL_SIZE % 4 == 0
-    assert new_keys() != new_keys()
+    pool = KeyPool()
+    keys = [pool.next() for _ in range((FIRST_POOL + 2 * POOL_SIZE) // 4)]
+    assert asked == [FIRST_POOL, POOL_SIZE, POOL_SIZE]
+    assert {len(key) for key in keys} == {4}
+    assert len(set(keys)) > len(keys) - 5
+    assert pool.next() != KeyPool().next()

@@ -51,6 +51,11 @@ class _Body(ResponseBody):
                 return
             yield chunk
 
+    async def read(self) -> bytes:
+        """Return the whole body; see `ResponseBody.read`."""
+        with ERRORS.mapped(self._request, self._upload):
+            return await self._response.content.read()
+
     async def close(self) -> None:
         """Drop the connection; after the whole body it is back in the pool already."""
         self._response.close()

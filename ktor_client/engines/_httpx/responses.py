@@ -68,10 +68,11 @@ class _Body(ResponseBody):
 
     async def close(self) -> None:
         """Give the connection back, or drop it when the body was not read to its end."""
-        await settle(self._close())
+        if not self._response.is_closed:
+            await settle(self._close())
 
     async def _close(self) -> None:
-        if self._raw is not None and not self._response.is_closed:
+        if self._raw is not None:
             await self._unwind(self._raw)
         await self._response.aclose()
 
