@@ -13,7 +13,7 @@ from typing import NoReturn
 from ktor_client import __version__
 from ktor_client.cli import browser_demo, conform, demo, echo, engines, ws
 from ktor_client.cli.failure import FAILED, INTERRUPTED, USAGE, CommandError
-from ktor_client.errors import InvalidUrlError, KtorClientError, UnsafeHeaderError
+from ktor_client.errors import KtorClientError
 
 __all__ = ["main"]
 
@@ -62,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except CommandError as error:
         return _fail(str(error), error.status)
-    except (InvalidUrlError, UnsafeHeaderError) as error:
-        return _fail(str(error), USAGE)
     except (KtorClientError, OSError) as error:
         return _fail(str(error) or type(error).__name__)
     except Exception as error:

@@ -80,5 +80,5 @@ class Lines:
                 return
 
     def _deliver(self, chunk: bytes) -> None:
-        if self._chunk is not None and not self._chunk.done():
-            self._chunk.set_result(chunk)
+        assert self._chunk is not None
+        self._chunk.set_result(chunk)

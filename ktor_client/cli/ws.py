@@ -147,7 +147,7 @@ async def _type(
                 break
     except CommandError as error:
         failure = error
-    if session.is_open:
+    with suppress(ConnectionClosedError):  # the server may have been first
         await session.send(Frame.Close(CloseReason(CloseReason.Codes.NORMAL)))
     if failure is not None:
         raise failure

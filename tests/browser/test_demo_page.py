@@ -12,10 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from ktor_client import HttpClient
-from ktor_client.cli.browser_demo import PYODIDE as CDN
 from ktor_client.cli.browser_demo import demo_server
-from ktor_client.cli.failure import CommandError
 
 from .harness import Harness
 from .lane import CACHE, PYODIDE
@@ -106,18 +103,3 @@ def test_a_server_that_is_not_there(harness: Harness) -> None:
             await expect(page.locator("#connect")).to_have_text("Connect")
 
     harness.call(use())
-
-
-async def test_pyodide_comes_from_the_cdn_unless_told_otherwise(tmp_path: Path) -> None:
-    server = demo_server()
-    await server.start()
-    async with HttpClient() as client:
-        config = await (await client.get(f"{server.http_url}/demo/config.json")).body(dict)
-        page = await client.get(f"{server.http_url}/demo/")
-        package = await (await client.get(f"{server.http_url}/demo/ktor_client.zip")).body(bytes)
-    await server.close()
-    assert config == {"pyodide": CDN}
-    assert "ktor-client" in await page.body_as_text()
-    assert b"ktor_client/engines/_browser/engine.py" in package
-    with pytest.raises(CommandError, match="no pyodide"):
-        demo_server(tmp_path)

@@ -62,10 +62,10 @@ async def run(*arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> O
     return Outcome(process.returncode, out.decode(), err.decode())
 
 
-async def python(code: str) -> Outcome:
+async def python(code: str, *options: str) -> Outcome:
     """Run code in an interpreter of its own."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", code),
+        *(sys.executable, "-W", "error", *options, "-c", code),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

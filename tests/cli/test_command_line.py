@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import sys
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import entry_points
 
 import pytest
 
 from ktor_client import __version__
-from ktor_client.cli import engines, main
+from ktor_client.cli import main
 from ktor_client.testing import EchoServer
-from tests.cli.command import COMMAND, outcome, run
+from tests.cli.command import COMMAND, outcome, python, run
 
 
 async def test_version() -> None:
@@ -54,19 +54,32 @@ def test_the_script_is_declared() -> None:
     assert script.load() is main
 
 
-def test_a_bug_is_one_line_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async def broken(options: argparse.Namespace) -> int:
-        raise LookupError("not\ntoday")
+BUG = """
+import sys
+import ktor_client.cli as cli
 
-    monkeypatch.setattr(engines, "run", broken)
-    if sys.flags.dev_mode:
-        with pytest.raises(LookupError, match="today"):
-            main(["engines"])
-        return
-    assert main(["engines"]) == 1
-    assert capsys.readouterr().err.startswith("ktor-client: unexpected LookupError: not today (")
+async def broken(options):
+    raise LookupError("not\\ntoday")
+
+cli.engines.run = broken
+sys.exit(cli.main(["engines"]))
+"""
+
+
+async def test_a_bug_is_one_line_too_but_not_for_developers() -> None:
+    (await python(BUG)).fails(1, "ktor-client: unexpected LookupError: not today (", "-X dev")
+    done = await python(BUG, "-X", "dev")
+    assert done.status == 1
+    assert "Traceback" in done.err
+    assert done.err.endswith("LookupError: not\ntoday\n")
+
+
+def test_output_may_go_into_a_string() -> None:
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        assert main(["--version"]) == 0
+        assert main(["engines", "--nonsense"]) == 2
+    assert out.getvalue() == f"ktor-client {__version__}\n"
+    assert "--nonsense" in err.getvalue()
 
 
 async def test_a_reader_that_leaves_is_no_error(server: EchoServer) -> None:

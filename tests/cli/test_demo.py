@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from ktor_client import Headers, HttpRequest, HttpResponse, Url
+from ktor_client import Headers, HttpRequest, HttpResponse, PingCapability, Url
 from ktor_client.cli import demo
 from ktor_client.engine import HttpClientEngine, registry
-from ktor_client.engines import AiohttpEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engines import AiohttpEngine, Capability, WebSocketOptions, WebSocketUpgrade
 from tests.cli.command import python, run
 
 WITHOUT = "import sys\nfor name in {!r}: sys.modules[name] = None\n"
@@ -72,10 +72,19 @@ async def test_an_engine_that_answers_wrongly_has_failed(
             other = request.copy(url=Url.parse(str(request.url).replace("/echo", "/send")))
             return await super().open_web_socket(other, options)
 
+    class Quiet(AiohttpEngine):
+        @property
+        def capabilities(self) -> frozenset[Capability]:
+            return super().capabilities - {PingCapability}
+
+    monkeypatch.setitem(registry._registered, "quiet", Quiet)
     monkeypatch.setitem(registry._registered, "deaf", Deaf)
     monkeypatch.setitem(registry._registered, "astray", Astray)
     assert await demo.run(argparse.Namespace()) == 0
     out = capsys.readouterr().out
     assert "  deaf failed: GET /hello gave 503, not 200\n" in out
     assert "  astray failed: that is not what was sent\n" in out
-    assert "2 engines" in out
+    assert "3 engines" in out
+    quiet = out.partition("\nquiet: ")[2].partition("\n\n")[0]
+    assert "  received    'hello from quiet'\n" in quiet
+    assert "ping" not in quiet

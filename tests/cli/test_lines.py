@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,24 @@ async def test_a_line_without_end_is_refused(
     with pytest.raises(CommandError, match="longer than 1000"):
         async for _ in found:
             pytest.fail("a line came")
+    os.close(writing)
+
+
+def test_a_line_that_comes_after_the_loops_end_ends_the_thread(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    before = set(threading.enumerate())
+
+    async def wait() -> None:
+        found = Lines(reading)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(found)
+
+    asyncio.run(wait())
+    (thread,) = set(threading.enumerate()) - before
+    os.write(writing, b"late\n")
+    thread.join(30)
+    assert not thread.is_alive()
     os.close(writing)
 
 
