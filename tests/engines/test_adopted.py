@@ -383,6 +383,17 @@ async def test_a_transport_without_a_network() -> None:
         await client.close()
 
 
+async def test_a_refusal_by_a_transport_without_a_network() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(403, text="members only"))
+    async with httpx.AsyncClient(transport=transport) as client:
+        engine = HttpxEngine(client=client)
+        upgrade = await open_link(engine, "ws://example.org/")
+        assert upgrade.link is None
+        assert upgrade.response.status == 403
+        assert await upgrade.response.body_as_text() == "members only"
+        await engine.close()
+
+
 async def test_nothing_is_written_after_the_end() -> None:
     async def script(peer: Peer) -> None:
         await peer.upgrade()
