@@ -384,7 +384,10 @@ async def test_a_transport_without_a_network() -> None:
 
 
 async def test_a_refusal_by_a_transport_without_a_network() -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(403, text="members only"))
+    async def body() -> AsyncIterator[bytes]:
+        yield b"members only"
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(403, content=body()))
     async with httpx.AsyncClient(transport=transport) as client:
         engine = HttpxEngine(client=client)
         upgrade = await open_link(engine, "ws://example.org/")
