@@ -28,7 +28,11 @@ async def connect_first(host: str, port: int, *, delay: float = ATTEMPT_DELAY) -
         socket.gaierror: the name does not resolve.
         OSError: no address could be reached.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    kind = socket.SOCK_STREAM
+    try:  # an address needs no resolver, which would be a thread's work
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
     addresses = _interleaved([(f, k, p, address) for f, k, p, _, address in found])
     if len(addresses) == 1:
         return await _attempt(addresses[0])

@@ -52,6 +52,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
     return known
 
 
+async def test_an_address_needs_no_resolver(names: dict[str, list[int]]) -> None:
+    assert not names  # asked, it would know nothing
+    with listening() as port:
+        with await connect_first("127.0.0.1", port) as connection:
+            assert connection.getpeername() == ("127.0.0.1", port)
+
+
 async def test_one_address(names: dict[str, list[int]]) -> None:
     with listening() as port:
         names["host"] = [port]
