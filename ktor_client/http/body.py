@@ -21,7 +21,7 @@ def checked_chunk(chunk: Any) -> bytes:
     if not isinstance(chunk, bytes | bytearray | memoryview):
         hint = "; encode it: text.encode()" if isinstance(chunk, str) else ""
         raise TypeError(f"a streamed body yields bytes, not {type(chunk).__name__}{hint}")
-    return bytes(chunk)
+    return bytes(chunk)  # pyright: ignore[reportUnknownArgumentType]  # of a memoryview
 
 
 class ResponseBody(ABC):

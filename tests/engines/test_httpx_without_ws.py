@@ -25,6 +25,8 @@ async def answer(reader, writer):
 async def main():
     global ended
     ended = asyncio.Event()
+    asyncio.get_running_loop().slow_callback_duration = 60  # not the matter here
+    asyncio.get_running_loop().slow_callback_duration = 60  # debug mode would tell
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     engine = HttpxEngine()
