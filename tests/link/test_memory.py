@@ -241,6 +241,19 @@ async def test_what_was_sent_before_the_start_is_delivered(join: Join) -> None:
     await session.close()
 
 
+async def test_what_was_sent_before_an_early_end_is_delivered(join: Join) -> None:
+    client, server = join()
+    session_on(server, client=False)
+    server.send_text("early")
+    server.close()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    receiver = start(client)
+    assert not receiver.end.done()  # no end within the call
+    assert await receiver.next() == Frame.Text("early")
+    assert await receiver.end is None
+
+
 async def test_an_end_that_has_not_started_may_send_until_it_has_to_wait() -> None:
     client, server = memory_links()
     receiver = start(server)

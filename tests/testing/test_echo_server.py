@@ -210,6 +210,16 @@ async def test_files(client: HttpClient, tmp_path: Path) -> None:
             assert (await client.get(server.http_url + path)).status == 404
 
 
+async def test_folders_by_prefix(client: HttpClient, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_text(name)
+    files = {"/first": tmp_path / "a", "/second/": tmp_path / "b"}
+    async with echo_server(files=files) as server:
+        for path, status in (("/first/x.txt", 200), ("/second/x.txt", 200), ("/third/x.txt", 404)):
+            assert (await client.get(server.http_url + path)).status == status
+
+
 async def test_a_route_of_ones_own(client: HttpClient, server: EchoServer) -> None:
     async def count(exchange: Exchange) -> Response:
         return Response.json([int(n) for n in exchange.query["n"].split(",")], 201)

@@ -190,13 +190,10 @@ class MockPeerSession(DefaultWebSocketSession):
     async def _wait(self, wanted: str, waiting: Awaitable[T]) -> T:
         __tracebackhide__ = True
         self._conversation.expected = wanted  # and stays, where the test ends meanwhile
-        limit = asyncio.timeout(self._patience)
         try:
-            async with limit:
+            async with asyncio.timeout(self._patience):
                 result = await waiting
         except TimeoutError:
-            if not limit.expired():
-                raise
             self._conversation.expected = None
             raise self._conversation.failure(
                 f"expected {wanted}, but nothing came within {self._patience:g} s "

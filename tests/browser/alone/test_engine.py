@@ -21,6 +21,7 @@ from ktor_client import (
     WebSocketCapability,
     install,
 )
+from ktor_client.engine import registry
 from ktor_client.engines import BrowserEngine, WebSocketOptions
 from ktor_client.plugins import WebSockets
 from tests.support.receiver import get, handshake
@@ -48,6 +49,11 @@ def test_modules_that_only_look_like_a_browser(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     with pytest.raises(EngineUnavailableError, match="runs in a browser tab"):
         HttpClient("browser")
+
+
+def test_the_default_in_a_browser(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "sys", SimpleNamespace(platform="emscripten"))
+    assert isinstance(HttpClient().engine, BrowserEngine)
 
 
 async def test_without_web_sockets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from ktor_client import (
     install,
 )
 from ktor_client.engines import MockEngine
-from ktor_client.engines._mock import ExpectationError, MockPeerSession
+from ktor_client.engines._mock import ExpectationError, MockPeerSession, accept
 from ktor_client.plugins import WebSockets
 from tests.engines.mock.scripts import echo
 
@@ -156,6 +156,29 @@ class TestFailures:
             in text
         )
 
+    async def test_a_loss_instead_of_a_close(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect_close(4000)
+
+        async def use(session: Any) -> None:
+            session.cancel()
+
+        text = await failing(script, use)
+        assert "expected a Close frame with 4000, but the connection was lost" in text
+
+    async def test_a_message_before_the_close(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect_close()
+
+        async def use(session: Any) -> None:
+            await asyncio.sleep(0)  # the peer waits already
+            await session.send("one more thing")
+            await session.close()
+
+        text = await failing(script, use)
+        wanted = "expected a Close frame, but the client had sent Frame.Text('one more thing')"
+        assert wanted in text
+
     async def test_a_message_instead_of_a_close(self, engine: MockEngine) -> None:
         async def script(peer: MockPeerSession) -> None:
             await peer.expect_close()
@@ -213,6 +236,13 @@ class TestFailures:
 
         text = await failing(script, hello)
         assert "the script failed: KeyError: 'room'" in text
+
+    async def test_a_script_that_lost_another_session(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            raise ConnectionClosedError("a session of the script's own")
+
+        text = await failing(script, hello)
+        assert "failed: ConnectionClosedError: a session of the script's own" in text
 
     async def test_a_client_that_never_gives_up(self, engine: MockEngine) -> None:
         async def peer(session: MockPeerSession) -> None:
@@ -324,6 +354,20 @@ class TestMoreWords:
                 await hello(session)
 
         assert f"expected {words}, but the " in await failing(script, use)
+
+    async def test_a_close_frame_that_is_none(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            await peer.expect(Frame.Close(b"\x03"))
+
+        engine = MockEngine()
+        engine.on_handshake("/", accept(script, raw=True))
+        client = HttpClient(engine, install(WebSockets))
+        session = await client.web_socket_session("/")
+        await session.send("hello")
+        await session.wait_closed()
+        with pytest.raises(ExpectationError, match=r"expected Frame.Close\(b'\\x03'\), but"):
+            await client.close()
+        await engine.close()
 
     async def test_json_that_is_none(self, engine: MockEngine) -> None:
         async def script(peer: MockPeerSession) -> None:

@@ -34,12 +34,16 @@ class TestHttp:
     async def test_routes(self, engine: MockEngine, client: HttpClient) -> None:
         engine.on_request("/text", "text")
         engine.on_request("/bytes", b"bytes")
+        engine.on_request("/page?n=2", "second")
+        engine.on_request("/page", "first")
         engine.on_request("POST /text", lambda request: respond(json={"posted": True}))
         engine.on_request("http://elsewhere/text?q=1", "elsewhere")
         engine.on_request(lambda request: request.url.path.startswith("/any"), respond(status=204))
         assert await (await client.get("/text")).body_as_text() == "text"
         assert await (await client.get("/bytes")).body_as_bytes() == b"bytes"
         assert await (await client.get("http://elsewhere/text?q=1")).body_as_text() == "text"
+        assert await (await client.get("/page", params={"n": 2})).body_as_text() == "second"
+        assert await (await client.get("/page", params={"n": 3})).body_as_text() == "first"
         assert (await client.get("/anything")).status == 204
 
     async def test_null(self, engine: MockEngine, client: HttpClient) -> None:
@@ -104,6 +108,39 @@ class TestHttp:
                 assert chunk == b"one"
                 break
         assert ended == [True]
+
+    async def test_a_stream_that_is_no_generator(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        class Countdown:
+            left = 3
+
+            def __aiter__(self) -> Countdown:
+                return self
+
+            async def __anext__(self) -> bytes:
+                self.left -= 1
+                if self.left < 0:
+                    raise StopAsyncIteration
+                return b"%d " % self.left
+
+        engine.on_request("/", respond(Countdown()))
+        assert await (await client.get("/")).body_as_bytes() == b"2 1 0 "
+
+    async def test_headers_that_respond_leaves_alone(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        problem = {"Content-Type": "application/problem+json"}
+        engine.enqueue(
+            respond(status=799, headers={"Content-Length": "1000"}),
+            respond("<p>", headers={"content-type": "text/html"}),
+            respond(json={}, headers=problem),
+        )
+        head = await client.head("/")
+        assert (head.status, head.reason, head.headers["content-length"]) == (799, "", "1000")
+        assert (await client.get("/")).headers.get_all("content-type") == ["text/html"]
+        assert (await client.get("/")).headers.get_all("content-type") == [*problem.values()]
+        assert repr(respond(status=404)) == "respond(status=404)"
 
     async def test_head(self, engine: MockEngine, client: HttpClient) -> None:
         engine.on_request("/", "text")

@@ -13,6 +13,7 @@ from ktor_client import (
     ConnectError,
     ConnectionClosedError,
     Frame,
+    FrameTooBigError,
     HttpClient,
     ProtocolViolationError,
     WebSocketHandshakeError,
@@ -48,6 +49,35 @@ class TestPeers:
             Frame.Close(CloseReason(1000)),
         ]
         assert str(engine.handshakes[0].url) == "ws://localhost/chat"
+
+    async def test_a_peer_may_be_an_async_with(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            async with session as same:
+                assert same is session
+                await same.send("hello")
+            assert session.close_reason.code == 1000
+
+        engine.on_web_socket("/", peer)
+        async with client.web_socket("/") as session:
+            assert [message async for message in session] == ["hello"]
+        assert repr(engine.conversations[0]) == "<Conversation of ws://localhost/, 3 frames>"
+
+    async def test_a_message_beyond_the_peers_limit(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            session.max_frame_size = 10
+            await session.send("ready")
+            with pytest.raises(FrameTooBigError):
+                await session.incoming.receive()
+
+        engine.on_web_socket("/", peer)
+        async with client.web_socket("/") as session:
+            assert await session.receive_text() == "ready"
+            await session.send("x" * 11)
+            assert (await session.close_reason).code == 1009
 
     async def test_every_kind_of_expectation(self, engine: MockEngine, client: HttpClient) -> None:
         @dataclass

@@ -90,6 +90,30 @@ class TestVirtualTime:
             await client.web_socket_session("/")
         assert engine.clock.time() == 10
 
+    async def test_a_server_that_takes_its_time(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        engine.on_web_socket("/", echo, delay=3)
+        async with client.web_socket("/") as session:
+            assert engine.clock.time() == 3
+            await session.send("hello")
+            assert await session.receive_text() == "hello"
+
+    async def test_stalling_after_the_client_has_gone(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            await session.wait_closed()
+            await session.stall()
+            ended.append(engine.clock.time())
+
+        ended: list[float] = []
+        engine.on_web_socket("/", peer)
+        session = await client.web_socket_session("/")
+        session.cancel()
+        await client.close()
+        assert ended == [0.0]
+
     async def test_a_test_may_let_time_pass(self, engine: MockEngine, client: HttpClient) -> None:
         engine.on_web_socket("/", idle)
         async with client.web_socket("/"):
