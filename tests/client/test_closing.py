@@ -23,6 +23,7 @@ from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import MockPeerSession
 from ktor_client.plugins import PluginScope, WebSockets, client_plugin
 from ktor_client.session import DefaultClientWebSocketSession
+from ktor_client.testing import echo_server
 from tests.support.leaks import Held
 from tests.support.raw_server import Peer, close_frame, raw_server
 
@@ -161,6 +162,20 @@ async def test_requests_that_wait_for_a_connection_end_with_the_client(
         await client.close()
         for ended in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(ended, ClientClosedError)
+    await before.again()
+
+
+async def test_closing_in_any_step_of_a_request(engine: EngineFactory) -> None:
+    before = Held()
+    async with asyncio.timeout(30), echo_server() as server:
+        for steps in range(40):
+            client = HttpClient(engine)
+            asking = asyncio.create_task(client.get(f"{server.http_url}/hello"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await client.close()
+            (ended,) = await asyncio.gather(asking, return_exceptions=True)
+            assert isinstance(ended, HttpResponse | ClientClosedError), repr(ended)
     await before.again()
 
 

@@ -30,6 +30,16 @@ async def test_somebody_elses_timeout_passes() -> None:
     assert not isinstance(caught.value, ConnectTimeoutError)
 
 
+async def test_a_timeout_that_our_limit_has_become_on_its_way_is_ours() -> None:
+    dialer = Dialer(SocketOptions(connect_timeout=0.001), ErrorTable("SomeEngine", ()))
+    with pytest.raises(ConnectTimeoutError, match="SomeEngine could not connect to host:1"):
+        async with dialer.limited("host:1"):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise TimeoutError("an attempt took too long") from None
+
+
 def test_headers_that_are_not_utf8() -> None:
     headers = received_headers([(b"X-A", "ä".encode()), (b"X-B", b"\xe4")])
     assert headers["x-a"] == headers["x-b"] == "ä"

@@ -93,6 +93,12 @@ async def test_tls_is_not_given_up() -> None:
         assert (await client.get("https://h/start")).status == 200
 
 
+async def test_a_redirect_that_does_not_say_where() -> None:
+    async with HttpClient(MockEngine(lambda request: respond(b"where?", status=302))) as client:
+        response = await client.get("http://h/start")
+        assert (response.status, await response.body_as_text()) == (302, "where?")
+
+
 async def test_too_many_redirects() -> None:
     engine = MockEngine(lambda request: respond(b"", status=302, headers={"Location": "/start"}))
     async with HttpClient(engine, install(HttpRedirect, max_redirects=3)) as client:

@@ -87,8 +87,7 @@ class AppBody(ResponseBody):
 
     async def close(self) -> None:
         """Tell the app that nobody listens any more."""
-        if not self._closed:
-            self._closed = True
-            self._chunks.clear()
-            self._changed.set()
-            self._on_close()
+        self._closed = True
+        self._chunks.clear()
+        self._changed.set()
+        self._on_close()
