@@ -11,7 +11,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ktor_client.errors import ConnectionClosedError
 
@@ -150,6 +150,7 @@ class ReceiveChannel(Generic[T]):
         "_bytes",
         "_check_at",
         "_choked",
+        "_create_future",
         "_end",
         "_ends_quietly",
         "_high",
@@ -172,10 +173,12 @@ class ReceiveChannel(Generic[T]):
         size_of: Callable[[T], int],
         on_choke: Callable[[], None],
         on_relief: Callable[[], None],
+        create_future: Callable[[], asyncio.Future[T]] | None = None,
     ) -> None:
         """Make the channel; only sessions do.
 
         `on_choke` is called when the marks are reached, `on_relief` when half is free again.
+        `create_future` makes what receivers await; by default the running loop does.
         """
         self._queue: deque[T] = deque()
         self._waiters: list[asyncio.Future[T]] = []
@@ -187,6 +190,7 @@ class ReceiveChannel(Generic[T]):
         self._size_of = size_of
         self._on_choke = on_choke
         self._on_relief = on_relief
+        self._create_future = create_future or _create_future
         self._bytes = 0
         self._choked = False
         self._check_at = 0
@@ -338,7 +342,7 @@ class ReceiveChannel(Generic[T]):
             raise self._end()
         self._bytes = 0
         self._returned = None
-        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        waiter = self._create_future()
         self._waiters.append(waiter)
         try:
             return await waiter
@@ -383,3 +387,7 @@ class ReceiveChannel(Generic[T]):
             self._on_relief()
         else:
             self._set_check()
+
+
+def _create_future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()

@@ -104,6 +104,11 @@ class FrameLink(ABC):
         return asyncio.get_running_loop()
 
     @property
+    def create_future(self) -> Callable[[], asyncio.Future[Any]]:
+        """What makes the futures of those who wait for messages."""
+        return asyncio.get_running_loop().create_future
+
+    @property
     def peer_address(self) -> str | None:
         """Address of the peer, such as "127.0.0.1:8080"; None where the engine cannot tell."""
         return None

@@ -1,7 +1,6 @@
 """The state machine of a session: who closed, with what, what is still awaited, and the end of all.
 
-One owner for every transition. It talks to a link below and to the channels above; the public face
-is `session.py`. No bytes, no library.
+One owner for every transition, between a link below and channels above. No bytes, no library.
 
     OPEN ──our Close──▶ CLOSING ──peer's Close, EOF, deadline──▶ CLOSED
       ├────peer's Close (echoed)──▶ CLOSING ──EOF──▶ CLOSED
@@ -116,7 +115,11 @@ class SessionCore:
         self.negotiated = Negotiated() if negotiated is None else negotiated
         self.max_frame_size = max_frame_size
         self.incoming: ReceiveChannel[Frame] = ReceiveChannel(
-            channels.incoming, size_of=size_of, on_choke=self._choke, on_relief=self._relieve
+            channels.incoming,
+            size_of=size_of,
+            on_choke=self._choke,
+            on_relief=self._relieve,
+            create_future=link.create_future,
         )
         self.messages: deque[Frame] = self.incoming.queue
         self.outgoing = Outgoing(self, channels.outgoing)

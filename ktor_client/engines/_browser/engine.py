@@ -17,6 +17,7 @@ from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
 from ktor_client.engines._browser.platform import Platform
+from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 
@@ -77,6 +78,7 @@ class BrowserEngine(HttpClientEngine):
             )
         self._platform = Platform()
         self.default_url = self._platform.origin or self.default_url
+        self._wakeups = Wakeups(self._platform.js, self._platform.ffi)
         self._credentials = credentials
         self._live: set[BrowserLink | Exchange] = set()
 
@@ -102,7 +104,7 @@ class BrowserEngine(HttpClientEngine):
         require(self, WebSocketCapability)
         require_handshake_headers(self, request.headers)
         socket = self._new_socket(request, options)
-        link = BrowserLink(self._platform.ffi, socket, self._live.discard)
+        link = BrowserLink(self._platform.ffi, self._wakeups, socket, self._live.discard)
         self._live.add(link)
         try:
             await link.opened()
@@ -130,3 +132,4 @@ class BrowserEngine(HttpClientEngine):
         """Abort every socket and request. Idempotent."""
         for one in list(self._live):
             one.abort()
+        self._wakeups.close()

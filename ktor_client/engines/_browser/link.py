@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ktor_client.engine.capabilities import FragmentationCapability, PingCapability
+from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import ConnectError, UnsupportedCapabilityError
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
@@ -46,9 +47,12 @@ class BrowserLink(FrameLink):
     `bytes_sent` and `bytes_received` count payloads: a browser does not show what is on the wire.
     """
 
-    def __init__(self, ffi: Any, socket: Any, on_ended: Callable[[BrowserLink], None]) -> None:
+    def __init__(
+        self, ffi: Any, wakeups: Wakeups, socket: Any, on_ended: Callable[[BrowserLink], None]
+    ) -> None:
         """Take a socket in state CONNECTING; `on_ended` is told once when it is gone."""
         self._socket = socket
+        self._wakeups = wakeups
         self._js_send = socket.send
         self._to_js = ffi.to_js
         self._create_proxy = ffi.create_proxy
@@ -62,6 +66,7 @@ class BrowserLink(FrameLink):
         self._discarding = False
         self._is_lost = False
         self._error: Exception | None = None
+        self._has_asked = False
         self._burst = 0
         self._drain: asyncio.Handle | None = None
         socket.binaryType = "arraybuffer"
@@ -73,6 +78,18 @@ class BrowserLink(FrameLink):
         }
         for name, proxy in self._proxies.items():
             setattr(socket, name, proxy)
+
+    @property
+    def create_future(self) -> Callable[[], asyncio.Future[Any]]:
+        """What makes the futures of those who wait for messages."""
+        return self._create_future
+
+    def _create_future(self) -> asyncio.Future[Any]:
+        """Wake who awaits an answer at once, and through the loop who listens: many at a time."""
+        if self._has_asked:
+            self._has_asked = False
+            return self._wakeups.create_future()
+        return self._loop.create_future()
 
     async def opened(self) -> None:
         """Wait until the handshake is done.
@@ -196,6 +213,7 @@ class BrowserLink(FrameLink):
             self._socket.close(mapped.code, mapped.message)
 
     def _sent(self, size: int) -> None:
+        self._has_asked = True
         self.frames_sent += 1
         self.bytes_sent += size
         self._burst += size + MESSAGE_WEIGHT

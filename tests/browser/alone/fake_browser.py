@@ -153,10 +153,12 @@ class Browser:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.answer: Response | JsException | None = None
         self.aborted = 0
+        self.microtasks: list[Any] = []
         self.js = ModuleType("js")
         self.ffi = ModuleType("pyodide.ffi")
         parts: dict[str, object] = {
             "fetch": self.fetch,
+            "queueMicrotask": self.microtasks.append,
             "AbortController": SimpleNamespace(new=self._controller),
             "Object": SimpleNamespace(fromEntries=dict),
         }
@@ -169,6 +171,18 @@ class Browser:
     def socket(self) -> Socket:
         """The newest one."""
         return self.sockets[-1]
+
+    async def come_out_of_the_event(self) -> None:
+        """Run the microtasks, outside of all tasks."""
+        done = asyncio.get_running_loop().create_future()
+
+        def run() -> None:
+            while self.microtasks:
+                self.microtasks.pop(0)()
+            done.set_result(None)
+
+        asyncio.get_running_loop().call_soon(run)
+        await done
 
     def _socket(self, url: str, protocols: list[str]) -> Socket:
         socket = Socket(url, protocols)
