@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
 
 from ktor_client.http import HttpResponse
 from ktor_client.session import WebSocketSession
@@ -18,8 +18,16 @@ T = TypeVar("T")
 class _Once:
     __slots__ = ("_used",)
 
+    _instead: ClassVar[str]
+    """What to write in place of `await statement`."""
+
     def __init__(self) -> None:
         self._used = False
+
+    if not TYPE_CHECKING:  # for type checkers a statement is no awaitable
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(f"a {type(self).__name__} cannot be awaited; write {self._instead}")
 
     def _use(self) -> None:
         if self._used:
@@ -33,6 +41,11 @@ class WebSocketStatement(_Once, Generic[S]):
     """A web socket that is opened on `async with`, or by `execute`; once."""
 
     __slots__ = ("_open", "_session")
+
+    _instead = (
+        "`async with client.web_socket(url) as session:`, or "
+        "`session = await client.web_socket_session(url)`"
+    )
 
     def __init__(self, open_session: Callable[[], Awaitable[S]]) -> None:
         super().__init__()
@@ -66,6 +79,10 @@ class HttpStatement(_Once):
     """A request that is sent on `async with`, or by `execute`; its response streams."""
 
     __slots__ = ("_response", "_send")
+
+    _instead = (
+        "`async with client.prepare_get(url) as response:`, or `response = await client.get(url)`"
+    )
 
     def __init__(self, send: Callable[[], Awaitable[HttpResponse]]) -> None:
         super().__init__()

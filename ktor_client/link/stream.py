@@ -15,7 +15,7 @@ from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.link.read_buffer import read_buffer
 from ktor_client.protocol.decoder import FrameDecoder
-from ktor_client.protocol.encoder import FrameEncoder
+from ktor_client.protocol.encoder import LONG, FrameEncoder, header_16
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.violation import Violation
 
@@ -144,8 +144,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             return
         payload = text.encode()
         size = len(payload)
-        if size < 126:
-            self._write(self._short_frame(0x81, payload, size))
+        if size < LONG:
+            self._write(self._plain_frame(0x81, payload, size))
         else:
             self._write_long(0x81, payload)
 
@@ -156,8 +156,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             return
         payload = data if type(data) is bytes else bytes(data)
         size = len(payload)
-        if size < 126:
-            self._write(self._short_frame(0x82, payload, size))
+        if size < LONG:
+            self._write(self._plain_frame(0x82, payload, size))
         else:
             self._write_long(0x82, payload)
 
@@ -216,10 +216,11 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         assert encoder is not None
         return not (encoder.in_message or encoder.transforms) and encoder.masked
 
-    def _short_frame(self, first: int, payload: bytes, size: int) -> bytes:
+    def _plain_frame(self, first: int, payload: bytes, size: int) -> bytes:
         assert self._encoder is not None
         key = self._encoder.new_key()
-        return _HEADERS[first & 1][size] + key + self._mask(payload, key)
+        head = _HEADERS[first & 1][size] if size < 126 else header_16(first, 0xFE, size)
+        return head + key + self._mask(payload, key)
 
     def _write_long(self, first: int, payload: bytes) -> None:
         assert self._encoder is not None

@@ -1,13 +1,14 @@
 """The sending half of the codec (RFC 6455 5): frames in, bytes out.
 
 Headers, masking, the order of fragments, and the extensions' transforms live here. When bytes are
-written is the link's business; `link/stream.py` has its own short cut for short final frames, which
-gives the same bytes.
+written is the link's business; `link/stream.py` has its own short cut for plain frames, which gives
+the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import Struct
 
 from ktor_client.frames import NOT_FINAL, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
@@ -15,7 +16,11 @@ from ktor_client.protocol.masking import KeyPool, Mask, mask_bytes
 
 __all__ = ["FrameEncoder"]
 
-_LONG = 0x10000
+LONG = 0x10000
+"""Bytes from which on the length stands in eight bytes."""
+
+header_16 = Struct(">BBH").pack
+header_64 = Struct(">BBQ").pack
 
 
 class FrameEncoder:
@@ -93,16 +98,16 @@ class FrameEncoder:
     def frame(self, first: int, payload: bytes) -> bytes:
         """Return a frame with that first byte: header, key and masked payload."""
         head, key = self.head(first, len(payload))
-        return b"".join((head, self._mask(payload, key) if self.masked else payload))
+        return head + (self._mask(payload, key) if self.masked else payload)
 
     def head(self, first: int, size: int) -> tuple[bytes, bytes]:
         """Return what comes before the payload, and the key in it; b"" where nothing is masked."""
         mask_bit = 0x80 if self.masked else 0
         if size < 126:
             header = bytes((first, mask_bit | size))
-        elif size < _LONG:
-            header = bytes((first, mask_bit | 126)) + size.to_bytes(2, "big")
+        elif size < LONG:
+            header = header_16(first, mask_bit | 126, size)
         else:
-            header = bytes((first, mask_bit | 127)) + size.to_bytes(8, "big")
+            header = header_64(first, mask_bit | 127, size)
         key = self.new_key() if self.masked else b""
         return header + key, key

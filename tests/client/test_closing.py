@@ -6,6 +6,7 @@ import asyncio
 import gc
 import warnings
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -204,6 +205,16 @@ async def test_the_101_comes_after_the_client_was_closed(engine: EngineFactory) 
 
 
 # --- statements
+
+
+async def test_a_statement_that_is_awaited_says_what_to_write() -> None:
+    async with HttpClient(MockEngine, install(WebSockets)) as client:
+        awaitable: Any = client.web_socket("/")
+        with pytest.raises(TypeError, match=r"`session = await client.web_socket_session\(url\)`"):
+            await awaitable
+        awaitable = client.prepare_get("/")
+        with pytest.raises(TypeError, match=r"`response = await client.get\(url\)`"):
+            await awaitable
 
 
 async def test_a_statement_runs_once() -> None:
