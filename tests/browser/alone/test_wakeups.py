@@ -8,7 +8,6 @@ import pytest
 
 from ktor_client import ConnectionClosedError, DefaultClientWebSocketSession, HttpClient, install
 from ktor_client.engines import BrowserEngine
-from ktor_client.engines._browser import wakeups as wakeups_module
 from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.plugins import WebSockets
 
@@ -118,29 +117,38 @@ async def test_callbacks_that_fail_are_told_to_the_loop(browser: Browser, wakeup
     wakeups.close()
 
 
-async def test_an_exit_leaves_through_the_loop(
-    browser: Browser, wakeups: Wakeups, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exit_leaves_through_the_loop() -> None:
+    browser = Browser()
+
     def leave(_: object) -> None:
         raise SystemExit(3)
 
-    future = wakeups.create_future()
-    future.add_done_callback(leave)
-    future.set_result(None)
-    scheduled: list[BaseException] = []
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
+    async def main() -> None:
+        wakeups = Wakeups(browser.js, browser.ffi)
+        try:
+            future = wakeups.create_future()
+            future.add_done_callback(leave)
+            future.set_result(None)
+            await browser.come_out_of_the_event()
+            await asyncio.Event().wait()
+        finally:
+            wakeups.close()
 
-    def run() -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(wakeups_module, "_raise", scheduled.append)
-            browser.microtasks.pop()()
-        done.set_result(None)
+    with pytest.raises(SystemExit) as caught:
+        asyncio.run(main())
+    assert caught.value.code == 3
 
-    loop.call_soon(run)
-    await done
-    await settled()
-    assert [type(error) for error in scheduled] == [SystemExit]
+
+async def test_events_in_a_row_share_a_microtask(browser: Browser, wakeups: Wakeups) -> None:
+    called: list[object] = []
+    futures = [wakeups.create_future() for _ in range(3)]
+    for future in futures:
+        future.add_done_callback(called.append)
+        future.set_result(None)
+    wakeups.create_future().set_result(None)  # nobody waits for it
+    assert len(browser.microtasks) == 1
+    await browser.come_out_of_the_event()
+    assert called == futures
     wakeups.close()
 
 
