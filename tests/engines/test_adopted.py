@@ -13,6 +13,7 @@ import aiohttp
 import httpx
 import pytest
 
+from ktor_client import HttpClient
 from ktor_client.engine import HttpClientEngine, WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine, HttpxEngine
@@ -381,6 +382,17 @@ async def test_a_transport_without_a_network() -> None:
             await (await client.execute(get("http://example.org/"))).body_as_bytes() == b"somemore"
         )
         await client.close()
+
+
+@pytest.mark.parametrize("text", ["hello", ""])
+async def test_a_transport_whose_answer_is_read_already(text: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
+    async with (
+        httpx.AsyncClient(transport=transport) as inner,
+        HttpClient(HttpxEngine(client=inner)) as client,
+    ):
+        response = await client.get("http://example.org/")
+        assert await response.body_as_text() == text
 
 
 async def test_a_refusal_by_a_transport_without_a_network() -> None:

@@ -47,6 +47,10 @@ class _Body(ResponseBody):
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
+        if self._response.is_stream_consumed:  # a transport may give a body that is read already
+            if self._response.content:
+                yield self._response.content
+            return
         # The public iterator reads and decodes in one; here reading is watched by itself.
         decoder = self._response._get_content_decoder()  # pyright: ignore[reportPrivateUsage]
         self._raw = self._response.aiter_raw()

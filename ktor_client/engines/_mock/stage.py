@@ -116,10 +116,10 @@ class Stage:
             with self.clock.passing():
                 await session.close()
             session.check_leftovers()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             session.cancel()
             raise
-        except Exception as error:
+        except BaseException as error:  # what pytest.fail() raises is no Exception
             if isinstance(error, ExpectationError):
                 failure = error
             else:

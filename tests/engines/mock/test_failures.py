@@ -237,6 +237,13 @@ class TestFailures:
         text = await failing(script, hello)
         assert "the script failed: KeyError: 'room'" in text
 
+    async def test_a_script_that_ends_as_tests_do(self, engine: MockEngine) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            pytest.fail("not what I wanted")
+
+        text = await failing(script, hello)
+        assert "the script failed: Failed: not what I wanted" in text
+
     async def test_a_script_that_lost_another_session(self, engine: MockEngine) -> None:
         async def script(peer: MockPeerSession) -> None:
             raise ConnectionClosedError("a session of the script's own")
