@@ -124,8 +124,7 @@ class Url:
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""
         port = None if self.port == DEFAULT_PORTS[self.scheme] else self.port
-        make = _known_url if self.user is None else Url
-        return make(scheme, self.host, port, self.path, self.query, self.user, self.password)
+        return Url(scheme, self.host, port, self.path, self.query, self.user, self.password)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
@@ -142,9 +141,6 @@ class Url:
 
     def __hash__(self) -> int:
         return hash(self._key())
-
-
-_known_url = lru_cache(256, typed=True)(Url)
 
 
 class UrlBuilder:
@@ -209,8 +205,7 @@ class UrlBuilder:
 
     def build(self) -> Url:
         """Return the checked URL. Raises `InvalidUrlError` as `Url` does."""
-        make = _known_url if self.user is None else Url
-        return make(
+        return Url(
             self.scheme or "http",
             self.host or "localhost",
             self.port,

@@ -46,6 +46,16 @@ def test_parsing(text: str, expected: str) -> None:
     assert Url.parse(str(url)) == Url.parse(expected)
 
 
+def test_no_url_is_shared() -> None:
+    """Whoever changes a part of one, such as a hook, does not change what others ask for."""
+    mine = Url.parse("ws://host/a")
+    mine.path = "/mine"
+    assert str(Url.parse("ws://host/a")) == "ws://host/a"
+    moved = mine.with_scheme("http")
+    moved.path = "/moved"
+    assert str(mine.with_scheme("http")) == "http://host/mine"
+
+
 def test_parts() -> None:
     url = Url.parse("wss://me:s%40cret@Example.org:9000/chat/x?room=1")
     assert (url.scheme, url.host, url.port) == ("wss", "example.org", 9000)
