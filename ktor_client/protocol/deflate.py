@@ -189,7 +189,8 @@ class DeflateCodec(ExtensionCodec):
         self.receive_bits = receive_bits
         self.keep_send = keep_send
         self.keep_receive = keep_receive
-        self._own_limit = options.max_inflated_size or sys.maxsize
+        # zlib is asked for one byte more, to tell what is too long.
+        self._own_limit = min(options.max_inflated_size or sys.maxsize, sys.maxsize - 1)
         self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
         self._inflated = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tracemalloc
 from typing import Any
 
@@ -47,6 +48,16 @@ def test_compressed_frames_are_limited_from_the_header() -> None:
 
 def test_plain_messages_have_the_exact_limit_beside_deflate() -> None:
     assert decode(frame(BINARY, bytes(1001))[:4], 1000, extensions=pairs(codec())).code == 1009
+
+
+@pytest.mark.parametrize("limit", [sys.maxsize, 1 << 70])
+def test_limits_beyond_memory(limit: int) -> None:
+    cut = len(packed := pack(b"hello")) // 2
+    stream = frame(TEXT, packed, rsv=0x40)
+    stream += frame(TEXT, packed[:cut], rsv=0x40, fin=False) + frame(CONT, packed[cut:])
+    for own in (None, limit):
+        limited = pairs(codec(max_inflated_size=own))
+        assert frames(stream, extensions=limited, max_size=limit) == [Frame.Text("hello")] * 2
 
 
 def test_a_limit_of_its_own() -> None:
