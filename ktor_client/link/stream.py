@@ -232,11 +232,13 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         head, key = self._encoder.head(first, len(payload))
         self.frames_sent += 1
         self.bytes_sent += len(head) + len(payload)
-        if not self._transport.is_closing():
-            write, mask, rest = self._transport.write, self._mask, memoryview(payload)
-            write(head)
-            for at in range(0, len(payload), PIECE):
-                write(mask(rest[at : at + PIECE], key))
+        transport, mask, rest = self._transport, self._mask, memoryview(payload)
+        if not transport.is_closing():
+            transport.write(head)
+        for at in range(0, len(payload), PIECE):
+            if transport.is_closing():  # what was just written may have met a lost connection
+                break
+            transport.write(mask(rest[at : at + PIECE], key))
         self._stepped = True
         self._spend_step()
 

@@ -81,6 +81,22 @@ async def test_sizes(size: int) -> None:
     assert link.bytes_sent == sum(map(len, transport.writes))
 
 
+async def test_a_long_message_stops_where_the_connection_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The standard loop warns about each write to a lost connection."""
+    link, transport, _ = link_on()
+    write = transport.write
+
+    def write_and_lose(data: bytes) -> None:
+        write(data)
+        transport.closing = True
+
+    monkeypatch.setattr(transport, "write", write_and_lose)
+    link.send_binary(bytes(4 * PIECE))
+    assert len(transport.writes) == 1
+
+
 @pytest.mark.parametrize("size", [BATCH // 4, BATCH, 2 * PIECE])
 async def test_a_step_takes_so_much(size: int) -> None:
     """Then senders wait, so that they do not keep the loop from everything else."""
