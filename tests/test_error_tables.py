@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from types import ModuleType
 
 import aiohttp
@@ -14,6 +15,7 @@ import httpx_ws
 import pytest
 
 from ktor_client.engine.error_table import ErrorTable
+from ktor_client.engine.upload import Upload
 from ktor_client.engines._aiohttp import errors as _aiohttp
 from ktor_client.engines._httpx import errors as _httpx
 from ktor_client.errors import (
@@ -26,6 +28,7 @@ from ktor_client.errors import (
     RequestTimeoutError,
     TlsError,
 )
+from ktor_client.http import HttpMethod, HttpRequest, Url
 
 OF_AIOHTTP: dict[str, type[KtorClientError] | None] = {
     "BadContentDispositionHeader": None,  # a warning, of multipart bodies
@@ -194,3 +197,30 @@ def test_ours_inside_a_foreign_one_comes_out() -> None:
     error = aiohttp.ClientOSError("wrapped")
     error.__cause__ = ours
     assert _aiohttp.ERRORS.translate(error, "host:80") is ours
+
+
+@pytest.mark.parametrize("kept", ["cause", "context", "neither", "nothing"])
+async def test_an_error_of_the_users_body_keeps_where_it_came_from(kept: str) -> None:
+    origin = KeyError("origin")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+        if kept == "nothing":
+            raise LookupError("of the user's")
+        try:
+            raise origin
+        except KeyError as error:
+            if kept == "context":
+                raise LookupError("of the user's")  # noqa: B904
+            raise LookupError("of the user's") from (error if kept == "cause" else None)
+
+    upload = Upload(body())
+    request = HttpRequest(HttpMethod.Post, Url.parse("http://host/"))
+    with pytest.raises(LookupError, match="of the user's") as caught:
+        with _aiohttp.ERRORS.mapped(request, upload):
+            try:
+                async for _ in upload:
+                    pass
+            except LookupError as error:
+                raise aiohttp.ClientConnectionError("wrapped") from error
+    assert caught.value.__cause__ is (origin if kept in ("cause", "context") else None)

@@ -96,8 +96,10 @@ class Mapped:
     ) -> None:
         if not isinstance(error, self._table.foreign):
             return
-        if self._upload is not None and self._upload.error is not None:
-            raise self._upload.error from None
+        users = None if self._upload is None else self._upload.error
+        if users is not None:
+            hidden = users.__suppress_context__
+            raise users from (users.__cause__ if hidden else users.__context__)
         ours = self._table.translate(error, place(self._request))
         if ours is not error:
             raise ours from (ours.__cause__ or error)
