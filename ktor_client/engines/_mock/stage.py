@@ -119,6 +119,8 @@ class Stage:
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             session.cancel()
             raise
+        except GeneratorExit:  # the loop was closed under the script
+            raise
         except BaseException as error:  # what pytest.fail() raises is no Exception
             if isinstance(error, ExpectationError):
                 failure = error

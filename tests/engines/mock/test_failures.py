@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import re
 import warnings
 from collections.abc import Callable
@@ -321,6 +322,29 @@ class TestFailures:
                 engine.verify()
             await session.send("hello")
             await session.wait_closed()
+
+    def test_a_loop_that_is_closed_under_a_script_is_no_failure(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            await session.incoming.receive()
+
+        async def run(engine: MockEngine) -> None:
+            client = HttpClient(engine, install(WebSockets))
+            await client.web_socket_session("/")
+            await asyncio.sleep(0)
+            client._closing = True  # a client that is forgotten, not closed
+
+        caplog.set_level(logging.CRITICAL, "asyncio")  # it says what was destroyed
+        engine = MockEngine()
+        engine.on_web_socket("/", peer)
+        failures = engine._stage.failures
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(run(engine))
+        loop.close()
+        del engine
+        gc.collect()
+        assert failures == []
 
     def test_failures_that_nobody_asked_for(self) -> None:
         async def run() -> None:
