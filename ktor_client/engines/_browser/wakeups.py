@@ -18,7 +18,7 @@ _Due = tuple[Callable[..., object], "PromptFuture", Context]
 
 
 class Wakeups:
-    """Runs the callbacks of futures that are done, in a microtask of their own. An engine's."""
+    """Runs the callbacks of futures that are done, each in a microtask. An engine's."""
 
     def __init__(self, js: Any, ffi: Any) -> None:
         self._queue = js.queueMicrotask
@@ -50,12 +50,13 @@ class Wakeups:
             self._drop_proxy()
 
     def _run(self) -> None:
-        due, self._due = self._due, []
-        for callback, future, context in due:
-            loop = future.get_loop()
-            if asyncio.current_task(loop) is not None:  # it stands still in run_sync()
-                loop.call_soon(callback, future, context=context)
-                continue
+        callback, future, context = self._due.pop(0)
+        if self._due:  # not behind this one, which may stand still in run_sync()
+            self._queue(self._proxy)
+        loop = future.get_loop()
+        if asyncio.current_task(loop) is not None:  # it stands still in run_sync()
+            loop.call_soon(callback, future, context=context)
+        else:
             try:
                 context.run(callback, future)
             except (SystemExit, KeyboardInterrupt) as error:
@@ -64,7 +65,7 @@ class Wakeups:
                 loop.call_exception_handler(
                     {"message": f"a callback of {future!r} failed", "exception": error}
                 )
-        if self._closed:
+        if self._closed and not self._due:
             self._drop_proxy()
 
     def _drop_proxy(self) -> None:

@@ -139,7 +139,26 @@ def test_an_exit_leaves_through_the_loop() -> None:
     assert caught.value.code == 3
 
 
-async def test_events_in_a_row_share_a_microtask(browser: Browser, wakeups: Wakeups) -> None:
+async def test_one_that_stands_still_holds_up_no_other(browser: Browser, wakeups: Wakeups) -> None:
+    called: list[object] = []
+    first, second = wakeups.create_future(), wakeups.create_future()
+
+    def stand_still(future: object) -> None:
+        browser.microtasks.pop()()  # as the browser does while run_sync() waits
+        called.append(future)
+
+    first.add_done_callback(stand_still)
+    second.add_done_callback(called.append)
+    first.set_result(None)
+    second.set_result(None)
+    await browser.come_out_of_the_event()
+    assert called == [second, first]
+    wakeups.close()
+
+
+async def test_events_in_a_row_queue_one_microtask_at_a_time(
+    browser: Browser, wakeups: Wakeups
+) -> None:
     called: list[object] = []
     futures = [wakeups.create_future() for _ in range(3)]
     for future in futures:
