@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["settle"]
 
 
-async def settle(cleanup: Coroutine[Any, Any, None]) -> None:
+async def settle(cleanup: Coroutine[Any, Any, None] | asyncio.Task[None]) -> None:
     """Await a short clean-up that a cancellation does not interrupt; it is passed on afterwards."""
     task = asyncio.ensure_future(cleanup)
     cancelled: asyncio.CancelledError | None = None

@@ -269,6 +269,22 @@ async def test_a_whole_body_gives_the_connection_back(engine: EngineFactory) -> 
     assert connections == 1
 
 
+async def test_a_response_that_two_close_at_a_time(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+        await peer.read_eof()
+
+    client = engine()
+    async with raw_server(script) as server, asyncio.timeout(20):
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        chunks = response.chunks()
+        assert await anext(chunks) == b"only this"
+        # The second one is that of an async generator.
+        await asyncio.gather(response.close(), chunks.aclose())  # type: ignore[attr-defined]
+        await client.close()
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class _Body(ResponseBody):
         self._upload = upload
         self._raw: AsyncIterator[bytes] | None = None
         self._reading = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
@@ -73,7 +75,9 @@ class _Body(ResponseBody):
     async def close(self) -> None:
         """Give the connection back, or drop it when the body was not read to its end."""
         if not self._response.is_closed:
-            await settle(self._close())
+            if self._closing is None:  # two may close at a time: who reads, and who is done
+                self._closing = asyncio.ensure_future(self._close())
+            await settle(self._closing)
 
     async def _close(self) -> None:
         if self._raw is not None:
