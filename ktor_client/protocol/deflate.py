@@ -250,12 +250,13 @@ class DeflateCodec(ExtensionCodec):
             raise self._too_big(limit)
         if inflater.eof:
             self._inflated = len(result)
-            result += self._inflate(self._next_stream(inflater), limit)
+            rest = self._next_stream(inflater, has_tail=True)
+            result += self._inflate(rest, limit, has_tail=True)
         if not self.keep_receive:
             self._inflater = None
         return result
 
-    def _inflate(self, data: bytes, limit: int) -> bytes:
+    def _inflate(self, data: bytes, limit: int, *, has_tail: bool = False) -> bytes:
         allowed = min(limit, self._own_limit)
         result = b""
         # A block with BFINAL ends the deflate stream (RFC 7692 7.2.3.4); what stands behind it
@@ -275,18 +276,19 @@ class DeflateCodec(ExtensionCodec):
                 raise self._too_big(limit)
             if not self._inflater.eof:
                 break
-            data = self._next_stream(self._inflater)
+            data = self._next_stream(self._inflater, has_tail=has_tail)
         else:
             raise _damaged("it ends again and again")
         self._inflated += len(result)
         return result
 
-    def _next_stream(self, ended: zlib._Decompress) -> bytes:
+    def _next_stream(self, ended: zlib._Decompress, *, has_tail: bool) -> bytes:
         """Return what stands behind a deflate stream that has ended."""
         self._inflater = None
         self._is_tail_due = False
         data = ended.unused_data
-        return b"" if data == _TAIL else data  # it is not due: nobody sent a stream that it ends
+        # Our tail is not due where nobody sent a stream that it ends.
+        return b"" if has_tail and data == _TAIL else data
 
     def _too_big(self, limit: int) -> Violation:
         own = self._own_limit

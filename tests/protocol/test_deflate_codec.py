@@ -231,6 +231,16 @@ def test_the_servers_window() -> None:
     assert "invalid distance too far back" in result.violation[1]
 
 
+def test_a_fragment_may_end_in_what_looks_like_a_tail() -> None:
+    """Here 00 00 FF FF is how a new stream begins: with a stored block of 0xFF00 bytes."""
+    first = finished(b"hello") + TAIL
+    rest = b"\x00" + bytes(0xFF00) + b"\x00"
+    receiver = codec()
+    result = receiver.decode(first, first=True, fin=False, limit=1 << 20)
+    result += receiver.decode(rest, first=False, fin=True, limit=1 << 20)
+    assert result == b"hello" + bytes(0xFF00)
+
+
 def packed_together(data: bytes, bits: int) -> list[bytes]:
     """Compress the same message twice with one window."""
     packer = zlib.compressobj(wbits=-bits)
