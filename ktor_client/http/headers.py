@@ -81,9 +81,10 @@ class Headers(Mapping[str, str]):
 
     def _by_name(self) -> dict[str, list[str]]:
         if self._index is None:
-            self._index = {}
+            index: dict[str, list[str]] = {}
             for name, value in self._fields:
-                self._index.setdefault(name.lower(), []).append(value)
+                index.setdefault(name.lower(), []).append(value)
+            self._index = index  # whole from the start: another thread may be reading
         return self._index
 
 

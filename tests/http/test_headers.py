@@ -147,3 +147,11 @@ def test_methods() -> None:
     for wrong in ("", "A B", "GET\r\n", "gét"):
         with pytest.raises(ValueError, match="is not an HTTP method"):
             HttpMethod(wrong)
+
+
+def test_a_name_that_is_no_str_is_told_each_time() -> None:
+    """And does not leave behind an index of those before it."""
+    headers = Headers([("a", "1"), (2, "2"), ("b", "3")])  # type: ignore[list-item]
+    for _ in range(2):
+        with pytest.raises(AttributeError, match="lower"):
+            headers.get("b")
