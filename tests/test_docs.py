@@ -202,8 +202,9 @@ def test_no_reason_is_given_in_vain() -> None:
         assert len(marks) == sum(bool(block.mark) for block in blocks_of(page)), page
 
 
-def test_generated_pages_are_current() -> None:
-    result = python("tools/reference_pages.py", "--check", cwd=ROOT)
+@pytest.mark.parametrize("tool", ["reference_pages.py", "benchmark_page.py"])
+def test_generated_pages_are_current(tool: str) -> None:
+    result = python(f"tools/{tool}", "--check", cwd=ROOT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 

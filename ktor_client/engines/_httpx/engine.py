@@ -211,7 +211,10 @@ async def _refuse_absolute_form(event: str, info: dict[str, Any]) -> None:
 
 _DEFAULT_FIELDS = {
     b"Accept": b"*/*",
-    b"Accept-Encoding": httpx.Client().headers["accept-encoding"].encode(),
+    # A client with a transport of its own loads no certificates, which would take long here.
+    b"Accept-Encoding": httpx.Client(transport=httpx.BaseTransport())
+    .headers["accept-encoding"]
+    .encode(),
 }
 
 
