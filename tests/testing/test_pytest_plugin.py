@@ -157,7 +157,10 @@ async def test_chat(mock_engine, ktor_client_factory):
     )
 
 
-def test_a_failure_that_the_test_has_seen_is_told_once(pytester: pytest.Pytester) -> None:
+def test_a_failure_that_the_test_has_seen_is_told_once(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)  # where pytest's summary tells all once more
     code = """
 async def test_chat(mock_engine, ktor_client_factory):
     async def peer(session):

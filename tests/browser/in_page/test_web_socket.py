@@ -385,7 +385,7 @@ async def test_senders_wait_for_a_slow_peer(client: HttpClient, site: Site, name
             while True:
                 await session.send(data)
                 sent += 1
-    assert 2 <= sent <= 40
+    assert 2 <= sent <= 100  # what buffers hold; without waiting it is several hundreds
     await site.go(name)
     await session.flush()
     await session.close()
