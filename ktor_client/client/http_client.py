@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from ktor_client.client.building import EngineLike, install_plugins, make_engine
 from ktor_client.client.preparing import Body, UrlLike, http_request, web_socket_request
@@ -51,7 +51,6 @@ __all__ = ["HttpClient"]
 
 T = TypeVar("T", bound=HttpClientPlugin)
 S = TypeVar("S", bound=WebSocketSession)
-P = ParamSpec("P")
 
 
 class HttpClient(HttpCalls):

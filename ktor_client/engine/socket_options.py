@@ -82,9 +82,9 @@ class SocketOptions:
         Raises:
             TypeError: an option was set, be it to its default, that the adopted object decides.
         """
-        for name in self._given:
+        if self._given:
             raise TypeError(
-                f"{engine}({adopted}=...) takes no {name}: the {adopted} that you bring "
+                f"{engine}({adopted}=...) takes no {self._given[0]}: the {adopted} that you bring "
                 f"decides it; set it there, or leave {adopted} out"
             )
 
