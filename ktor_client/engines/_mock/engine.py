@@ -21,6 +21,7 @@ from ktor_client.engines._mock.responses import (
     Handler,
     MockResponse,
     answer_of,
+    raisable,
     response_to,
 )
 from ktor_client.engines._mock.routes import Match, Route, Routes
@@ -68,7 +69,7 @@ class MockEngine(HttpClientEngine):
             real_time: let keepalive and deadlines run in real time, for code under test that
                 sleeps itself; `clock` is then a real one.
         """
-        if handler is not None and not callable(handler):
+        if handler is not None and not callable(raisable(handler)):
             raise TypeError(f"handler is a function of the request, not {handler!r}")
         self._handler = handler
         self._capabilities = (
@@ -113,19 +114,19 @@ class MockEngine(HttpClientEngine):
             answer: a handler, `respond(...)`, a body, or an exception to raise.
             times: for how many requests; `verify` then fails unless so many came.
         """
-        self._routes.add(match, answer, times)
+        self._routes.add(match, raisable(answer), times)
 
     def enqueue(self, *answers: Handler | Answer) -> None:
         """Answer the next requests with these, one each, before any route is asked.
 
         `verify` fails when some are left over.
         """
-        self._queue.extend(answers)
+        self._queue.extend(map(raisable, answers))
 
     def on_web_socket(
         self,
         match: Match,
-        peer: Peer | MockResponse | Exception,
+        peer: Peer | MockResponse | Exception | type[Exception],
         *,
         times: int | None = None,
         subprotocols: Sequence[str] = (),
@@ -150,11 +151,12 @@ class MockEngine(HttpClientEngine):
             wire: make a byte pipe, so that `session.write_bytes` works.
         """
         answer: HandshakeAnswer
-        if isinstance(peer, MockResponse | Exception):
-            answer = peer
+        script: Any = raisable(peer)
+        if isinstance(script, MockResponse | Exception):
+            answer = script
         else:
             answer = accept(
-                peer,
+                script,
                 subprotocols=subprotocols,
                 extensions=extensions,
                 headers=headers,
@@ -170,7 +172,7 @@ class MockEngine(HttpClientEngine):
     def on_handshake(
         self,
         match: Match,
-        handler: HandshakeHandler | HandshakeAnswer,
+        handler: HandshakeHandler | HandshakeAnswer | type[Exception],
         *,
         times: int | None = None,
     ) -> None:
@@ -182,6 +184,7 @@ class MockEngine(HttpClientEngine):
                 `respond(...)` to refuse, or an exception to raise. Or one of these itself.
             times: as in `on_web_socket`, with whose routes these are asked in one order.
         """
+        handler = raisable(handler)
         if not callable(handler):
             checked_answer(handler, handler)
         self._sockets.add(match, handler, times)

@@ -12,7 +12,7 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.typed_json import to_json
 from ktor_client.unset import UNSET
 
-__all__ = ["Answer", "Handler", "MockResponse", "answer_of", "respond", "response_to"]
+__all__ = ["Answer", "Handler", "MockResponse", "answer_of", "raisable", "respond", "response_to"]
 
 Content: TypeAlias = str | bytes | AsyncIterable[bytes]
 
@@ -31,7 +31,7 @@ class MockResponse:
         return f"respond(status={self.status})"
 
 
-Answer: TypeAlias = MockResponse | str | bytes | Exception
+Answer: TypeAlias = MockResponse | str | bytes | Exception | type[Exception]
 """What a handler may return; str and bytes are a body with status 200."""
 
 Handler: TypeAlias = Callable[[HttpRequest], Answer | Awaitable[Answer]]
@@ -80,12 +80,23 @@ def respond(
     return MockResponse(status, fields.build(), content)
 
 
+def raisable(value: object) -> Any:
+    """Return an instance for an exception class, as `raise` makes one; all else as it is.
+
+    Raises:
+        TypeError: an exception that cannot be made without arguments; give an instance.
+    """
+    made: Any = value
+    return made() if isinstance(value, type) and issubclass(value, Exception) else made
+
+
 def answer_of(value: object, handler: object) -> MockResponse:
     """Return the response that a handler means; raise the exception that it returned.
 
     Raises:
         TypeError: the handler returned something else.
     """
+    value = raisable(value)
     if isinstance(value, MockResponse):
         return value
     if isinstance(value, str | bytes):

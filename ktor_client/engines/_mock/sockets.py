@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from ktor_client.channels import Channels, unlimited
 from ktor_client.engines._mock.peer import Peer
-from ktor_client.engines._mock.responses import MockResponse
+from ktor_client.engines._mock.responses import MockResponse, raisable
 from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse
 from ktor_client.protocol.acceptance import accept as accept_handshake
 from ktor_client.protocol.extensions import WebSocketExtension
@@ -65,7 +65,10 @@ class MockAcceptance:
 HandshakeAnswer: TypeAlias = MockAcceptance | MockResponse | Exception
 """What a handshake may meet; a `MockResponse` refuses it, an exception is raised."""
 
-HandshakeHandler: TypeAlias = Callable[[HttpRequest], HandshakeAnswer | Awaitable[HandshakeAnswer]]
+HandshakeHandler: TypeAlias = Callable[
+    [HttpRequest],
+    HandshakeAnswer | type[Exception] | Awaitable[HandshakeAnswer | type[Exception]],
+]
 
 
 def accept(
@@ -94,7 +97,7 @@ def accept(
     Raises:
         UnsafeHeaderError: a header that cannot be sent.
     """
-    if not callable(peer):
+    if not callable(raisable(peer)):
         raise TypeError(f"peer is async def peer(session), not {peer!r}")
     if isinstance(subprotocols, str):
         raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
@@ -113,6 +116,7 @@ def checked_answer(answer: object, handler: object) -> HandshakeAnswer:
     Raises:
         TypeError: nothing that answers a handshake.
     """
+    answer = raisable(answer)
     if isinstance(answer, MockAcceptance | MockResponse | Exception):
         return answer
     name = getattr(handler, "__name__", repr(handler))

@@ -13,6 +13,7 @@ from ktor_client import (
     CloseReason,
     ConnectError,
     Frame,
+    FrameTooBigError,
     FrameType,
     HttpClient,
     HttpRequest,
@@ -78,6 +79,21 @@ class TestDeciding:
         async with client.web_socket("/") as session:
             assert session.extensions == ()
 
+    async def test_an_exception_class(self, engine: MockEngine, client: HttpClient) -> None:
+        """It is what its instance is, wherever one may stand."""
+
+        async def returning(request: HttpRequest) -> type[ConnectError]:
+            return ConnectError
+
+        engine.on_handshake("/given", ConnectError)
+        engine.on_handshake("/returned", returning)
+        engine.on_web_socket("/peer", ConnectError)
+        engine.on_web_socket("/late", ConnectError, delay=1)
+        for path in ("/given", "/returned", "/peer", "/late"):
+            with pytest.raises(ConnectError) as raised:
+                await client.web_socket_session(path)
+            assert raised.value.args == ()
+
     async def test_a_wrong_101(self, engine: MockEngine, client: HttpClient) -> None:
         """The client refuses it, and the peer is never run."""
         engine.on_handshake("/", accept(echo, headers={"Sec-WebSocket-Accept": None}))
@@ -113,6 +129,9 @@ class TestDeciding:
     def test_impossible_scripts(self) -> None:
         for mistyped in (
             lambda: accept("text"),  # type: ignore[arg-type]
+            lambda: accept(ConnectError),  # type: ignore[arg-type]
+            lambda: MockEngine().on_handshake("/", FrameTooBigError),  # which needs arguments
+            lambda: MockEngine().on_web_socket("/", FrameTooBigError),
             lambda: accept(echo, subprotocols="chat"),
             lambda: MockEngine().on_handshake("/", "text"),  # type: ignore[arg-type]
         ):

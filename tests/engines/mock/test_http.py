@@ -9,6 +9,7 @@ import pytest
 
 from ktor_client import (
     ConnectError,
+    FrameTooBigError,
     HttpClient,
     HttpRequest,
     UnsupportedCapabilityError,
@@ -80,6 +81,15 @@ class TestHttp:
         for path in ("/raised", "/given"):
             with pytest.raises(ConnectError, match="no route"):
                 await client.get(path)
+
+    async def test_exception_classes(self, engine: MockEngine, client: HttpClient) -> None:
+        engine.enqueue(ConnectError)
+        engine.on_request("/given", ConnectError)
+        engine.on_request("/returned", lambda request: ConnectError)
+        for path in ("/queued", "/given", "/returned"):
+            with pytest.raises(ConnectError) as raised:
+                await client.get(path)
+            assert raised.value.args == ()
 
     async def test_history_has_the_bodies(self, engine: MockEngine, client: HttpClient) -> None:
         async def chunks() -> AsyncIterator[bytes]:
@@ -194,6 +204,9 @@ class TestHttp:
             lambda: engine.on_web_socket("/", echo, subprotocols="chat"),
             lambda: respond(5),  # type: ignore[arg-type]
             lambda: MockEngine("text"),  # type: ignore[arg-type]
+            lambda: MockEngine(ConnectError),
+            lambda: engine.on_request("/", FrameTooBigError),  # which needs arguments
+            lambda: engine.enqueue(FrameTooBigError),
         ):
             with pytest.raises(TypeError):
                 mistyped()
