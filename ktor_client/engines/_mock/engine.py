@@ -5,12 +5,13 @@ What a scripted peer can do is in `peer.py`, what a test is told in `conversatio
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.registry import BUILT_IN
@@ -41,6 +42,8 @@ from ktor_client.link.virtual_clock import VirtualClock
 from ktor_client.protocol.extensions import WebSocketExtension
 
 __all__ = ["MockEngine"]
+
+T = TypeVar("T")
 
 
 class MockEngine(HttpClientEngine):
@@ -79,6 +82,7 @@ class MockEngine(HttpClientEngine):
         self._sockets: Routes[HandshakeHandler | HandshakeAnswer] = Routes()
         self._queue: deque[Handler | Answer] = deque()
         self._closed = False
+        self._waits: set[asyncio.Timeout] = set()
         self.faults = Faults()
         """What is to go wrong on the wire of web sockets that are opened from now on."""
         self.request_history: list[HttpRequest] = []
@@ -229,6 +233,7 @@ class MockEngine(HttpClientEngine):
 
         Raises:
             ExpectationError: nobody scripted an answer. And whatever a handler raises.
+            ClientClosedError: the engine is closed, or was while a handler waited.
         """
         self._raise_if_closed()
         request = await _with_whole_body(request)
@@ -244,6 +249,7 @@ class MockEngine(HttpClientEngine):
 
         Raises:
             ExpectationError: nobody scripted a peer. And the exception that a route has instead.
+            ClientClosedError: the engine is closed, or was while a handler waited.
         """
         self._raise_if_closed()
         self.handshakes.append(request)
@@ -252,7 +258,12 @@ class MockEngine(HttpClientEngine):
             raise answer
         if isinstance(answer, MockResponse):
             return WebSocketUpgrade(response_to(request, answer))
-        return self._stage.open(request, answer, options)
+        upgrade = self._stage.open(request, answer, options)
+        if self._closed:  # in the step of the loop in which the handler answered
+            assert upgrade.link is not None
+            upgrade.link.abort()
+            raise ClientClosedError("MockEngine was closed during the handshake")
+        return upgrade
 
     async def idle(self) -> None:
         """Let the peers of a closed client end, and raise what went wrong with them."""
@@ -266,6 +277,8 @@ class MockEngine(HttpClientEngine):
         if self._closed:
             return
         self._closed = True
+        for wait in self._waits:
+            wait.reschedule(asyncio.get_running_loop().time())
         await self._stage.clear()
         self.verify()
 
@@ -289,7 +302,9 @@ class MockEngine(HttpClientEngine):
         if not callable(handler):
             return handler
         answer = handler(request)
-        return checked_answer(await answer if isawaitable(answer) else answer, handler)
+        if isawaitable(answer):
+            answer = await self._wait(answer, "handshake")
+        return checked_answer(answer, handler)
 
     async def _answer(self, request: HttpRequest) -> MockResponse:
         target = self._queue.popleft() if self._queue else self._routes.take(request)
@@ -301,8 +316,22 @@ class MockEngine(HttpClientEngine):
             return answer_of(target, target)
         answer = target(request)
         if isawaitable(answer):
-            answer = await answer
+            answer = await self._wait(answer, "request")
         return answer_of(answer, target)
+
+    async def _wait(self, answer: Awaitable[T], what: str) -> T:
+        """Wait for what a handler returns, at most until the engine is closed."""
+        wait = asyncio.timeout(None)
+        self._waits.add(wait)
+        try:
+            async with wait:
+                return await answer
+        except TimeoutError:
+            if not wait.expired():
+                raise
+            raise ClientClosedError(f"MockEngine was closed during the {what}") from None
+        finally:
+            self._waits.discard(wait)
 
     def _unscripted(
         self, request: HttpRequest, what: str, method: str, routes: str

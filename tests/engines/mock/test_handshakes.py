@@ -10,6 +10,7 @@ import pytest
 
 from ktor_client import (
     Channels,
+    ClientClosedError,
     CloseReason,
     ConnectError,
     Frame,
@@ -140,6 +141,58 @@ class TestDeciding:
         with pytest.raises(UnsafeHeaderError):
             accept(echo, headers={"X-A": "a\r\nX-B: b"})
         assert repr(accept(echo)) == "accept(echo)"
+
+
+class TestClosedMeanwhile:
+    """The engine is closed while a handler waits: the open fails, and no peer is ever run."""
+
+    async def test_a_handler_that_waits_for_ever(self) -> None:
+        engine, asked = MockEngine(), asyncio.Semaphore(0)
+
+        async def never(request: HttpRequest) -> Any:
+            asked.release()
+            await asyncio.Event().wait()
+
+        engine.on_handshake("/", never)
+        engine.on_request("/", never)
+        async with HttpClient(engine, install(WebSockets)) as client:
+            opening = asyncio.create_task(client.web_socket_session("/"))
+            asking = asyncio.create_task(client.get("/"))
+            await asked.acquire()
+            await asked.acquire()
+            await engine.close()
+            with pytest.raises(ClientClosedError, match="closed during the handshake"):
+                await opening
+            with pytest.raises(ClientClosedError, match="closed during the request"):
+                await asking
+
+    async def test_a_handler_that_has_just_answered(self) -> None:
+        engine, asked, door = MockEngine(), asyncio.Event(), asyncio.Event()
+
+        async def late(request: HttpRequest) -> MockAcceptance:
+            asked.set()
+            await door.wait()
+            return accept(echo)
+
+        engine.on_handshake("/", late)
+        async with HttpClient(engine, install(WebSockets)) as client:
+            opening = asyncio.create_task(client.web_socket_session("/"))
+            await asked.wait()
+            door.set()
+            await engine.close()
+            with pytest.raises(ClientClosedError, match="closed during the handshake"):
+                await opening
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_a_timeout_of_the_handlers_own(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def slow(request: HttpRequest) -> Any:
+            raise TimeoutError("the database did not answer")
+
+        engine.on_handshake("/", slow)
+        with pytest.raises(TimeoutError, match="database"):
+            await client.web_socket_session("/")
 
 
 class TestPeers:
