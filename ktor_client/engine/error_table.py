@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import TracebackType
 
+from ktor_client.engine.causes import causes
 from ktor_client.engine.upload import Upload
 from ktor_client.errors import (
     ConnectError,
@@ -49,13 +50,13 @@ class ErrorTable:
 
     def translate(self, error: Exception, where: str) -> KtorClientError:
         """Return our error for a foreign one; one of ours that it wraps comes out as it is."""
-        ours = _own_cause(error)
-        if ours is not None:
-            return ours
+        for cause in causes(error, contexts=False):
+            if isinstance(cause, KtorClientError):
+                return cause
         own, happened = self._row(error)
         if own is ConnectError:
             # Libraries fold what the system said into one class; behind it is DNS or TLS.
-            for cause in _chain(error):
+            for cause in causes(error):
                 if isinstance(cause, socket.gaierror | ssl.SSLError):
                     own, happened = self._row(cause)
                     break
@@ -110,23 +111,6 @@ def place(request: HttpRequest) -> str:
     url = request.url
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{host}:{url.port}"
-
-
-def _own_cause(error: BaseException) -> KtorClientError | None:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KtorClientError):
-            return seen
-        seen = seen.__cause__
-    return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an exception came from, also where a library has cut the chain for tracebacks."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def _detail(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ktor_client.engine.causes import causes
+
 __all__ = ["Failures", "is_about_disconnect"]
 
 
@@ -38,9 +40,7 @@ def is_about_disconnect(error: BaseException) -> bool:
     Frameworks raise their own `WebSocketDisconnect` or `ClientDisconnect` into handlers, and
     handlers need not catch them; from `send` apps get an `OSError` (ASGI 2.4).
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) or type(seen).__name__.endswith("Disconnect"):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return any(
+        isinstance(cause, OSError) or type(cause).__name__.endswith("Disconnect")
+        for cause in causes(error)
+    )
