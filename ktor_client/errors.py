@@ -163,7 +163,10 @@ class ServerResponseError(ResponseError):
 
 
 class WebSocketHandshakeError(ResponseError):
-    """The server did not open a web socket, or answered the handshake wrongly."""
+    """The server did not open a web socket, or answered the handshake wrongly.
+
+    A note, which tracebacks show, tells which URL was asked and how the answer begins.
+    """
 
     @property
     def retry_after(self) -> float | None:

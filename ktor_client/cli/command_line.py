@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _fail(str(error), error.status)
     except (KtorClientError, OSError) as error:
-        return _fail(str(error) or type(error).__name__)
+        notes: list[str] = getattr(error, "__notes__", [])
+        return _fail("; ".join([str(error) or type(error).__name__, *notes]))
     except Exception as error:
         if sys.flags.dev_mode:
             raise

@@ -17,9 +17,10 @@ __all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 
-_SECRET = frozenset(
+SECRET_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"}
 )
+"""Lower-case names of headers whose values are never shown."""
 
 
 def is_token(text: str) -> bool:
@@ -75,7 +76,8 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         shown = ", ".join(
-            f"{name}: {'***' if name.lower() in _SECRET else value}" for name, value in self._fields
+            f"{name}: {'***' if name.lower() in SECRET_HEADERS else value}"
+            for name, value in self._fields
         )
         return f"Headers({shown})"
 

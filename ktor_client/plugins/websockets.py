@@ -21,10 +21,11 @@ from ktor_client.engine.capabilities import (
     WebSocketCapability,
 )
 from ktor_client.engine.shared import require, require_handshake_headers
-from ktor_client.errors import OpenTimeoutError, WebSocketHandshakeError
+from ktor_client.errors import OpenTimeoutError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
 from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
 from ktor_client.session import (
@@ -271,9 +272,8 @@ class _Answer:
             else:
                 self._negotiated = handshake.verify(headers, self._key, subprotocols, extensions)
         except ValueError as error:
-            raise WebSocketHandshakeError(
-                f"Handshake exception: {error}", self.upgrade.response
-            ) from error
+            message = f"Handshake exception: {error}"
+            raise handshake_error(message, self.upgrade.response) from error
 
     def start(self, **options: Any) -> SessionCore:
         link = self.upgrade.link
@@ -288,12 +288,10 @@ def _expire(limit: asyncio.Timeout) -> None:
 async def _refuse(response: HttpResponse) -> None:
     await response.read_up_to(MAX_REFUSAL_BODY)
     if response.status == 101:
-        raise WebSocketHandshakeError(
-            "Handshake exception: the engine gave no connection with the 101", response
-        )
-    raise WebSocketHandshakeError(
-        f"Handshake exception, expected status code 101 but was {response.status}", response
-    )
+        message = "Handshake exception: the engine gave no connection with the 101"
+    else:
+        message = f"Handshake exception, expected status code 101 but was {response.status}"
+    raise handshake_error(message, response, await response.body_as_text())
 
 
 def _capability(name: str) -> Capability:

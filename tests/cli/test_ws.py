@@ -148,6 +148,9 @@ async def test_nobody_listens() -> None:
 
 async def test_refusals(server: EchoServer) -> None:
     (await run("ws", f"{server.url}/status/403")).fails(1, "but was 403")
+    done = await run("ws", f"{server.url.replace('://', '://me:hidden@')}/missing?key=hidden")
+    done.fails(1, f"asked {server.url}/missing?...; the answer begins 'there is no /missing here")
+    assert "hidden" not in done.err
     (await run("ws", f"{server.url}/garbage")).fails(1)
 
 
