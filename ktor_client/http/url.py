@@ -23,6 +23,7 @@ _QUERY_SAFE = _PATH_SAFE + "?"
 _bad_character = re.compile(r"[\x00-\x20\x7f\\]").search
 _is_zone = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
 _has_port = re.compile(r"[^/?#]*:\d+(?![^/?#])").match
+_is_query = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~%?]*").fullmatch
 _bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
 
 Scalar: TypeAlias = str | int | float | bool
@@ -171,9 +172,16 @@ class UrlBuilder:
             return
         if not isinstance(url, str):
             raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
-        # Clients ask for the same few URLs again and again. Credentials are not kept.
-        for name, part in _parts(url) if "@" in url else _known_parts(url):
+        # Clients ask the same few places again and again. Credentials and queries are not kept.
+        place, _, query = url.partition("?")
+        if "@" in place or (query and not _is_query(query)):
+            parts, query = _parts(url), ""
+        else:
+            parts = _known_parts(place)
+        for name, part in parts:
             setattr(self, name, part)
+        if query:
+            self.query = query
 
     def set_path(self, path: str) -> None:
         """Set the path, and the query where `path` has one; other characters are encoded."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ktor_client.errors import InvalidUrlError
 from ktor_client.http import Url, UrlBuilder
+from ktor_client.http.url import _known_parts, _parts
 
 SECRET = "hunter2"
 
@@ -54,6 +55,34 @@ def test_no_url_is_shared() -> None:
     moved = mine.with_scheme("http")
     moved.path = "/moved"
     assert str(mine.with_scheme("http")) == "http://host/mine"
+
+
+def test_places_are_remembered_without_what_may_be_secret() -> None:
+    _known_parts.cache_clear()
+    for secret in range(10):
+        assert Url.parse(f"ws://host/a?key={secret}").query == f"key={secret}"
+        assert Url.parse(f"ws://host/a?key={secret}|").query == f"key={secret}%7C"
+        assert Url.parse(f"ws://me:{secret}@host/a").password == f"{secret}"
+    assert _known_parts.cache_info().currsize == 1  # ws://host/a
+
+
+@given(
+    place=st.sampled_from(["", "/a", "ws://host", "ws://host/a", "ws://me@host", "ws://host:1?"]),
+    query=st.text("ab?=&%@:/+#|[] \\é", max_size=5),
+)
+def test_a_query_is_taken_alike_whether_its_place_is_known_or_not(place: str, query: str) -> None:
+    text = f"{place}?{query}"
+    known, anew = UrlBuilder(), UrlBuilder()
+    known.query = anew.query = "before"
+    try:
+        for name, part in _parts(text):
+            setattr(anew, name, part)
+    except InvalidUrlError:
+        with pytest.raises(InvalidUrlError):
+            known.take_from(text)
+    else:
+        known.take_from(text)
+        assert all(getattr(known, name) == getattr(anew, name) for name in UrlBuilder.__slots__)
 
 
 def test_parts() -> None:
