@@ -14,6 +14,7 @@ from ktor_client.engine.capabilities import (
     WebSocketCapability,
 )
 from ktor_client.engine.shared import require, require_handshake_headers
+from ktor_client.engines._browser.bursts import Bursts
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
 from ktor_client.engines._browser.platform import Platform
@@ -79,6 +80,7 @@ class BrowserEngine(HttpClientEngine):
         self._platform = Platform()
         self.default_url = self._platform.origin or self.default_url
         self._wakeups = Wakeups(self._platform.js, self._platform.ffi)
+        self._bursts = Bursts(self._platform.js)
         self._credentials = credentials
         self._live: set[BrowserLink | Exchange] = set()
 
@@ -104,7 +106,9 @@ class BrowserEngine(HttpClientEngine):
         require(self, WebSocketCapability)
         require_handshake_headers(self, request.headers)
         socket = self._new_socket(request, options)
-        link = BrowserLink(self._platform.ffi, self._wakeups, socket, self._live.discard)
+        link = BrowserLink(
+            self._platform.ffi, self._wakeups, self._bursts, socket, self._live.discard
+        )
         self._live.add(link)
         try:
             await link.opened()

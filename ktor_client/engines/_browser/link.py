@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ktor_client.engine.capabilities import FragmentationCapability, PingCapability
+from ktor_client.engines._browser.bursts import Bursts, MessageArray
 from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import ConnectError, UnsupportedCapabilityError
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
@@ -33,6 +34,11 @@ MESSAGE_WEIGHT = 512
 LARGE = 32 * 1024
 """Bytes from which binary data is sent in place instead of being converted."""
 
+IN_A_ROW = 8
+"""Messages that arrive while nobody takes them, after which the browser collects what comes."""
+SLICE = 128
+"""Messages of what the browser has collected that are delivered before others have their turn."""
+
 _new = object.__new__
 """Makes a frame without checks: what comes from a browser is a whole message of the right type."""
 
@@ -48,11 +54,20 @@ class BrowserLink(FrameLink):
     """
 
     def __init__(
-        self, ffi: Any, wakeups: Wakeups, socket: Any, on_ended: Callable[[BrowserLink], None]
+        self,
+        ffi: Any,
+        wakeups: Wakeups,
+        bursts: Bursts,
+        socket: Any,
+        on_ended: Callable[[BrowserLink], None],
     ) -> None:
         """Take a socket in state CONNECTING; `on_ended` is told once when it is gone."""
         self._socket = socket
         self._wakeups = wakeups
+        self._bursts = bursts
+        self._in_a_row = 0
+        self._aside: MessageArray | None = None
+        """What the browser has collected, once it had to."""
         self._js_send = socket.send
         self._to_js = ffi.to_js
         self._create_proxy = ffi.create_proxy
@@ -86,6 +101,7 @@ class BrowserLink(FrameLink):
 
     def _create_future(self) -> asyncio.Future[Any]:
         """Wake who awaits an answer at once, and through the loop who listens: many at a time."""
+        self._in_a_row = 0
         if self._has_asked:
             self._has_asked = False
             return self._wakeups.create_future()
@@ -239,23 +255,57 @@ class BrowserLink(FrameLink):
 
     def _on_message(self, event: Any) -> None:
         try:
-            data = event.data
-            frame: Frame
-            if type(data) is str:
-                frame = text = _new(TextFrame)
-                text.text = data
-                size = len(data) if data.isascii() else len(data.encode())
-            else:
-                frame = _new(BinaryFrame)
-                frame.data = data.to_bytes()
-                size = len(frame.data)
-            receiver = self._receiver
-            if receiver is None:
-                self._early.append((frame, size))
-            elif not self._discarding:
-                self._deliver(receiver, frame, size)
+            self._take(event.data)
+            self._in_a_row += 1
+            if self._in_a_row == IN_A_ROW:
+                self._collect()
         except Exception as error:
             self._broke(error)
+
+    def _collect(self) -> None:
+        """Let the browser collect what comes now; slices of it are delivered from the loop."""
+        if self._aside is None:
+            self._aside = self._bursts.create_array()
+        self._socket.onmessage = self._aside.push
+        self._loop.call_soon(self._take_slice, self._aside)
+
+    def _take_slice(self, aside: MessageArray) -> None:
+        if self._is_lost:
+            return
+        try:
+            data = aside.take(SLICE)
+            for one in data:
+                self._take(one)
+        except Exception as error:
+            self._broke(error)
+            return
+        if data:
+            self._loop.call_soon(self._take_slice, aside)
+        else:  # the burst is over
+            self._in_a_row = 0
+            self._socket.onmessage = self._proxies["onmessage"]
+
+    def _take_rest(self) -> None:
+        """Deliver everything that came before the end."""
+        if self._aside is not None:
+            for data in self._aside.take():
+                self._take(data)
+
+    def _take(self, data: Any) -> None:
+        frame: Frame
+        if type(data) is str:
+            frame = text = _new(TextFrame)
+            text.text = data
+            size = len(data) if data.isascii() else len(data.encode())
+        else:
+            frame = _new(BinaryFrame)
+            frame.data = data.to_bytes()
+            size = len(frame.data)
+        receiver = self._receiver
+        if receiver is None:
+            self._early.append((frame, size))
+        elif not self._discarding:
+            self._deliver(receiver, frame, size)
 
     def _deliver(self, receiver: LinkReceiver, frame: Frame, size: int) -> None:
         self.frames_received += 1
@@ -274,6 +324,7 @@ class BrowserLink(FrameLink):
 
     def _on_close(self, event: Any) -> None:
         try:
+            self._take_rest()
             code = int(event.code)
             if code == ABNORMAL:
                 self._failed()

@@ -6,6 +6,7 @@ proxy that is called, or destroyed twice, is an error, as it is there.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,55 @@ class Bytes:
 
     def to_bytes(self) -> bytes:
         return self.data
+
+
+class Bindable:
+    """A function of JavaScript's: bound to an object, it takes the rest of its arguments."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def bind(self, this: object) -> Any:
+        return partial(self._function, this)
+
+
+class Array:
+    """An Array."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+        self.push = Bindable(Array._push)
+
+    def _push(self, item: object) -> int:
+        self._items.append(item)
+        return len(self._items)
+
+    def splice(self, start: int, count: int | None = None) -> "Array":
+        end = None if count is None else start + count
+        taken = self._items[start:end]
+        del self._items[start:end]
+        return Array(taken)
+
+    def map(self, function: Any) -> "Array":
+        return Array([function(item, at, self) for at, item in enumerate(self._items)])
+
+    def to_py(self, *, depth: int) -> list[Any]:
+        assert depth == 1, "deeper, it would convert ArrayBuffers to memoryviews"
+        return list(self._items)
+
+
+def _data_of(event: SimpleNamespace) -> object:
+    return event.data
+
+
+def _own_property(target: object, name: str) -> SimpleNamespace:
+    assert (target, name) == ("MessageEvent.prototype", "data")
+    return SimpleNamespace(get=_data_of)
+
+
+def _call(function: Any, this: Any, *arguments: object) -> object:
+    assert function is _data_of  # JavaScript gives getters more than they take
+    return function(this)
 
 
 class Socket:
@@ -160,7 +210,11 @@ class Browser:
             "fetch": self.fetch,
             "queueMicrotask": self.microtasks.append,
             "AbortController": SimpleNamespace(new=self._controller),
-            "Object": SimpleNamespace(fromEntries=dict),
+            "Array": SimpleNamespace(new=lambda: Array([])),
+            "Function": SimpleNamespace(prototype=SimpleNamespace(call=Bindable(_call))),
+            "MessageEvent": SimpleNamespace(prototype="MessageEvent.prototype"),
+            "Object": SimpleNamespace(fromEntries=dict, getOwnPropertyDescriptor=_own_property),
+            "Reflect": SimpleNamespace(get=getattr),
         }
         if web_sockets:
             parts["WebSocket"] = SimpleNamespace(new=self._socket)

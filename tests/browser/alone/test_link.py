@@ -16,7 +16,7 @@ from ktor_client.link import LinkOptions
 from tests.support.receiver import Receiver
 
 from .conftest import Pair, opened
-from .fake_browser import CLOSED, Browser
+from .fake_browser import CLOSED, Browser, Socket
 
 # --- before the session has started
 
@@ -123,6 +123,98 @@ async def test_close_lets_the_browser_finish(browser: Browser, pair: Pair) -> No
     browser.socket.fire_close(1005)
     assert receiver.controls == [Frame.Close()]
     assert await receiver.end is None
+
+
+# --- bursts: collected by the browser, delivered in slices
+
+
+def _burst(socket: Socket, count: int) -> list[Frame]:
+    """Let more messages come than anybody waits for."""
+    for at in range(count):
+        socket.fire_message(f"{at}" if at % 2 else b"%d" % at)
+    return [Frame.Text(f"{at}") if at % 2 else Frame.Binary(b"%d" % at) for at in range(count)]
+
+
+async def _pass() -> None:
+    """Give everybody else a turn."""
+    await asyncio.sleep(0)
+
+
+async def test_a_burst_comes_over_in_slices(browser: Browser, pair: Pair) -> None:
+    link, receiver = pair
+    takes_single_messages = browser.socket.onmessage
+    in_slices = 2 * link_module.SLICE + 1
+    sent = _burst(browser.socket, link_module.IN_A_ROW + in_slices)
+    counts = []
+    while browser.socket.onmessage is not takes_single_messages:
+        counts.append(len(receiver.messages) - link_module.IN_A_ROW)
+        await _pass()
+    assert counts == [0, link_module.SLICE, 2 * link_module.SLICE, in_slices]
+    assert list(receiver.messages) == sent
+    assert link.frames_received == len(sent)
+    browser.socket.fire_message("alone")
+    assert receiver.messages[-1] == Frame.Text("alone")
+
+
+async def test_a_second_burst(browser: Browser, pair: Pair) -> None:
+    _, receiver = pair
+    takes_single_messages = browser.socket.onmessage
+    for _ in range(2):
+        sent = _burst(browser.socket, link_module.IN_A_ROW + 1)
+        while browser.socket.onmessage is not takes_single_messages:
+            await _pass()
+        assert list(receiver.messages) == sent
+        receiver.messages.clear()
+
+
+async def test_messages_that_somebody_waits_for_are_no_burst(browser: Browser, pair: Pair) -> None:
+    link, receiver = pair
+    takes_single_messages = browser.socket.onmessage
+    for _ in range(3 * link_module.IN_A_ROW):
+        link.create_future()
+        browser.socket.fire_message("x")
+    assert browser.socket.onmessage is takes_single_messages
+    assert len(receiver.messages) == 3 * link_module.IN_A_ROW
+
+
+@pytest.mark.parametrize("code", [1000, 1006])
+async def test_the_end_of_a_burst_comes_before_the_end_of_the_connection(
+    browser: Browser, pair: Pair, code: int
+) -> None:
+    _, receiver = pair
+    sent = _burst(browser.socket, link_module.IN_A_ROW + 2 * link_module.SLICE)
+    browser.socket.fire_close(code)
+    assert list(receiver.messages) == sent
+    assert (await receiver.end is None) == (code == 1000)
+    assert len(receiver.messages) == len(sent)
+
+
+async def test_a_burst_before_start(browser: Browser) -> None:
+    link, socket = await opened(browser)
+    sent = _burst(socket, link_module.IN_A_ROW + 2)
+    receiver = Receiver()
+    link.start(receiver, LinkOptions(max_frame_size=100))
+    assert list(receiver.messages) == sent[: link_module.IN_A_ROW]
+    await _pass()
+    assert list(receiver.messages) == sent
+    link.abort()
+    await receiver.end
+
+
+async def test_a_receiver_that_raises_in_a_burst(
+    browser: Browser, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, receiver = pair
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    _burst(browser.socket, link_module.IN_A_ROW + 1)
+
+    def fail(_: object) -> None:
+        raise KeyError("on purpose")
+
+    monkeypatch.setattr(receiver, "arrived", fail)
+    await _pass()
+    assert browser.socket.closed_with == [()]
+    assert isinstance(await receiver.end, KeyError)
 
 
 # --- sending

@@ -118,6 +118,19 @@ async def test_a_burst_larger_than_any_queue(client: HttpClient, site: Site, nam
     assert (await site.seen(name))["code"] == 1000
 
 
+async def test_a_burst_of_bytes_and_an_answer_behind_it(client: HttpClient, site: Site) -> None:
+    async with client.web_socket(site.ws("/ws/burst?n=2000&size=32&binary")) as session:
+        for at in range(2000):
+            assert await session.receive_bytes() == b"%032d" % at
+    async with client.web_socket(site.ws("/ws/echo")) as session:
+        for count in (500, 1, 500):
+            for at in range(count):
+                await session.send(f"{at}" if at % 2 else b"%d" % at)
+            for at in range(count):
+                frame = await session.incoming.receive()
+                assert frame == (Frame.Text(f"{at}") if at % 2 else Frame.Binary(b"%d" % at))
+
+
 async def test_pings_are_answered_by_the_browser(client: HttpClient, site: Site) -> None:
     async with client.web_socket(site.ws("/ws/ping")) as session:
         assert await session.receive_text() == "PONG anybody?"
