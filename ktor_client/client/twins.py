@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
 from ktor_client.client.statements import WebSocketStatement
 from ktor_client.http import HttpRequestBuilder
@@ -17,6 +18,9 @@ __all__ = ["opened", "over_tls"]
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=WebSocketSession)
+
+# For who asks `iscoroutinefunction`, such as mocks; unknown before Python 3.12.
+_mark_as_coroutine_function = getattr(inspect, "markcoroutinefunction", callable)
 
 
 def over_tls(
@@ -41,14 +45,57 @@ def opened(
     method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
 ) -> Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]:
     """Give `method` a twin that opens the session at once and leaves it to the caller."""
+    name = f"{method.__name__}_session"
+    instead = (
+        f"`async with client.{method.__name__}(url) as session:`, or "
+        f"`session = await client.{name}(url)`"
+    )
 
-    @functools.wraps(method)
-    async def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> S:
+    async def open_session(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> S:
         return await method(self, *args, **kwargs).__aenter__()
 
-    twin.__name__ = twin.__qualname__ = f"{method.__name__}_session"
+    @functools.wraps(method)
+    def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, S]:
+        return _Opening(open_session(self, *args, **kwargs), instead)
+
+    open_session.__name__ = twin.__name__ = name
+    open_session.__qualname__ = twin.__qualname__ = f"HttpClient.{name}"
     twin.__doc__ = (
         f"Open a session that is yours to close; it is also an async context manager.\n\n"
         f"Takes what `{method.__name__}` takes, and raises what it and entering it raise."
     )
+    _mark_as_coroutine_function(twin)
     return cast("Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]", twin)
+
+
+class _Opening(Coroutine[Any, Any, S]):
+    """The coroutine that opens a session; where its `await` was forgotten, it says so."""
+
+    __slots__ = ("_coroutine", "_instead")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, S], instead: str) -> None:
+        self._coroutine = coroutine
+        self._instead = instead
+
+    def __await__(self) -> Generator[Any, Any, S]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    if not TYPE_CHECKING:  # for type checkers it is nothing but a coroutine
+
+        def __getattr__(self, name: str) -> Any:  # what debuggers ask: cr_frame, __name__ ...
+            return getattr(self._coroutine, name)
+
+        def __aenter__(self) -> NoReturn:
+            self.close()
+            raise TypeError(f"opening a session is awaited; write {self._instead}")
+
+        __aexit__ = __aenter__
