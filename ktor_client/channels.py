@@ -147,6 +147,7 @@ class ReceiveChannel(Generic[T]):
     """
 
     __slots__ = (
+        "_before_wait",
         "_bytes",
         "_check_at",
         "_choked",
@@ -174,11 +175,13 @@ class ReceiveChannel(Generic[T]):
         on_choke: Callable[[], None],
         on_relief: Callable[[], None],
         create_future: Callable[[], asyncio.Future[T]] | None = None,
+        before_wait: Callable[[], None] | None = None,
     ) -> None:
         """Make the channel; only sessions do.
 
         `on_choke` is called when the marks are reached, `on_relief` when half is free again.
-        `create_future` makes what receivers await; by default the running loop does.
+        `create_future` makes what receivers await; by default the running loop does. `before_wait`
+        may raise where nobody can wait: on another event loop.
         """
         self._queue: deque[T] = deque()
         self._waiters: list[asyncio.Future[T]] = []
@@ -191,6 +194,7 @@ class ReceiveChannel(Generic[T]):
         self._on_choke = on_choke
         self._on_relief = on_relief
         self._create_future = create_future or _create_future
+        self._before_wait = before_wait
         self._bytes = 0
         self._choked = False
         self._check_at = 0
@@ -340,6 +344,8 @@ class ReceiveChannel(Generic[T]):
     async def _wait(self) -> T:
         if self._end is not None:
             raise self._end()
+        if self._before_wait is not None:
+            self._before_wait()
         self._bytes = 0
         self._returned = None
         waiter = self._create_future()

@@ -315,8 +315,16 @@ class HttpClient(HttpCalls):
     async def close(self) -> None:
         """Close open sessions with 1001, each within its `close_timeout`, then an owned engine.
 
-        Idempotent; every caller waits for the end.
+        Idempotent; every caller waits for the end. Once its event loop is closed, a client drops
+        what it has without a word.
+
+        Raises:
+            WrongLoopError: the client is in use on another event loop.
         """
+        loop = self._shared.loop
+        is_orphan = loop is not None and loop.is_closed
+        if loop is not None and not (is_orphan or self._closed.is_set):
+            loop.check()
         if self._closing:
             await self._closed.wait()
             return
@@ -324,6 +332,10 @@ class HttpClient(HttpCalls):
         try:
             going_away = CloseReason(CloseReason.Codes.GOING_AWAY)
             sessions = list(self._sessions)
+            if is_orphan:  # nothing can be said any more
+                for session in sessions:
+                    session.cancel()
+                sessions = []
             try:
                 await asyncio.gather(*(session.close(going_away) for session in sessions))
             except asyncio.CancelledError:

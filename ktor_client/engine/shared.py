@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from ktor_client.engine.capabilities import Capability, HandshakeHeadersCapability
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.engine.registry import engines_with
-from ktor_client.errors import UnsupportedCapabilityError, WrongLoopError
+from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Headers
+from ktor_client.link.home_loop import HomeLoop
 
 __all__ = ["SharedEngine", "require", "require_handshake_headers"]
 
@@ -25,7 +24,8 @@ class SharedEngine:
         self.engine = engine
         self.owned = owned
         engine.clients += 1
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: HomeLoop | None = None
+        """Where it was first used; None before that."""
 
     def share(self) -> SharedEngine:
         """Take note of one more client."""
@@ -44,16 +44,12 @@ class SharedEngine:
         Raises:
             WrongLoopError: the engine was first used on another loop.
         """
-        running = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = running
-        elif self._loop is not running:
-            state = "closed" if self._loop.is_closed() else "still there"
-            raise WrongLoopError(
-                f"{type(self.engine).__name__} is bound to the event loop of its first use "
-                f"({state}), and this is another one; make an HttpClient per loop, for instance "
-                "inside the coroutine that asyncio.run(...) runs"
+        if self.loop is None:
+            self.loop = HomeLoop(
+                f"{type(self.engine).__name__} is bound to the event loop of its first use",
+                "make an HttpClient per loop",
             )
+        self.loop.check()
 
 
 def require(engine: HttpClientEngine, capability: Capability, what: str = "") -> None:

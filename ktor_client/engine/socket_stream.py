@@ -133,8 +133,11 @@ class SocketStream(asyncio.Protocol):
             self._transport.abort()
 
     async def aclose(self) -> None:
-        """Drop the connection and return when it is gone; nothing once it is detached."""
-        if not self._detached:
+        """Drop the connection and return when it is gone; nothing once it is detached.
+
+        Nothing either when the loop is closed: it will not say when the connection is gone.
+        """
+        if not self._detached and not self._loop.is_closed():
             self.abort()
             await asyncio.shield(self._gone)
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.link.home_loop import session_loop
 from ktor_client.link.read_buffer import read_buffer
 from ktor_client.protocol.decoder import FrameDecoder
 from ktor_client.protocol.encoder import LONG, FrameEncoder, header_16
@@ -62,6 +63,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._mask = mask
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
+        self._home = session_loop()
         self._buffer = read_buffer(self._loop)
         self._receiver: LinkReceiver | None = None
         self._decoder: FrameDecoder | None = None
@@ -131,9 +133,10 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
                 return self.send_text(frame.text)
             if type(frame) is BinaryFrame:
                 return self.send_binary(frame.data)
-        assert self._encoder is not None
-        data = self._encoder.encode(frame)
-        self._plain = self._may_be_plain()
+        encoder = self._encoder
+        assert encoder is not None
+        data = encoder.encode(frame)
+        self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
         self._write(data)
         return None
 
@@ -207,14 +210,12 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         """Drop the socket and what was not written."""
         self._out.clear()
         self._out_size = 0
-        self._transport.abort()
+        if not self._home.is_closed:
+            self._transport.abort()
+        elif not self._is_lost:
+            self.connection_lost(None)  # the loop will not say it any more
 
     # --- writing ---
-
-    def _may_be_plain(self) -> bool:
-        encoder = self._encoder
-        assert encoder is not None
-        return not (encoder.in_message or encoder.transforms) and encoder.masked
 
     def _plain_frame(self, first: int, payload: bytes, size: int) -> bytes:
         assert self._encoder is not None
@@ -228,6 +229,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             self._write(self._encoder.frame(first, payload))
             return
         # Piece by piece: allocations of the message's size cost more than the masking.
+        self._home.check()
         self.flush()
         head, key = self._encoder.head(first, len(payload))
         self.frames_sent += 1
@@ -245,6 +247,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
     def _write(self, data: bytes) -> None:
         size = len(data)
         if not self._stepped:
+            self._home.check()  # once in a step is cheap enough
             self._stepped = True
             self.frames_sent += 1
             self.bytes_sent += size
@@ -253,11 +256,12 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             if size >= STEP:
                 self._spend_step()
             return
-        self._out.append(data)
-        self._out_size += size
         if not self._scheduled:
+            self._home.check()
             self._scheduled = True
             self._loop.call_soon(self._end_step)
+        self._out.append(data)
+        self._out_size += size
         if self._out_size >= BATCH:
             self._step_size += self._out_size
             self.flush()

@@ -23,16 +23,9 @@ from ktor_client.errors import (
     PingTimeoutError,
     ProtocolViolationError,
 )
-from ktor_client.frames import (
-    CloseFrame,
-    CloseReason,
-    Frame,
-    FrameType,
-    PingFrame,
-    PongFrame,
-    TextFrame,
-)
+from ktor_client.frames import CloseFrame, CloseReason, Frame, PingFrame, PongFrame, TextFrame
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
+from ktor_client.link.home_loop import session_loop
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
 from ktor_client.session.ending import Ending, checked_reason, shorten
@@ -82,6 +75,7 @@ class SessionCore:
         "clock",
         "closed",
         "ending",
+        "home",
         "incoming",
         "is_choked",
         "keepalive",
@@ -111,6 +105,7 @@ class SessionCore:
         """Start a session on a link whose handshake was verified."""
         self.link = link
         self.clock: Clock = link.clock
+        self.home = session_loop()
         self.state = State.OPEN
         self.negotiated = Negotiated() if negotiated is None else negotiated
         self.max_frame_size = max_frame_size
@@ -120,6 +115,7 @@ class SessionCore:
             on_choke=self._choke,
             on_relief=self._relieve,
             create_future=link.create_future,
+            before_wait=self.home.check,
         )
         self.messages: deque[Frame] = self.incoming.queue
         self.outgoing = Outgoing(self, channels.outgoing)
@@ -127,8 +123,8 @@ class SessionCore:
         self.keepalive = Keepalive(self, ping_interval, timeout)
         self.is_choked = False
         self.ending = Ending()
-        self.reason: OneShot[CloseReason] = OneShot()
-        self.closed: OneShot[None] = OneShot()
+        self.reason: OneShot[CloseReason] = OneShot(self.home.check)
+        self.closed: OneShot[None] = OneShot(self.home.check)
         self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
         self._close_timeout = close_timeout
         self._raw = raw
@@ -346,11 +342,9 @@ class SessionCore:
         Raises:
             ValueError: a Close with a code that may not be sent.
         """
-        kind = frame.frame_type
-        if not kind.is_control:
+        if not frame.frame_type.is_control:
             return False
-        if kind is FrameType.CLOSE:
-            assert isinstance(frame, CloseFrame)
+        if isinstance(frame, CloseFrame):
             reason = frame.read_reason()  # a Close without a code is legal
             self.start_close(CloseReason(1005) if reason is None else checked_reason(reason))
         else:

@@ -133,6 +133,7 @@ class DefaultWebSocketSession(WebSocketSession):
             self._require("FragmentationCapability", "send_stream")
         outgoing = self._core.outgoing
         outgoing.raise_if_ended()
+        self._core.home.check()
         frame_type: type[TextFrame] | type[BinaryFrame] | None = None
         has_begun = False
         try:
@@ -173,6 +174,7 @@ class DefaultWebSocketSession(WebSocketSession):
             self._require("PingCapability", "ping")
         core = self._core
         core.outgoing.raise_if_ended()
+        core.home.check()
         payload = data or os.urandom(PAYLOAD_SIZE)
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

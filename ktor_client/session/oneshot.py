@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 __all__ = ["OneShot"]
@@ -13,9 +14,11 @@ T = TypeVar("T")
 class OneShot(Generic[T]):
     """Costs next to nothing while nobody waits. Cancelling one waiter does not touch the others."""
 
-    __slots__ = ("_value", "_waiters", "is_set")
+    __slots__ = ("_before_wait", "_value", "_waiters", "is_set")
 
-    def __init__(self) -> None:
+    def __init__(self, before_wait: Callable[[], None] | None = None) -> None:
+        """`before_wait` may raise where nobody can wait: on another event loop."""
+        self._before_wait = before_wait
         self.is_set = False
         self._value: T | None = None
         self._waiters: list[asyncio.Future[T]] | None = None
@@ -41,6 +44,8 @@ class OneShot(Generic[T]):
         if self.is_set:
             value: T = self._value  # type: ignore[assignment]  # it is set
             return value
+        if self._before_wait is not None:
+            self._before_wait()
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._waiters is None:
             self._waiters = []

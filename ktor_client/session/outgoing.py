@@ -96,6 +96,7 @@ class Outgoing(SendChannel[Frame]):
     async def send_slowly(self, frame: Frame) -> None:
         """Send a frame that may have to wait its turn."""
         self.raise_if_ended()
+        self._core.home.check()
         if self._core.sent_as_control(frame):
             return
         if self.ready:
@@ -120,6 +121,7 @@ class Outgoing(SendChannel[Frame]):
         if self._end is not None and self._core.ending.sent is not None:
             return
         self.raise_if_ended()
+        self._core.home.check()
         if self._queue or self._stream:
             await self._wait_for(_Waiting(None, self._new_future()))
         self._core.link.flush()

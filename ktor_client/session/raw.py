@@ -55,6 +55,9 @@ class WebSocketSession:
 
     As an async context manager it closes on leaving: 1000 normally, 1011 after an exception, and
     without waiting 1001 when the body was cancelled.
+
+    It belongs to the event loop that it was opened on; used on another one it raises
+    `WrongLoopError`.
     """
 
     __slots__ = ("__weakref__", "_call", "_core", "_link", "_outgoing")
@@ -135,10 +138,15 @@ class WebSocketSession:
 
         Raises:
             ValueError: the code may not be sent (RFC 6455 7.4.1).
+            WrongLoopError: the session was opened on another event loop.
         """
         if not isinstance(reason, CloseReason):
-            raise TypeError(f"close takes a CloseReason, not {type(reason).__name__}")
+            raise TypeError(
+                f"close takes a CloseReason, not {type(reason).__name__}: close(CloseReason(1000))"
+            )
         checked_reason(reason)
+        if not self._core.closed.is_set:
+            self._core.home.check()
         self._core.start_close(reason)
         await self._core.closed.wait()
 
@@ -215,6 +223,8 @@ class WebSocketSession:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if exc_type is not None and self._core.home.is_elsewhere:
+            return  # nothing can be said from there, and the exception passes
         if exc_type is not None and not issubclass(exc_type, Exception):
             self._core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
             return

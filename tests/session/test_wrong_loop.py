@@ -1,0 +1,142 @@
+"""A session on an event loop that is not its own: refused, and none the worse for it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from ktor_client import (
+    DefaultClientWebSocketSession,
+    Frame,
+    HttpClient,
+    WrongLoopError,
+    install,
+)
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.plugins import WebSockets
+from ktor_client.testing import BackgroundEchoServer, echo_server
+
+Session = DefaultClientWebSocketSession
+Use = Callable[[Session], Awaitable[object]]
+
+
+async def iterate(session: Session) -> None:
+    async for _ in session:
+        pass
+
+
+async def chunks() -> AsyncIterator[str]:
+    yield "never"
+
+
+async def send_nowait(session: Session) -> None:
+    session.outgoing.send_nowait(Frame.Text("x"))
+
+
+async def final_reason(session: Session) -> None:
+    await session.close_reason
+
+
+async def as_context(session: Session) -> None:
+    async with session:
+        pass
+
+
+USES: dict[str, Use] = {
+    "receive": lambda session: session.incoming.receive(),
+    "receive_text": lambda session: session.receive_text(),
+    "async for": iterate,
+    "send": lambda session: session.send("x"),
+    "send a frame": lambda session: session.send(Frame.Ping(b"x")),
+    "outgoing.send": lambda session: session.outgoing.send(Frame.Text("x")),
+    "send_nowait": send_nowait,
+    "send_stream": lambda session: session.send_stream(chunks()),
+    "ping": lambda session: session.ping(),
+    "flush": lambda session: session.flush(),
+    "close": lambda session: session.close(),
+    "async with": as_context,
+    "wait_closed": lambda session: session.wait_closed(),
+    "close_reason": final_reason,
+}
+
+
+async def elsewhere(use: Use, session: Session) -> None:
+    """Use a session in another thread, on the loop of that thread."""
+
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            await use(session)
+
+    await asyncio.to_thread(asyncio.run, run())
+
+
+async def test_another_loop_is_refused(engine: EngineFactory) -> None:
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket(f"{server.url}/echo") as session:
+            for use in USES.values():
+                with pytest.raises(WrongLoopError, match=r"\(still there\).*asyncio\.run"):
+                    await elsewhere(use, session)
+            await session.send("hello")
+            assert await session.receive_text() == "hello"
+        for name in ("close", "wait_closed", "close_reason"):
+            await elsewhere(USES[name], session)  # an end can be asked for anywhere
+        assert session.close_reason.clean
+
+
+async def test_an_exception_passes_on_another_loop(engine: EngineFactory) -> None:
+    async def fail(session: Session) -> None:
+        async with session:
+            raise LookupError("mine")
+
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket(f"{server.url}/echo") as session:
+            with pytest.raises(LookupError, match="mine"):
+                await elsewhere(fail, session)
+            assert session.is_open
+
+
+async def test_a_client_is_closed_on_its_own_loop(engine: EngineFactory) -> None:
+    async def close() -> None:
+        await client.close()
+
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        session = await client.web_socket_session(f"{server.url}/echo")
+        with pytest.raises(WrongLoopError, match="make an HttpClient per loop"):
+            await asyncio.to_thread(asyncio.run, close())
+        assert session.is_open
+        assert not client.is_closed
+        await client.close()
+        assert session.close_reason.code == 1001
+        await asyncio.to_thread(asyncio.run, close())  # idempotent anywhere
+
+
+def test_when_the_loop_is_closed(engine: EngineFactory) -> None:
+    with BackgroundEchoServer() as server:
+        with pytest.warns(ResourceWarning, match="unclosed"):  # asyncio, of its own sockets
+            outlive_the_loop(engine, server)
+
+
+def outlive_the_loop(engine: EngineFactory, server: BackgroundEchoServer) -> None:
+    async def open_one() -> tuple[HttpClient, Session]:
+        client = HttpClient(engine, install(WebSockets))
+        await client.get(f"{server.http_url}/hello")  # its connection is kept
+        return client, await client.web_socket_session(f"{server.url}/echo")
+
+    async def attempt(use: Use, session: Session) -> None:
+        with pytest.raises(WrongLoopError, match=r"opened on \(closed\)"):
+            await use(session)
+
+    async def close(client: HttpClient) -> None:
+        await client.close()
+
+    client, session = asyncio.run(open_one())
+    for use in USES.values():
+        asyncio.run(attempt(use, session))
+    asyncio.run(close(client))
+    assert client.is_closed
+    assert (session.close_reason.code, session.close_reason.initiator) == (1006, "local")
+    del client, session
+    gc.collect()
