@@ -22,6 +22,7 @@ from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.extensions import format_extension, parse_extensions
 from ktor_client.protocol.handshake import Negotiated, accept_for
 from ktor_client.session import DefaultWebSocketSession, SessionCore, WebSocketSession
+from ktor_client.testing.patience import PatientCore
 
 if TYPE_CHECKING:
     from ktor_client.testing.server import EchoServer
@@ -240,7 +241,7 @@ class Exchange:
         stream.transport.write(_head(101, headers))
         link = StreamLink(stream.transport, stream.take_leading(), on_lost=stream.connection_lost)
         stream.transport.set_protocol(link)
-        core = SessionCore(
+        core = PatientCore(
             link,
             channels=Channels(),
             negotiated=negotiated,

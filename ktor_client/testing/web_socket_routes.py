@@ -13,6 +13,7 @@ from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, PingFrame, 
 from ktor_client.session import DefaultWebSocketSession, WebSocketSession
 from ktor_client.testing.exchange import Refusal
 from ktor_client.testing.http_routes import check_bearer
+from ktor_client.testing.patience import PatientCore
 
 if TYPE_CHECKING:
     from ktor_client.testing.exchange import Exchange, Response
@@ -21,15 +22,22 @@ __all__ = ["ROUTES", "close_as_asked", "echo"]
 
 
 async def echo(exchange: Exchange) -> Response | None:
-    """Return each message; of subprotocols the first that is offered is chosen."""
+    """Return each message, also the last before a Close; choose the first subprotocol offered."""
     async with exchange.accept() as session:
         await _echo(session)
     return None
 
 
 async def _echo(session: DefaultWebSocketSession) -> None:
-    async for frame in session.incoming:
-        await session.send(frame)
+    core = session._core
+    if isinstance(core, PatientCore):
+        core.is_patient = True
+    try:
+        async for frame in session.incoming:
+            await session.send(frame)
+    finally:
+        if core.ending.received is not None:
+            core.start_close(core.ending.received)
 
 
 async def receive_backpressure(exchange: Exchange) -> Response | None:
