@@ -197,6 +197,9 @@ class EchoServer:
         for prefix, folder in self._files.items():
             if exchange.path.startswith(prefix):
                 return await find_file(folder, exchange.path[len(prefix) :], self._file_headers)
+            if f"{exchange.path}/" == prefix:  # a page's relative URLs need the slash
+                location = prefix + "".join(exchange.target.partition("?")[1:])
+                return Response(302, f"see {location}", headers={"Location": location})
         raise Refusal(404, f"there is no {exchange.path} here; GET / lists what there is")
 
 

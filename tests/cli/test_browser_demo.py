@@ -28,6 +28,9 @@ async def test_it_serves_the_page_until_a_signal(ending: signal.Signals) -> None
     async with HttpClient() as client:
         page = await client.get(found[1])
         assert "ktor-client" in await page.body_as_text()
+        typed = await client.get(found[1].removesuffix("/"))
+        assert str(typed.request.url) == found[1]
+        assert await typed.body_as_text() == await page.body_as_text()
         config = await client.get(f"{found[1]}config.json")
         assert await config.body(dict) == {"pyodide": PYODIDE}
         package = await (await client.get(f"{found[1]}ktor_client.zip")).body_as_bytes()

@@ -210,6 +210,16 @@ async def test_files(client: HttpClient, tmp_path: Path) -> None:
             assert (await client.get(server.http_url + path)).status == 404
 
 
+async def test_a_folder_without_its_slash(client: HttpClient, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<p>page</p>")
+    async with echo_server(files={"/page": tmp_path}) as server:
+        for query in ("", "?a=1&b=%3F"):
+            response = await client.get(f"{server.http_url}/page{query}")
+            assert str(response.request.url) == f"{server.http_url}/page/{query}"
+            assert await response.body_as_text() == "<p>page</p>"
+        assert (await client.get(f"{server.http_url}/pages")).status == 404
+
+
 async def test_folders_by_prefix(client: HttpClient, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
