@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+import httpx
+
+from ktor_client.engine.error_table import place
 from ktor_client.engine.received import received_headers
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.errors import ERRORS
+from ktor_client.errors import ConnectError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["to_response"]
 
@@ -50,8 +50,9 @@ class _Body(ResponseBody):
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
         if self._response.is_stream_consumed:  # a transport may give a body that is read already
-            if self._response.content:
-                yield self._response.content
+            content = self._content()
+            if content:
+                yield content
             return
         # The public iterator reads and decodes in one; here reading is watched by itself.
         decoder = self._response._get_content_decoder()  # pyright: ignore[reportPrivateUsage]
@@ -63,6 +64,15 @@ class _Body(ResponseBody):
                 chunk = decoder.flush() if raw is None else decoder.decode(raw)
             if chunk:
                 yield chunk
+
+    def _content(self) -> bytes:
+        try:
+            return self._response.content
+        except httpx.ResponseNotRead as error:
+            raise ConnectError(
+                f"HttpxEngine has no body from {place(self._request)}: a response hook of the "
+                "client has streamed it; let the hook call `await response.aread()` instead"
+            ) from error
 
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
         self._reading = True
