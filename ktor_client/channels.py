@@ -183,7 +183,7 @@ class ReceiveChannel(Generic[T]):
         `create_future` makes what receivers await; by default the running loop does. `before_wait`
         may raise where nobody can wait: on another event loop.
         """
-        self._queue: deque[T] = deque()
+        self._queue: deque[T] = deque()  # new items are appended here, then `_arrived` is called
         self._waiters: list[asyncio.Future[T]] = []
         self._limit = limit
         self._high = _NO_LIMIT if limit.capacity is None else limit.capacity
@@ -267,17 +267,7 @@ class ReceiveChannel(Generic[T]):
 
     # --- for the session ---
 
-    @property
-    def limit(self) -> ChannelLimit:
-        """The limit that this channel was made with."""
-        return self._limit
-
-    @property
-    def queue(self) -> deque[T]:
-        """Where new items are appended; call `arrived` afterwards."""
-        return self._queue
-
-    def arrived(self, size: int) -> None:
+    def _arrived(self, size: int) -> None:
         """Wake receivers and keep the marks, after items of `size` bytes were appended."""
         queue = self._queue
         if self._waiters:
@@ -295,15 +285,15 @@ class ReceiveChannel(Generic[T]):
             if self._bytes >= self._max_bytes:
                 self._choke()
 
-    def keep_queued(self) -> None:
-        """Raise the marks to what is queued now, so that `overflowing` drops only what follows."""
+    def _keep_queued(self) -> None:
+        """Raise the marks to what is queued now, so that `_overflowing` drops only what follows."""
         self._high = max(self._high, len(self._queue))
         self._max_bytes = max(self._max_bytes, sum(map(self._size_of, self._queue)))
 
-    def overflowing(self, *, recount: bool = False, soft: bool = False) -> bool:
+    def _overflowing(self, *, recount: bool = False, soft: bool = False) -> bool:
         """Drop what is beyond the limit, newest first; say whether anything was.
 
-        `recount` counts items too that were appended without a call of `arrived` yet. `soft` keeps
+        `recount` counts items too that were appended without a call of `_arrived` yet. `soft` keeps
         the item that reaches the mark of bytes, however big it is.
         """
         queue, size_of = self._queue, self._size_of
@@ -326,7 +316,7 @@ class ReceiveChannel(Generic[T]):
             queue.pop()
         return True
 
-    def close(self, end: Callable[[], ConnectionClosedError], *, quietly: bool) -> None:
+    def _close(self, end: Callable[[], ConnectionClosedError], *, quietly: bool) -> None:
         """Let receivers have what is queued, then `end()`. The first call counts."""
         if self._end is not None:
             return

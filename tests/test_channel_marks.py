@@ -96,8 +96,8 @@ async def test_unlimited_never_chokes() -> None:
     session = Session(unlimited())
     session.read(*[b"x" * 1000] * 10_000)
     assert session.told == []
-    assert not session.channel.overflowing()
-    assert session.channel.limit == unlimited()
+    assert not session.channel._overflowing()
+    assert session.channel._limit == unlimited()
 
 
 # --- strict limits ---
@@ -106,56 +106,56 @@ async def test_unlimited_never_chokes() -> None:
 async def test_strict_by_message() -> None:
     session = Session(bounded(2, on_overflow=CLOSE))
     session.read(b"1", b"2")
-    assert not session.channel.overflowing()
+    assert not session.channel._overflowing()
     session.read(b"3", b"4")
-    assert session.channel.overflowing()
-    assert list(session.channel.queue) == [b"1", b"2"]
+    assert session.channel._overflowing()
+    assert list(session.channel._queue) == [b"1", b"2"]
 
 
 async def test_strict_by_bytes() -> None:
     session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
     session.read(b"x" * 6, b"y" * 4)
-    assert not session.channel.overflowing()
+    assert not session.channel._overflowing()
     session.read(b"z", b"")
-    assert session.channel.overflowing()
-    assert list(session.channel.queue) == [b"x" * 6, b"y" * 4]
+    assert session.channel._overflowing()
+    assert list(session.channel._queue) == [b"x" * 6, b"y" * 4]
 
 
 async def test_strict_counts_what_is_queued_not_what_came() -> None:
     session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
     for _ in range(5):
         session.read(b"x" * 6)
-        assert not session.channel.overflowing()
+        assert not session.channel._overflowing()
         assert len(await session.channel.receive()) == 6
         session.read(b"")
-        assert not session.channel.overflowing()
+        assert not session.channel._overflowing()
         await session.channel.receive()
 
 
 async def test_a_recount_serves_waiters_first() -> None:
     session = Session(bounded(1, on_overflow=CLOSE))
     (task,) = await started(session.channel.receive())
-    session.channel.queue.extend([b"1", b"2"])
-    assert not session.channel.overflowing(recount=True)
+    session.channel._queue.extend([b"1", b"2"])
+    assert not session.channel._overflowing(recount=True)
     assert await task == b"1"
-    session.channel.queue.append(b"3")
-    assert session.channel.overflowing(recount=True)
-    assert list(session.channel.queue) == [b"2"]
+    session.channel._queue.append(b"3")
+    assert session.channel._overflowing(recount=True)
+    assert list(session.channel._queue) == [b"2"]
 
 
 async def test_soft_keeps_the_message_that_reaches_the_mark() -> None:
     session = Session(bounded(9, max_bytes=10))
     session.read(b"x" * 4, b"y" * 20, b"z")
-    assert session.channel.overflowing(soft=True)
-    assert list(session.channel.queue) == [b"x" * 4, b"y" * 20]
-    assert not session.channel.overflowing(soft=True)
+    assert session.channel._overflowing(soft=True)
+    assert list(session.channel._queue) == [b"x" * 4, b"y" * 20]
+    assert not session.channel._overflowing(soft=True)
 
 
 async def test_what_is_queued_now_can_be_kept() -> None:
     session = Session(bounded(2, max_bytes=10))
     session.read(b"1" * 8, b"2" * 8, b"3" * 8)
-    session.channel.keep_queued()
-    assert not session.channel.overflowing()
+    session.channel._keep_queued()
+    assert not session.channel._overflowing()
     session.read(b"4")
-    assert session.channel.overflowing()
+    assert session.channel._overflowing()
     assert len(session.channel) == 3

@@ -35,11 +35,11 @@ class Session:
 
     def read(self, *items: bytes, size: int | None = None) -> None:
         """Append what one read has brought."""
-        self.channel.queue.extend(items)
-        self.channel.arrived(sum(map(len, items)) if size is None else size)
+        self.channel._queue.extend(items)
+        self.channel._arrived(sum(map(len, items)) if size is None else size)
 
     def end(self, *, quietly: bool = False) -> None:
-        self.channel.close(lambda: ConnectionClosedError("it is over"), quietly=quietly)
+        self.channel._close(lambda: ConnectionClosedError("it is over"), quietly=quietly)
 
 
 async def started(*awaitables: Awaitable[bytes]) -> list[asyncio.Task[bytes]]:
@@ -162,7 +162,7 @@ async def test_an_item_handed_to_a_cancelled_receive_is_first_again() -> None:
     session.read(b"1", b"2")
     task.cancel()
     await asyncio.wait([task])
-    assert list(session.channel.queue) == [b"1", b"2"]
+    assert list(session.channel._queue) == [b"1", b"2"]
 
 
 async def test_items_given_back_keep_their_order() -> None:
@@ -172,7 +172,7 @@ async def test_items_given_back_keep_their_order() -> None:
     for task in reversed(tasks):
         task.cancel()
     await asyncio.wait(tasks)
-    assert list(session.channel.queue) == [b"1", b"2", b"3", b"4"]
+    assert list(session.channel._queue) == [b"1", b"2", b"3", b"4"]
 
 
 async def test_an_item_given_back_after_an_earlier_one_was_taken() -> None:
@@ -186,7 +186,7 @@ async def test_an_item_given_back_after_an_earlier_one_was_taken() -> None:
         task.cancel()
     await asyncio.wait(tasks)
     assert taken == [b"1"]
-    assert list(session.channel.queue) == [b"2", b"3"]
+    assert list(session.channel._queue) == [b"2", b"3"]
 
 
 async def test_an_item_given_back_counts_again() -> None:
@@ -196,8 +196,8 @@ async def test_an_item_given_back_counts_again() -> None:
     task.cancel()
     await asyncio.wait([task])
     session.read(b"y" * 8)
-    assert session.channel.overflowing()
-    assert list(session.channel.queue) == [b"x" * 8]
+    assert session.channel._overflowing()
+    assert list(session.channel._queue) == [b"x" * 8]
 
 
 async def test_a_timeout_loses_nothing() -> None:
@@ -233,7 +233,7 @@ async def test_all_waiters_learn_of_the_end() -> None:
     session = Session(bounded(9))
     tasks = await started(*(session.channel.receive() for _ in range(4)))
     tasks[1].cancel()
-    session.channel.queue.append(b"1")  # appended, `arrived` not called yet
+    session.channel._queue.append(b"1")  # appended, `_arrived` not called yet
     session.end()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert results[0] == b"1"
@@ -246,7 +246,7 @@ async def test_all_waiters_learn_of_the_end() -> None:
 async def test_the_first_end_counts() -> None:
     session = Session(bounded(9))
     session.end()
-    session.channel.close(lambda: ConnectionClosedError("another"), quietly=True)
+    session.channel._close(lambda: ConnectionClosedError("another"), quietly=True)
     with pytest.raises(ConnectionClosedError, match="it is over"):
         await session.channel.receive()
 

@@ -75,6 +75,15 @@ def test_every_public_name_is_there_once_and_documented(module: str) -> None:
             assert inspect.getdoc(value), name
 
 
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [(ktor_client.ReceiveChannel, {"is_closed", "receive", "receive_nowait"})],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_completion_shows_what_is_for_users(kind: type, names: set[str]) -> None:
+    assert {name for name in dir(kind) if not name.startswith("_")} == names
+
+
 def test_twins_of_calls_have_words_of_their_own() -> None:
     client = ktor_client.HttpClient
     assert client.ws is client.web_socket

@@ -117,7 +117,7 @@ class SessionCore:
             create_future=link.create_future,
             before_wait=self.home.check,
         )
-        self.messages: deque[Frame] = self.incoming.queue
+        self.messages: deque[Frame] = self.incoming._queue
         self.outgoing = Outgoing(self, channels.outgoing)
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
@@ -166,7 +166,7 @@ class SessionCore:
         self._say_close(reason)
         self.state = State.CLOSING
         self._stop_sending()
-        self.incoming.keep_queued()
+        self.incoming._keep_queued()
         if self.ending.received is not None:  # a raw session answers by itself
             self._both_closed()
             return
@@ -238,10 +238,10 @@ class SessionCore:
 
     def arrived(self, size: int) -> None:
         """Take messages that the link has appended; see `LinkReceiver`."""
-        self.incoming.arrived(size)
+        self.incoming._arrived(size)
         if self.ending.said is not None:  # we closed first: what overflows now is dropped
-            self.incoming.overflowing(soft=not self._strict)
-        elif self._strict and self.incoming.overflowing():
+            self.incoming._overflowing(soft=not self._strict)
+        elif self._strict and self.incoming._overflowing():
             self.overflow("incoming")
 
     def control(self, frame: Frame) -> None:
@@ -263,7 +263,7 @@ class SessionCore:
 
     def _peer_closed(self, frame: CloseFrame) -> None:
         self.ending.received = frame.read_reason() or CloseReason(1005)
-        if self._strict and self.is_open and self.incoming.overflowing(recount=True):
+        if self._strict and self.is_open and self.incoming._overflowing(recount=True):
             self.overflow("incoming")  # by messages of the same read
             return
         if self.ending.initiator is None:
@@ -377,7 +377,7 @@ class SessionCore:
             self.keepalive.relieved()
 
     def _end_incoming(self) -> None:
-        self.incoming.close(self.ending.error, quietly=self.ending.is_quiet)
+        self.incoming._close(self.ending.error, quietly=self.ending.is_quiet)
 
     def _decide(self) -> None:
         self.reason.set(self.ending.reason())
