@@ -12,6 +12,7 @@ import pytest
 
 import ktor_client
 from ktor_client import errors
+from ktor_client.testing import MockPeerSession
 
 ROOT = Path(ktor_client.__file__).parent
 DAILY = [
@@ -80,8 +81,30 @@ def test_every_public_name_is_there_once_and_documented(module: str) -> None:
     [(ktor_client.ReceiveChannel, {"is_closed", "receive", "receive_nowait"})],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_completion_shows_what_is_for_users(kind: type, names: set[str]) -> None:
+def test_completion_of_a_class_shows_what_is_for_users(kind: type, names: set[str]) -> None:
     assert {name for name in dir(kind) if not name.startswith("_")} == names
+
+
+def test_a_scripted_peer_shows_a_sessions_names_and_its_own_words() -> None:
+    peer, session = set(dir(MockPeerSession)), set(dir(ktor_client.DefaultWebSocketSession))
+    assert {name for name in peer - session if not name.startswith("_")} == {
+        "conversation",
+        "delay",
+        "drop",
+        "expect",
+        "expect_close",
+        "request",
+        "stall",
+        "write_bytes",
+    }
+
+
+@pytest.mark.parametrize("name", ["engines", "plugins", "testing"])
+def test_completion_of_a_module_shows_what_is_for_users(name: str) -> None:
+    module = importlib.import_module(f"ktor_client.{name}")
+    shown = set(dir(module)) - {"conformance"}
+    assert shown <= set(module.__all__)
+    assert set(module.__all__) - shown <= {"BrowserEngine"}  # which is for browsers
 
 
 def test_twins_of_calls_have_words_of_their_own() -> None:

@@ -32,3 +32,7 @@ __all__ = [
     "WebSockets",
     "client_plugin",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -65,3 +65,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"ktor_client.{_ROOMS.get(name, 'engines._mock')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "conformance"])

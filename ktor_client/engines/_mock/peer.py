@@ -222,7 +222,7 @@ class MockPeerSession(DefaultWebSocketSession):
             f"expected {wanted}, but the client had sent {show(frame)}"
         )
 
-    def check_leftovers(self) -> None:
+    def _check_leftovers(self) -> None:
         """Refuse messages that nobody asked for, where the script said what to expect.
 
         Raises:
@@ -274,7 +274,7 @@ class MockPeerSession(DefaultWebSocketSession):
         """End the connection without a Close frame; the client hears of `error`."""
         self._strict = False
         self._conversation.end = "the peer dropped the connection"
-        self.fail(error or ConnectionResetError("the mock peer dropped it"))
+        self._fail(error or ConnectionResetError("the mock peer dropped it"))
 
     def write_bytes(self, data: bytes) -> None:
         """Write bytes to the wire that no codec has checked: `write_bytes(bytes([0x83, 0]))`.
@@ -288,13 +288,13 @@ class MockPeerSession(DefaultWebSocketSession):
 
     # --- for the engine ---
 
-    def left(self) -> None:
+    def _left(self) -> None:
         """Take note that the client's end of the connection is no more."""
         self._is_gone = True
         if self._stalled is not None:
             self._stalled.set(None)
 
-    def fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         """End the connection with an error that the client sees."""
         self._tap.inner.reset(error)
         self._core.cancel()

@@ -64,7 +64,7 @@ class Stage:
 
         def lost() -> None:
             self._links.discard(client)
-            session.left()
+            session._left()
             if abandoned is not None:
                 abandoned()
 
@@ -115,7 +115,7 @@ class Stage:
                     raise
             with self.clock.passing():
                 await session.close()
-            session.check_leftovers()
+            session._check_leftovers()
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             session.cancel()
             raise
@@ -130,4 +130,4 @@ class Stage:
                 )
                 failure.__cause__ = error
             self.failures.append(failure.again())
-            session.fail(failure)
+            session._fail(failure)
