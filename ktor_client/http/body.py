@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, TypeAlias
 
+from ktor_client.errors import UnsafeHeaderError
+
 __all__ = ["BytesBody", "RequestBody", "ResponseBody"]
 
 RequestBody: TypeAlias = bytes | AsyncIterable[bytes]
@@ -22,6 +24,41 @@ def checked_chunk(chunk: Any) -> bytes:
         hint = "; encode it: text.encode()" if isinstance(chunk, str) else ""
         raise TypeError(f"a streamed body yields bytes, not {type(chunk).__name__}{hint}")
     return bytes(chunk)  # pyright: ignore[reportUnknownArgumentType]  # of a memoryview
+
+
+def with_length(body: RequestBody | None, length: str) -> RequestBody | None:
+    """Return a request's body that has the length of its `Content-Length` header.
+
+    A server waits for bytes that the header promises, and takes what is beyond for a request.
+
+    Raises:
+        UnsafeHeaderError: it has another one, or the header is no number. A streamed body raises
+            it when that comes out.
+    """
+    if not (length.isascii() and length.isdigit()):
+        raise UnsafeHeaderError(f"header 'Content-Length' is a number of bytes, not {length!r}")
+    if body is None or isinstance(body, bytes):
+        _check_length(len(body or b""), int(length), at_end=True)
+        return body
+    return _counted(body, int(length))
+
+
+async def _counted(body: AsyncIterable[bytes], length: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in body:
+        size += len(checked_chunk(chunk))
+        _check_length(size, length, at_end=False)
+        yield chunk
+    _check_length(size, length, at_end=True)
+
+
+def _check_length(size: int, length: int, *, at_end: bool) -> None:
+    if size > length or (at_end and size < length):
+        more = "" if at_end else " or more"
+        raise UnsafeHeaderError(
+            f"header 'Content-Length' says {length} bytes, but the body has {size}{more}; "
+            "leave the header out: the client sets it"
+        )
 
 
 class ResponseBody(ABC):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http.attributes import Attributes
-from ktor_client.http.body import RequestBody
+from ktor_client.http.body import RequestBody, with_length
 from ktor_client.http.headers import Headers, HeadersBuilder
 from ktor_client.http.method import HttpMethod
 from ktor_client.http.url import Scalar, Url, UrlBuilder
@@ -93,7 +93,8 @@ class HttpRequestBuilder:
         """Return the request, with the URL's credentials as an `Authorization` header.
 
         Raises:
-            UnsafeHeaderError: a header that the client owns was set.
+            UnsafeHeaderError: a header that the client owns was set, or a `Content-Length` that
+                is not the body's.
             InvalidUrlError: the URL is not usable.
         """
         owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
@@ -108,10 +109,13 @@ class HttpRequestBuilder:
                 raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
         url = self.url.build()
         headers = self.headers.build()
+        body = self.body
+        if "content-length" in headers:
+            body = with_length(body, headers["content-length"])
         if url.user is not None and "authorization" not in headers:
             basic = _basic(url.user, url.password or "")
             headers = Headers([*headers.fields(), ("Authorization", basic)])
-        return HttpRequest(self.method, url, headers, self.body, Attributes(self.attributes))
+        return HttpRequest(self.method, url, headers, body, Attributes(self.attributes))
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,13 +14,16 @@ from ktor_client import (
     HttpRequest,
     HttpRequestBuilder,
     HttpResponse,
+    UnsafeHeaderError,
     WebSocketHandshakeError,
     header,
     install,
 )
+from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock.responses import respond
 from ktor_client.plugins import WebSockets
+from ktor_client.testing import echo_server
 
 
 def shown(request: HttpRequest) -> str:
@@ -130,3 +134,20 @@ async def test_wss_is_forced_and_an_explicit_port_stays() -> None:
             async with client.wss(host="h", path="/x"):
                 pytest.fail("the session opened")
         assert str(caught.value.response.request.url) == "wss://h/x"
+
+
+async def test_a_wrong_content_length_does_no_harm(engine: EngineFactory) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"ab"
+
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        url = f"{server.http_url}/echo-body"
+        for length in ("5", "7"):
+            async with asyncio.timeout(30):
+                with pytest.raises(UnsafeHeaderError, match=f"says {length} bytes, but"):
+                    await client.post(url, headers={"Content-Length": length}, body=chunks())
+            with pytest.raises(UnsafeHeaderError, match="but the body has 0"):
+                client.web_socket(f"{server.url}/echo", headers={"Content-Length": length})
+        right = await client.post(url, headers={"Content-Length": "6"}, body=chunks())
+        assert await right.body_as_bytes() == b"ababab"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -143,6 +144,56 @@ def test_headers_that_are_the_clients_own(name: str, web_socket: bool) -> None:
         return
     with pytest.raises(UnsafeHeaderError, match=f"header '{name}' is set by the client itself$"):
         builder.build(web_socket=web_socket)
+
+
+@pytest.mark.parametrize(("body", "length"), [(None, "0"), (b"ab", "2"), (b"ab", "02")])
+def test_a_length_that_is_the_bodys(body: bytes | None, length: str) -> None:
+    builder = HttpRequestBuilder()
+    builder.headers.add("content-length", length)
+    builder.body = body
+    assert builder.build().body == body
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "message"),
+    [
+        (None, "5", "says 5 bytes, but the body has 0; leave the header out"),
+        (b"ab", "5", "says 5 bytes, but the body has 2; leave the header out"),
+        (b"ab", "0", "says 0 bytes, but the body has 2; leave the header out"),
+        (b"ab", "two", "is a number of bytes, not 'two'"),
+        (b"ab", "-2", "is a number of bytes, not '-2'"),
+        (b"ab", "²", "is a number of bytes, not '²'"),
+        (b"ab", "2, 2", "is a number of bytes, not '2, 2'"),
+    ],
+)
+def test_a_length_that_is_not_the_bodys(body: bytes | None, length: str, message: str) -> None:
+    builder = HttpRequestBuilder()
+    builder.headers.add("Content-Length", length)
+    builder.body = body
+    with pytest.raises(UnsafeHeaderError, match=f"header 'Content-Length' {message}"):
+        builder.build()
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    yield b"ab"
+    yield b"cd"
+
+
+async def streamed(length: str) -> list[bytes]:
+    builder = HttpRequestBuilder()
+    builder.headers.add("Content-Length", length)
+    builder.body = chunks()
+    body = builder.build().body
+    assert isinstance(body, AsyncIterator)
+    return [chunk async for chunk in body]
+
+
+async def test_the_length_of_a_stream() -> None:
+    assert await streamed("4") == [b"ab", b"cd"]
+    with pytest.raises(UnsafeHeaderError, match="says 5 bytes, but the body has 4;"):
+        await streamed("5")
+    with pytest.raises(UnsafeHeaderError, match="says 3 bytes, but the body has 4 or more;"):
+        await streamed("3")
 
 
 def test_the_header_for_subprotocols_has_its_own_way() -> None:
