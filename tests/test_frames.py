@@ -336,6 +336,18 @@ def test_which_codes_may_be_sent_and_which_are_normal() -> None:
     assert [code for code in range(5000) if CloseReason(code).is_normal] == [1000, 1001, 1005]
 
 
+@pytest.mark.parametrize("wrong", [None, "1000", 1000.0, True])
+def test_a_code_is_an_int(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"close code is an int.* not {type(wrong).__name__}"):
+        CloseReason(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, b"bye", 5])
+def test_a_message_is_text(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"close message is a str, not {type(wrong).__name__}"):
+        CloseReason(1000, wrong)
+
+
 def test_how_reasons_are_shown() -> None:
     assert repr(CloseReason(1000)) == "CloseReason(NORMAL)"
     assert repr(CloseReason(4001, "a'b")) == 'CloseReason(4001, "a\'b")'

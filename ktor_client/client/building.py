@@ -42,8 +42,9 @@ def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:
     else:
         factory = engine
     _refuse_block(factory)
-    if options:
-        check_names(plugin_name(getattr(factory, "func", factory)), factory, options)
+    bare: Any = getattr(factory, "func", factory)  # a partial's
+    if given := {**getattr(factory, "keywords", {}), **options}:
+        check_names(plugin_name(bare), bare, given)
     made: object = factory(**options)
     if not isinstance(made, HttpClientEngine):
         raise TypeError(f"{factory!r} made {made!r}, which is no HttpClientEngine")

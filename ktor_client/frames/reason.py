@@ -84,7 +84,12 @@ class CloseReason:
 
         Raises:
             ValueError: code outside 0..65535, or more than 123 UTF-8 bytes of message.
+            TypeError: code is no int, or message no str.
         """
+        if isinstance(code, bool) or not isinstance(code, int):
+            raise TypeError(f"a close code is an int, such as 1000, not {type(code).__name__}")
+        if not isinstance(message, str):
+            raise TypeError(f"a close message is a str, not {type(message).__name__}")
         if not 0 <= code <= 0xFFFF:
             raise ValueError(f"a close code is within 0..65535, not {code}")
         size = len(message.encode())

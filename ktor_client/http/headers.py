@@ -115,7 +115,12 @@ class HeadersBuilder(Headers):
             self.add_all(fields)
 
     def add_all(self, fields: HeadersLike) -> None:
-        """Append fields. Raises what `add` raises."""
+        """Append fields. Raises what `add` raises, and `TypeError` where there are none."""
+        if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
+            raise TypeError(
+                f"headers takes a mapping or pairs, such as {{'X-Id': '1'}}, "
+                f"not {type(fields).__name__}"
+            )
         for name, value in _pairs(fields):
             self.add(name, value)
 

@@ -185,6 +185,8 @@ class UrlBuilder:
 
     def set_path(self, path: str) -> None:
         """Set the path, and the query where `path` has one; other characters are encoded."""
+        if not isinstance(path, str):
+            raise TypeError(f"path is a str, not {type(path).__name__}")
         bare, _, query = path.partition("?")
         if "#" in path:
             raise InvalidUrlError(f"path {path!r} has a fragment (#), which is never sent")
@@ -198,8 +200,14 @@ class UrlBuilder:
         """Append query parameters, encoded; an iterable value gives the name once for each.
 
         Raises:
-            TypeError: a value is neither str, int, float or bool, nor an iterable of those.
+            TypeError: a value is neither str, int, float or bool, nor an iterable of those; or
+                these are no parameters at all.
         """
+        if isinstance(parameters, str | bytes) or not isinstance(parameters, Iterable):
+            raise TypeError(
+                f"params takes a mapping or pairs, such as {{'page': 2}}, "
+                f"not {type(parameters).__name__}"
+            )
         pairs: Iterable[tuple[str, object]] = (
             cast("Mapping[str, object]", parameters).items()
             if isinstance(parameters, Mapping)
@@ -292,6 +300,8 @@ def _scalar(name: str, value: object) -> str:
 
 
 def _checked_host(host: str) -> str:
+    if not isinstance(host, str):
+        raise TypeError(f"host is a str, not {type(host).__name__}")
     name = host.strip("[]") if host.startswith("[") else host
     if "://" in name:
         raise InvalidUrlError(f"{_shown(host)} is not a host name but a URL; give it as the url")

@@ -6,7 +6,7 @@ The handshake's rules are in `protocol/handshake.py`, the session's in `session/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from ktor_client.channels import ChannelLimit, ChannelOverflow, Channels
@@ -35,6 +35,7 @@ from ktor_client.session import (
     SessionCore,
     WebSocketContentConverter,
 )
+from ktor_client.session.raw import checked_max_frame_size
 from ktor_client.unset import UNSET
 
 __all__ = ["WebSockets"]
@@ -86,18 +87,14 @@ class WebSockets(HttpClientPlugin):
         self._ping_interval = (
             UNSET if ping_interval is UNSET else optional_seconds(ping_interval, "ping_interval")
         )
-        self._timeout = UNSET if timeout is UNSET else optional_seconds(timeout, "timeout")
-        if isinstance(max_frame_size, bool) or not isinstance(max_frame_size, int):
-            raise TypeError("max_frame_size is a number of bytes")
-        if max_frame_size < 1:
-            raise ValueError("max_frame_size must be at least 1")
+        self._timeout = UNSET if timeout is UNSET else seconds(timeout, "timeout")
         if channels is not UNSET and not isinstance(channels, Channels):
             raise TypeError("channels takes Channels(incoming=bounded(64), outgoing=bounded(64))")
-        self._max_frame_size = max_frame_size
+        self._max_frame_size = checked_max_frame_size(max_frame_size)
         self._channels = channels
         self._close_timeout = seconds(close_timeout, "close_timeout")
         self._open_timeout = seconds(open_timeout, "open_timeout")
-        if isinstance(extensions, WebSocketExtension):
+        if isinstance(extensions, WebSocketExtension) or not isinstance(extensions, Iterable):
             raise TypeError(f"extensions takes a sequence: extensions=[{extensions!r}]")
         self._extensions = tuple(extensions)
         for extension in self._extensions:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ktor_client.http.headers import Headers, is_token
 from ktor_client.protocol.extensions import (
@@ -69,12 +69,14 @@ def check_subprotocols(subprotocols: Sequence[str]) -> None:
 
     Raises:
         ValueError: a name is not a token, or stands twice (RFC 6455 4.1).
-        TypeError: a single string was given.
+        TypeError: a single string was given, or no names at all.
     """
     if isinstance(subprotocols, str):
         raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
+    if not isinstance(subprotocols, Iterable):
+        raise TypeError(f"subprotocols is a sequence of names, not {type(subprotocols).__name__}")
     for name in subprotocols:
-        if not is_token(name):
+        if not (isinstance(name, str) and is_token(name)):
             raise ValueError(f"{name!r} is not a subprotocol name (RFC 6455 4.1)")
     if len(set(subprotocols)) != len(subprotocols):
         raise ValueError(f"a subprotocol is offered twice: {', '.join(subprotocols)}")

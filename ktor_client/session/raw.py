@@ -16,9 +16,28 @@ from ktor_client.session.call import HttpClientCall
 from ktor_client.session.core import SessionCore
 from ktor_client.session.ending import checked_reason
 
-__all__ = ["ClientWebSocketSession", "SessionStatistics", "WebSocketSession"]
+__all__ = [
+    "ClientWebSocketSession",
+    "SessionStatistics",
+    "WebSocketSession",
+    "checked_max_frame_size",
+]
 
 _NORMAL = CloseReason(CloseReason.Codes.NORMAL)
+
+
+def checked_max_frame_size(size: int) -> int:
+    """Return a limit for messages.
+
+    Raises:
+        ValueError: below 1.
+        TypeError: not a number of bytes.
+    """
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"max_frame_size is a number of bytes, not {type(size).__name__}")
+    if size < 1:
+        raise ValueError(f"max_frame_size must be at least 1 byte, not {size}")
+    return size
 
 
 class SessionStatistics(NamedTuple):
@@ -94,17 +113,17 @@ class WebSocketSession:
             UnicodeEncodeError: the text has a lone surrogate.
         """
         outgoing, link = self._outgoing, self._link
-        if outgoing.ready:
+        if outgoing._ready:
             kind = type(message)
             if kind is str:
                 link.send_text(message)  # type: ignore[arg-type]  # narrowed by its type
                 if not link.writable:
-                    outgoing.ready = False
+                    outgoing._ready = False
                 return
             if kind is bytes:
                 link.send_binary(message)  # type: ignore[arg-type]  # narrowed by its type
                 if not link.writable:
-                    outgoing.ready = False
+                    outgoing._ready = False
                 return
         if isinstance(message, str):
             message = TextFrame(message)
@@ -116,7 +135,7 @@ class WebSocketSession:
                     "send_serialized(obj) sends objects"
                 )
             message = BinaryFrame(message)
-        await outgoing.send_slowly(message)
+        await outgoing._send_slowly(message)
 
     async def flush(self) -> None:
         """Return when everything sent before was handed to the transport.
@@ -126,7 +145,7 @@ class WebSocketSession:
         Raises:
             ConnectionClosedError: the connection was lost, or the session ended meanwhile.
         """
-        await self._outgoing.flush()
+        await self._outgoing._flush()
 
     # --- the end ---
 
@@ -178,9 +197,7 @@ class WebSocketSession:
 
     @max_frame_size.setter
     def max_frame_size(self, size: int) -> None:
-        if size < 1:
-            raise ValueError("max_frame_size must be at least 1")
-        self._core.max_frame_size = size
+        self._core.max_frame_size = checked_max_frame_size(size)
         self._link.set_max_frame_size(size)
 
     @property

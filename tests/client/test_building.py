@@ -67,6 +67,8 @@ def test_an_unknown_option_lists_what_there_is() -> None:
         ({"channels": 5}, "channels takes Channels("),
         ({"max_frame_size": 1.5}, "max_frame_size is a number of bytes"),
         ({"max_frame_size": True}, "max_frame_size is a number of bytes"),
+        ({"extensions": 5}, "extensions takes a sequence: extensions=[5]"),
+        ({"timeout": None}, "timeout takes seconds (a number) or a timedelta"),
     ],
 )
 def test_options_of_another_type_are_told(options: dict[str, Any], message: str) -> None:
@@ -125,6 +127,12 @@ def test_what_is_no_plugin() -> None:
     for wrong, shown in ((dict, "dict"), (5, "5"), ("WebSockets", "'WebSockets'")):
         text = text_of(lambda plugin=wrong: install(plugin))
         assert text == f"{shown} is not a plugin; install(WebSockets) installs one"
+
+
+def test_a_misspelt_option_in_a_partial_is_told() -> None:
+    assert text_of(lambda: HttpClient(partial(AiohttpEngine, limmit=5))) == (  # type: ignore[call-arg]  # pyright: ignore
+        "AiohttpEngine has no option 'limmit'; did you mean 'limit'?"
+    )
 
 
 def test_what_is_no_engine() -> None:

@@ -127,6 +127,12 @@ def test_names_and_values_are_text(name: Any, value: Any) -> None:
         HeadersBuilder().add(name, value)
 
 
+@pytest.mark.parametrize("wrong", ["X-Id: 1", b"X-Id: 1", 5])
+def test_what_has_no_fields(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"mapping or pairs, .* not {type(wrong).__name__}"):
+        HeadersBuilder().add_all(wrong)
+
+
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 

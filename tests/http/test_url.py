@@ -171,6 +171,14 @@ def test_a_port_is_a_number(wrong: Any) -> None:
         Url("ws", "h", wrong)
 
 
+@pytest.mark.parametrize("wrong", [5, b"h", None])
+def test_a_host_and_a_path_are_text(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"host is a str, not {type(wrong).__name__}"):
+        Url("ws", wrong)
+    with pytest.raises(TypeError, match=f"path is a str, not {type(wrong).__name__}"):
+        UrlBuilder().set_path(wrong)
+
+
 def test_a_path_may_hold_a_colon() -> None:
     builder = UrlBuilder()
     builder.take_from("a/b:1")
@@ -378,6 +386,12 @@ def test_parameters_alone() -> None:
 def test_values_that_are_no_parameters(value: object) -> None:
     with pytest.raises(TypeError, match="query parameter 'a' takes str, int, float or bool, not"):
         UrlBuilder().add_parameters({"a": value})
+
+
+@pytest.mark.parametrize("wrong", ["a=b", b"a=b", 5])
+def test_what_has_no_parameters(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"mapping or pairs, .* not {type(wrong).__name__}"):
+        UrlBuilder().add_parameters(wrong)
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -82,9 +83,10 @@ def test_subprotocols_that_can_be_offered() -> None:
         (("a\r\nX: y",), "is not a subprotocol name"),
         (("chät",), "is not a subprotocol name"),
         (("a", "b", "a"), "offered twice: a, b, a"),
+        ((5,), "5 is not a subprotocol name"),
     ],
 )
-def test_subprotocols_that_cannot(offer: tuple[str, ...], message: str) -> None:
+def test_subprotocols_that_cannot(offer: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_subprotocols(offer)
 
@@ -92,6 +94,9 @@ def test_subprotocols_that_cannot(offer: tuple[str, ...], message: str) -> None:
 def test_one_string_is_no_sequence() -> None:
     with pytest.raises(TypeError, match=r'subprotocols=\("chat",\)'):
         check_subprotocols("chat")
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="a sequence of names, not int"):
+        check_subprotocols(wrong)
 
 
 # --- the answer ---

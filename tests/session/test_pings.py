@@ -184,6 +184,8 @@ async def test_impossible_settings(wrong: float) -> None:
         session.timeout = wrong
     with pytest.raises(ValueError, match="at least 1"):
         session.max_frame_size = 0
+    with pytest.raises(TypeError, match="a number of bytes, not str"):
+        session.max_frame_size = "1 MiB"  # type: ignore[assignment]  # pyright: ignore
     assert (session.ping_interval, session.max_frame_size) == (10, 1 << 20)
     session.max_frame_size = 17
     assert session.max_frame_size == 17
