@@ -58,6 +58,11 @@ def opened(
     def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, S]:
         return _Opening(open_session(self, *args, **kwargs), instead)
 
+    # What `help` shows: all of `method`'s signature but what comes of it.
+    signature = inspect.signature(method)
+    session = signature.return_annotation.partition("[")[2].removesuffix("]")
+    opening = f"Coroutine[Any, Any, {session}]"
+    twin.__signature__ = signature.replace(return_annotation=opening)  # type: ignore[attr-defined]
     open_session.__name__ = twin.__name__ = name
     open_session.__qualname__ = twin.__qualname__ = f"HttpClient.{name}"
     twin.__doc__ = (

@@ -79,3 +79,12 @@ async def test_it_can_be_cancelled(client: HttpClient) -> None:
 def test_mocks_see_a_coroutine_function() -> None:
     assert inspect.iscoroutinefunction(HttpClient.web_socket_session)
     assert inspect.iscoroutinefunction(HttpClient.web_socket_raw_session)
+
+
+@pytest.mark.parametrize("name", ["web_socket", "web_socket_raw"])
+def test_help_says_what_comes_of_it(name: str) -> None:
+    prepare = inspect.signature(getattr(HttpClient, name))
+    opened = inspect.signature(getattr(HttpClient, f"{name}_session"))
+    assert opened.parameters == prepare.parameters
+    session = prepare.return_annotation.removeprefix("WebSocketStatement")
+    assert opened.return_annotation == f"Coroutine{session.replace('[', '[Any, Any, ')}"

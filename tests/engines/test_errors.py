@@ -145,6 +145,17 @@ async def test_the_server_resets(engine: EngineFactory, call: Call) -> None:
         await failure(ConnectError, engine(), call, server.url, f"127.0.0.1:{server.port}")
 
 
+async def test_the_end_within_the_head(engine: EngineFactory, call: Call) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 101 x\r\nSet-Cookie: s3cret\r\n")
+
+    async with raw_server(script) as server:
+        error = await failure(ConnectError, engine(), call, server.url, f"{server.port}")
+        assert "isconnected" in str(error)
+        assert "s3cret" not in str(error)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

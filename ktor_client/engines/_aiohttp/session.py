@@ -51,7 +51,10 @@ class _Response(aiohttp.ClientResponse):
         try:
             return await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            raise NoAnswerError(str(error)) from error
+            text = str(error)
+            if not isinstance(getattr(error, "message", ""), str):  # what there was of a head
+                text = "Server disconnected within the head of its answer"
+            raise NoAnswerError(text) from error
 
 
 class _Connector(aiohttp.TCPConnector):
