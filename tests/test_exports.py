@@ -12,6 +12,7 @@ import pytest
 
 import ktor_client
 from ktor_client import errors
+from ktor_client.session.outgoing import Outgoing
 from ktor_client.testing import MockPeerSession
 
 ROOT = Path(ktor_client.__file__).parent
@@ -78,7 +79,10 @@ def test_every_public_name_is_there_once_and_documented(module: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [(ktor_client.ReceiveChannel, {"is_closed", "receive", "receive_nowait"})],
+    [
+        (ktor_client.ReceiveChannel, {"is_closed", "receive", "receive_nowait"}),
+        (Outgoing, {"is_closed", "send", "send_nowait"}),  # of `session.outgoing`
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_completion_of_a_class_shows_what_is_for_users(kind: type, names: set[str]) -> None:

@@ -230,7 +230,7 @@ class SessionCore:
 
     def _stop_sending(self) -> None:
         self.keepalive.stop()
-        self.outgoing.end(self.ending.error)
+        self.outgoing._finish(self.ending.error)
         self.pings.fail(self.ending.error)
         self._wake_writer()
 
@@ -313,7 +313,7 @@ class SessionCore:
             pong, self._owed_pong = self._owed_pong, None
             self.link.send(pong)
         self._wake_writer()
-        self.outgoing.drain()
+        self.outgoing._drain()
 
     def lost(self, error: BaseException | None) -> None:
         """Take the end of the connection; see `LinkReceiver`."""
@@ -350,7 +350,7 @@ class SessionCore:
         else:
             self.link.send(frame)
             if not self.link.writable:
-                self.outgoing.not_writable()
+                self.outgoing._not_writable()
         return True
 
     async def wait_writable(self) -> None:

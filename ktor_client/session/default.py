@@ -132,7 +132,7 @@ class DefaultWebSocketSession(WebSocketSession):
         if self._require is not None:
             self._require("FragmentationCapability", "send_stream")
         outgoing = self._core.outgoing
-        outgoing.raise_if_ended()
+        outgoing._raise_if_ended()
         self._core.home.check()
         frame_type: type[TextFrame] | type[BinaryFrame] | None = None
         has_begun = False
@@ -140,14 +140,14 @@ class DefaultWebSocketSession(WebSocketSession):
             async for chunk in chunks:
                 if frame_type is None:
                     fragment = _fragment(chunk, None)
-                    await outgoing.begin_stream()
+                    await outgoing._begin_stream()
                     frame_type = type(fragment)
                 else:
                     fragment = _fragment(chunk, frame_type)
-                await outgoing.stream_fragment(fragment)
+                await outgoing._stream_fragment(fragment)
                 has_begun = True
             if frame_type is not None:
-                await outgoing.stream_fragment(frame_type(b""))
+                await outgoing._stream_fragment(frame_type(b""))
         except BaseException as error:
             if has_begun:
                 failed = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
@@ -158,7 +158,7 @@ class DefaultWebSocketSession(WebSocketSession):
             raise
         finally:
             if frame_type is not None:
-                outgoing.end_stream()
+                outgoing._end_stream()
 
     # --- keepalive ---
 
@@ -173,7 +173,7 @@ class DefaultWebSocketSession(WebSocketSession):
         if self._require is not None:
             self._require("PingCapability", "ping")
         core = self._core
-        core.outgoing.raise_if_ended()
+        core.outgoing._raise_if_ended()
         core.home.check()
         payload = data or os.urandom(PAYLOAD_SIZE)
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -35,7 +35,7 @@ class _Waiting:
 class Outgoing(SendChannel[Frame]):
     """`session.outgoing`. Its limit counts only frames that wait."""
 
-    __slots__ = ("_bytes", "_core", "_end", "_limit", "_queue", "_stream", "ready")
+    __slots__ = ("_bytes", "_core", "_end", "_limit", "_queue", "_ready", "_stream")
 
     def __init__(self, core: SessionCore, limit: ChannelLimit) -> None:
         self._core = core
@@ -44,7 +44,7 @@ class Outgoing(SendChannel[Frame]):
         self._bytes = 0
         self._end: Callable[[], ConnectionClosedError] | None = None
         self._stream = False
-        self.ready = True
+        self._ready = True
         """Whether a frame may be written at once."""
 
     # --- for users ---
@@ -52,10 +52,10 @@ class Outgoing(SendChannel[Frame]):
     async def send(self, item: Frame) -> None:
         """Send a frame; see `WebSocketSession.send`."""
         _check_frame(item)
-        if self.ready and not item.frame_type.is_control:
+        if self._ready and not item.frame_type.is_control:
             self._write(item)
             return
-        await self.send_slowly(item)
+        await self._send_slowly(item)
 
     def send_nowait(self, item: Frame) -> None:
         """Send a frame, or queue it while the transport is busy.
@@ -66,10 +66,10 @@ class Outgoing(SendChannel[Frame]):
             ChannelOverflowError: likewise, with `ChannelOverflow.CLOSE`; the session ends.
         """
         _check_frame(item)
-        self.raise_if_ended()
+        self._raise_if_ended()
         if self._core.sent_as_control(item):
             return
-        if self.ready:
+        if self._ready:
             self._write(item)
             return
         if not self._has_room(item):
@@ -93,13 +93,13 @@ class Outgoing(SendChannel[Frame]):
 
     # --- for the session ---
 
-    async def send_slowly(self, frame: Frame) -> None:
+    async def _send_slowly(self, frame: Frame) -> None:
         """Send a frame that may have to wait its turn."""
-        self.raise_if_ended()
+        self._raise_if_ended()
         self._core.home.check()
         if self._core.sent_as_control(frame):
             return
-        if self.ready:
+        if self._ready:
             self._write(frame)
             return
         limit = self._limit
@@ -113,44 +113,44 @@ class Outgoing(SendChannel[Frame]):
             return
         await self._wait_for(_Waiting(frame, self._new_future()))
 
-    async def flush(self) -> None:
+    async def _flush(self) -> None:
         """Wait until everything queued before this call was handed to the link, and flush it.
 
         After a Close of ours nothing is left to hand over: what was queued has raised.
         """
         if self._end is not None and self._core.ending.sent is not None:
             return
-        self.raise_if_ended()
+        self._raise_if_ended()
         self._core.home.check()
         if self._queue or self._stream:
             await self._wait_for(_Waiting(None, self._new_future()))
         self._core.link.flush()
 
-    async def begin_stream(self) -> None:
-        """Wait for a turn in which no other data may be sent, until `end_stream`."""
-        self.raise_if_ended()
-        if self.ready:
+    async def _begin_stream(self) -> None:
+        """Wait for a turn in which no other data may be sent, until `_end_stream`."""
+        self._raise_if_ended()
+        if self._ready:
             self._stream = True
-            self.ready = False
+            self._ready = False
             return
         waiting = _Waiting(None, self._new_future())
         waiting.is_stream = True
         await self._wait_for(waiting)
 
-    def end_stream(self) -> None:
+    def _end_stream(self) -> None:
         """Let others send again."""
         self._stream = False
-        self.drain()
+        self._drain()
 
-    async def stream_fragment(self, frame: Frame) -> None:
+    async def _stream_fragment(self, frame: Frame) -> None:
         """Send a fragment within the turn, once the link is writable."""
-        self.raise_if_ended()
+        self._raise_if_ended()
         while not self._core.link.writable:
             await self._core.wait_writable()
-            self.raise_if_ended()
+            self._raise_if_ended()
         self._core.link.send(frame)
 
-    def drain(self) -> None:
+    def _drain(self) -> None:
         """Write what waits, while the link takes it."""
         queue, link = self._queue, self._core.link
         while queue and link.writable and not self._stream and self._end is None:
@@ -172,25 +172,25 @@ class Outgoing(SendChannel[Frame]):
                     continue
             if done is not None:
                 done.set_result(None)
-        self.ready = not queue and link.writable and not self._stream and self._end is None
+        self._ready = not queue and link.writable and not self._stream and self._end is None
 
-    def not_writable(self) -> None:
+    def _not_writable(self) -> None:
         """Take note that the link wants no more for now."""
-        self.ready = False
+        self._ready = False
 
-    def end(self, end: Callable[[], ConnectionClosedError]) -> None:
+    def _finish(self, end: Callable[[], ConnectionClosedError]) -> None:
         """Refuse further frames and let those that wait raise. The first call counts."""
         if self._end is not None:
             return
         self._end = end
-        self.ready = False
+        self._ready = False
         queue, self._queue = self._queue, []
         self._bytes = 0
         for waiting in queue:
             if waiting.done is not None and not waiting.done.done():
                 waiting.done.set_exception(end())
 
-    def raise_if_ended(self) -> None:
+    def _raise_if_ended(self) -> None:
         """Raise the error that ended the channel, if it has ended."""
         if self._end is not None:
             raise self._end()
@@ -201,7 +201,7 @@ class Outgoing(SendChannel[Frame]):
         link = self._core.link
         link.send(frame)
         if not link.writable:
-            self.ready = False
+            self._ready = False
 
     def _has_room(self, frame: Frame) -> bool:
         limit = self._limit
@@ -223,9 +223,9 @@ class Outgoing(SendChannel[Frame]):
             if waiting in self._queue:
                 self._queue.remove(waiting)
                 self._bytes -= waiting.size
-                self.drain()
+                self._drain()
             elif waiting.is_stream and self._stream and done.done() and not done.cancelled():
-                self.end_stream()
+                self._end_stream()
             raise
 
     @staticmethod
