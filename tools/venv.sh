@@ -42,7 +42,12 @@ for python in "$@"; do
         0)
             echo "Creating $dir with $python ($(version "$python"))"
             rm -rf "$dir"
-            exec "$python" -m venv "$dir"
+            if "$python" -m venv "$dir"; then
+                exit 0
+            fi
+            rm -rf "$dir"
+            echo "$python ($(version "$python")) could not create $dir for the reason above: mend that, or name another Python: make PYTHON=/path/to/python3" >&2
+            exit 1
             ;;
         2) too_old=${too_old:-$python} ;;
         3) no_venv=${no_venv:-$python} ;;

@@ -33,12 +33,15 @@ def add_to(commands: Any) -> None:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Chat through every engine; 1 if none could."""
-    good = 0
+    """Chat through every engine; 1 if none could, or one that is installed failed."""
     async with echo_server() as server:
         print(f"An echo server listens on {server.url}/echo", flush=True)
-        for name in network_engines():
-            good += await _try(name, server)
+        tried = {name: await _try(name, server) for name in network_engines()}
+    good = sum(chatted is True for chatted in tried.values())
+    failed = [name for name, chatted in tried.items() if chatted is False]
+    if failed:
+        print(f"\n{good} of {good + len(failed)} engines chatted; failed: {', '.join(failed)}")
+        return 1
     if not good:
         print("\nNo engine works here; try: pip install 'ktor-client[all]'")
         return 1
@@ -48,12 +51,13 @@ async def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _try(name: str, server: EchoServer) -> bool:
+async def _try(name: str, server: EchoServer) -> bool | None:
+    """Chat through an engine and say whether that went well; None where it is not there."""
     entry = BUILT_IN.get(name)
     absent = None if entry is None else absence(entry)
     if absent is not None:
         print(f"\n{name}: {absent}", flush=True)
-        return False
+        return None
     print(f"\n{name}: {versions(name) or 'third-party engine'}", flush=True)
     try:
         async with asyncio.timeout(TIME_LIMIT):
