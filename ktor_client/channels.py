@@ -99,7 +99,7 @@ def unlimited() -> ChannelLimit:
 class Channels:
     """The limits of both directions: `Channels(incoming=bounded(16), outgoing=unlimited())`."""
 
-    __slots__ = ("adapts", "incoming", "outgoing")
+    __slots__ = ("_adapts", "incoming", "outgoing")
 
     def __init__(
         self, *, incoming: ChannelLimit | None = None, outgoing: ChannelLimit | None = None
@@ -107,7 +107,7 @@ class Channels:
         for limit in (incoming, outgoing):
             if not isinstance(limit, ChannelLimit | None):
                 raise TypeError(f"a channel's limit is bounded(64) or unlimited(), not {limit!r}")
-        self.adapts = incoming is None
+        self._adapts = incoming is None
         """Whether `incoming` was left open, and may be limited as suits the engine."""
         self.incoming = bounded(DEFAULT_CAPACITY) if incoming is None else incoming
         self.outgoing = bounded(DEFAULT_CAPACITY) if outgoing is None else outgoing

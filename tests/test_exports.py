@@ -12,6 +12,8 @@ import pytest
 
 import ktor_client
 from ktor_client import errors
+from ktor_client.engines import AiohttpEngine, HttpxEngine
+from ktor_client.plugins import WebSockets
 from ktor_client.session.outgoing import Outgoing
 from ktor_client.testing import MockPeerSession
 
@@ -54,6 +56,17 @@ INTERNAL = {
     "WebSocketContentConverter",  # public in ktor_client.plugins
 }
 
+ENGINE = {
+    "capabilities",
+    "clock",
+    "close",
+    "default_url",
+    "execute",
+    "idle",
+    "name",
+    "open_web_socket",
+}
+
 
 def test_the_top_level_is_what_the_rooms_offer() -> None:
     offered: set[str] = set()
@@ -82,6 +95,10 @@ def test_every_public_name_is_there_once_and_documented(module: str) -> None:
     [
         (ktor_client.ReceiveChannel, {"is_closed", "receive", "receive_nowait"}),
         (Outgoing, {"is_closed", "send", "send_nowait"}),  # of `session.outgoing`
+        (ktor_client.Channels, {"incoming", "outgoing"}),
+        (WebSockets, {"install"}),
+        (AiohttpEngine, ENGINE),
+        (HttpxEngine, ENGINE),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -188,9 +188,11 @@ class HttpClient(HttpCalls):
             headers=headers,
             subprotocols=subprotocols,
         )
-        plugin.check(self.engine, request.headers, raw=False)
+        plugin._check(self.engine, request.headers, raw=False)
         return WebSocketStatement(
-            lambda: self._open(lambda: plugin.open(self._scope, self._scope.send, request, offered))
+            lambda: self._open(
+                lambda: plugin._open(self._scope, self._scope.send, request, offered)
+            )
         )
 
     def web_socket_raw(
@@ -223,10 +225,10 @@ class HttpClient(HttpCalls):
             headers=headers,
             subprotocols=subprotocols,
         )
-        plugin.check(self.engine, request.headers, raw=True)
+        plugin._check(self.engine, request.headers, raw=True)
         return WebSocketStatement(
             lambda: self._open(
-                lambda: plugin.open_raw(self._scope, self._scope.send, request, offered)
+                lambda: plugin._open_raw(self._scope, self._scope.send, request, offered)
             )
         )
 

@@ -71,7 +71,7 @@ class HttpClientEngine(ABC):
     default_url: str = "http://localhost"
     """What a request without a host is resolved against."""
 
-    clients: int = 0
+    _clients: int = 0
     """How many clients hold the engine; they keep count."""
 
     @property

@@ -23,19 +23,19 @@ class SharedEngine:
     def __init__(self, engine: HttpClientEngine, *, owned: bool) -> None:
         self.engine = engine
         self.owned = owned
-        engine.clients += 1
+        engine._clients += 1
         self.loop: HomeLoop | None = None
         """Where it was first used; None before that."""
 
     def share(self) -> SharedEngine:
         """Take note of one more client."""
-        self.engine.clients += 1
+        self.engine._clients += 1
         return self
 
     async def release(self) -> None:
         """Take note that a client is done."""
-        self.engine.clients -= 1
-        if self.engine.clients == 0:
+        self.engine._clients -= 1
+        if self.engine._clients == 0:
             await (self.engine.close() if self.owned else self.engine.idle())
 
     def bind(self) -> None:

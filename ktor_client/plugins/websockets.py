@@ -113,7 +113,7 @@ class WebSockets(HttpClientPlugin):
     def install(self, scope: PluginScope) -> None:
         """Register nothing: the client asks this plugin when it opens a session."""
 
-    def check(self, engine: HttpClientEngine, headers: Headers, *, raw: bool) -> None:
+    def _check(self, engine: HttpClientEngine, headers: Headers, *, raw: bool) -> None:
         """Check that the engine can do what options and request ask, before any I/O.
 
         Raises:
@@ -128,13 +128,13 @@ class WebSockets(HttpClientPlugin):
             require(engine, PingCapability, "timeout")
         if self._extensions:
             require(engine, ExtensionsCapability, "extensions")
-        if self._channels is not UNSET and not self._channels.adapts:
+        if self._channels is not UNSET and not self._channels._adapts:
             incoming: ChannelLimit = self._channels.incoming
             if incoming.capacity is not None and incoming.on_overflow is ChannelOverflow.SUSPEND:
                 require(engine, ReceiveBackpressureCapability, "channels.incoming with SUSPEND")
         require_handshake_headers(engine, headers)
 
-    async def open(
+    async def _open(
         self,
         scope: PluginScope,
         pipeline: Pipeline,
@@ -167,14 +167,14 @@ class WebSockets(HttpClientPlugin):
             require=lambda name, what: require(engine, _capability(name), what),
         )
 
-    async def open_raw(
+    async def _open_raw(
         self,
         scope: PluginScope,
         pipeline: Pipeline,
         request: HttpRequest,
         subprotocols: Sequence[str],
     ) -> ClientWebSocketSession:
-        """Open a raw session. Raises what `open` raises."""
+        """Open a raw session. Raises what `_open` raises."""
         engine = scope.engine
         channels = self._channels_for(engine)
         answer = await self._upgrade(engine, pipeline, request, subprotocols, channels, raw=True)
@@ -188,7 +188,7 @@ class WebSockets(HttpClientPlugin):
 
     def _channels_for(self, engine: HttpClientEngine) -> Channels:
         channels: Channels = Channels() if self._channels is UNSET else self._channels
-        if not channels.adapts or ReceiveBackpressureCapability in engine.capabilities:
+        if not channels._adapts or ReceiveBackpressureCapability in engine.capabilities:
             return channels
         inbox = ChannelLimit(None, ChannelOverflow.CLOSE, INBOX_BYTES)
         return Channels(incoming=inbox, outgoing=channels.outgoing)
