@@ -11,10 +11,12 @@ import ssl
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TypeVar
 
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
 from ktor_client.engine.happy_eyeballs import connect_first
 from ktor_client.engine.proxies import Proxy, environment_proxy
+from ktor_client.engine.resolver import Resolver
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.errors import ProxyError
@@ -28,6 +30,8 @@ from ktor_client.protocol.tunnel import (
 )
 
 __all__ = ["Dialer"]
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class Dialer:
@@ -44,6 +48,7 @@ class Dialer:
         self._proxy = None if options.proxy is None else Proxy(options.proxy)
         self._default_context = default_context
         self._context = options.ssl_context
+        self._resolver = Resolver()
 
     def proxy_for(self, url: Url) -> Proxy | None:
         """Return the proxy that a URL goes through.
@@ -79,11 +84,24 @@ class Dialer:
         async with self.limited(where, deadline):
             if proxy is None:
                 with self._mapped(where):
-                    stream = await _connect_tcp(host, port)
+                    stream = await self._connect(SocketStream, host, port)
             else:
                 stream = await self._open_tunnel(proxy, host, port)
         stream.where, stream.deadline = where, deadline
         return stream
+
+    async def connect(
+        self, factory: Callable[[], P], host: str, port: int, *, secure: bool
+    ) -> P:
+        """Connect to a host, past any proxy, with a protocol of the caller's.
+
+        Raises what `open` and `start_tls` raise.
+        """
+        where = _place(host, port)
+        async with self.limited(where):
+            with self._mapped(where):
+                context = self.ssl_context() if secure else None
+                return await self._connect(factory, host, port, context)
 
     async def open_unix(self, path: str) -> SocketStream:
         """Connect to a Unix domain socket. Raises what `open` raises."""
@@ -114,9 +132,34 @@ class Dialer:
         scope = asyncio.timeout(limit) if deadline is None else asyncio.timeout_at(deadline)
         return Limited(scope, self._errors.engine, where, limit)
 
+    async def _connect(
+        self,
+        factory: Callable[[], P],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+    ) -> P:
+        addresses = await self._resolver.addresses(host, port)
+        try:
+            connection = await connect_first(addresses)
+        except OSError:
+            self._resolver.forget(host, port)
+            raise
+        try:
+            _, protocol = await asyncio.get_running_loop().create_connection(
+                factory,
+                sock=connection,
+                ssl=context,
+                server_hostname=None if context is None else host,
+            )
+        except BaseException:
+            connection.close()
+            raise
+        return protocol
+
     async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
         with self._mapped(f"the proxy {proxy}", proxy):
-            stream = await _connect_tcp(proxy.host, proxy.port)
+            stream = await self._connect(SocketStream, proxy.host, proxy.port)
         try:
             with self._mapped(f"the proxy {proxy}", proxy):
                 if proxy.scheme == "https":
@@ -170,18 +213,6 @@ class Limited:
             raise connect_timeout_error(self._engine, self._where, self._limit) from error
         if isinstance(exc, TimeoutError) and self._scope.expired():
             raise connect_timeout_error(self._engine, self._where, self._limit) from exc
-
-
-async def _connect_tcp(host: str, port: int) -> SocketStream:
-    connection = await connect_first(host, port)
-    try:
-        _, stream = await asyncio.get_running_loop().create_connection(
-            SocketStream, sock=connection
-        )
-    except BaseException:
-        connection.close()
-        raise
-    return stream
 
 
 async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> None:

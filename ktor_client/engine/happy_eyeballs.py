@@ -1,4 +1,4 @@
-"""A TCP connection to the first address of a host that answers (RFC 8305).
+"""A TCP connection to the first of several addresses that answers (RFC 8305).
 
 The standard library has it too, but loses a connected socket when it is cancelled in that moment,
 and uvloop tries one address after the other.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from itertools import chain, zip_longest
+import sys
 from typing import Any
 
+from ktor_client.engine.resolver import Address
 from ktor_client.engine.settle import settle
 
 __all__ = ["connect_first"]
@@ -18,22 +19,18 @@ __all__ = ["connect_first"]
 ATTEMPT_DELAY = 0.25
 """Seconds until the next address is tried as well (RFC 8305 5, "Connection Attempt Delay")."""
 
-Address = tuple[int, int, int, Any]
+_AT_ONCE = sys.platform == "linux"
+"""Whether a socket may be asked a second time to connect, which only Linux takes well."""
 
 
-async def connect_first(host: str, port: int, *, delay: float = ATTEMPT_DELAY) -> socket.socket:
-    """Resolve a host and return a connected, non-blocking socket.
+async def connect_first(
+    addresses: list[Address], *, delay: float = ATTEMPT_DELAY
+) -> socket.socket:
+    """Return a connected, non-blocking socket.
 
     Raises:
-        socket.gaierror: the name does not resolve.
         OSError: no address could be reached.
     """
-    kind = socket.SOCK_STREAM
-    try:  # an address needs no resolver, which would be a thread's work
-        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
-    addresses = _interleaved([(f, k, p, address) for f, k, p, _, address in found])
     if len(addresses) == 1:
         return await _attempt(addresses[0])
     return await _race(addresses, delay)
@@ -93,20 +90,28 @@ async def _attempt(address: Address) -> socket.socket:
     connection = socket.socket(family, kind, protocol)
     try:
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, where)
+        if not (_AT_ONCE and _is_connected_at_once(connection, where)):
+            await asyncio.get_running_loop().sock_connect(connection, where)
+    except OSError as error:
+        connection.close()
+        raise OSError(error.errno, f"Connect call failed {where}") from error
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _interleaved(addresses: list[Address]) -> list[Address]:
-    """Return addresses with the families in turn, the resolver's first choice first."""
-    if not addresses:
-        raise OSError("the host has no address")
-    first = [address for address in addresses if address[0] == addresses[0][0]]
-    others = [address for address in addresses if address[0] != addresses[0][0]]
-    return [a for a in chain.from_iterable(zip_longest(first, others)) if a is not None]
+def _is_connected_at_once(connection: socket.socket, where: Any) -> bool:
+    """Begin to connect, and say whether that was all: to this machine it takes no time.
+
+    It saves the loop a third of what a connection costs.
+    """
+    connection.connect_ex(where)
+    try:
+        connection.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _none_answered(errors: list[BaseException | None]) -> OSError:

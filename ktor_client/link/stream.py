@@ -51,8 +51,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         """Take a transport over; the caller then calls `transport.set_protocol(link)`.
 
         Args:
-            transport: connected, its handshake done; reading is paused until `start` (uvloop
-                notices the new protocol when reading begins again).
+            transport: connected, its handshake done.
             leading: bytes that arrived behind the response's head.
             mask: a faster XOR than ours, if the engine found one.
             on_lost: told once when the transport is gone: for the engine's books, and for the
@@ -72,7 +71,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._discarding = False
         # Reading: `_held` back by the session, `_paused` at the transport, `_settling` that.
         self._held = False
-        self._paused = True
+        self._paused = not isinstance(self._loop, asyncio.BaseEventLoop)
         self._settling = False
         self._queued = 0
         self._is_lost = False
@@ -85,7 +84,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         self._out: list[bytes | bytearray] = []
         self._out_size = 0
         self._step_size = 0
-        transport.pause_reading()
+        if self._paused:  # uvloop notices a new protocol when reading begins again
+            transport.pause_reading()
 
     @property
     def peer_address(self) -> str | None:
@@ -124,6 +124,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
         elif not self._held:
+            self._paused = True  # whoever had the transport may have left it so
             self._go_on_reading()
 
     def send(self, frame: Frame) -> None:
@@ -316,6 +317,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             return
         if receiver is None or decoder is None:
             self._leading += bytes(data or b"")
+            self._stop_reading()
             return
         violation: Violation | None = None
         messages = decoder.messages

@@ -355,4 +355,4 @@ async def test_cancelled_at_every_await(engine: EngineFactory, tls: ssl.SSLConte
         if closed < opened:
             even.clear()
             await even.wait()
-    assert at > 3
+    assert at > 2  # connecting, and the answer

@@ -75,17 +75,22 @@ class _Connector(aiohttp.TCPConnector):
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
+        dialer = self._dialer
         url = Url("https" if req.is_ssl() else "http", req.host, req.port)
-        proxy, path = self._dialer.proxy_for(url), self._dialer.options.unix_socket
-        if req.proxy is not None or (proxy is None and path is None):
-            async with self._dialer.limited(url.authority):
+        if req.proxy is not None:
+            async with dialer.limited(url.authority):
                 return await super()._create_connection(req, traces, timeout)
+        proxy, path = dialer.proxy_for(url), dialer.options.unix_socket
+        if proxy is None and path is None:
+            return await dialer.connect(
+                self._factory, url.host, url.port, secure=url.is_secure
+            )
         if path is not None:
-            stream = await self._dialer.open_unix(path)
+            stream = await dialer.open_unix(path)
         else:
-            stream = await self._dialer.open(url.host, url.port, proxy)
+            stream = await dialer.open(url.host, url.port, proxy)
         if url.is_secure:
-            await self._dialer.start_tls(stream, url.host)
+            await dialer.start_tls(stream, url.host)
         protocol = self._factory()
         protocol.connection_made(stream.transport)
         stream.hand_over(protocol)
