@@ -34,7 +34,7 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_fields", "_index")
 
     def __init__(self, fields: HeadersLike = ()) -> None:
-        self._fields: list[tuple[str, str]] = [(n, v) for n, v in _pairs(fields)]
+        self._fields: list[tuple[str, str]] = [(n, v) for n, v in _pairs(fields)] if fields else []
         self._index: dict[str, list[str]] | None = None
 
     def get_all(self, name: str) -> list[str]:

@@ -58,17 +58,19 @@ class Url:
             TypeError: a port that is no int.
         """
         if scheme not in DEFAULT_PORTS:
-            raise InvalidUrlError(f"scheme {scheme!r} is not supported; use http, https, ws or wss")
-        if isinstance(port, bool) or not isinstance(port, int | None):
+            raise unknown_scheme(scheme)
+        if port is None:
+            port = DEFAULT_PORTS[scheme]
+        elif isinstance(port, bool) or not isinstance(port, int):
             raise TypeError(f"port is an int, not {type(port).__name__}")
-        if port is not None and not 1 <= port <= 65535:
+        elif not 1 <= port <= 65535:
             raise InvalidUrlError(f"port {port} is outside 1..65535")
-        for name, part in (("path", path), ("query", query)):
-            if _bad_character(part):
-                raise InvalidUrlError(f"the {name} has a space, backslash or control character")
+        if _bad_character(path) or _bad_character(query):
+            part = "path" if _bad_character(path) else "query"
+            raise InvalidUrlError(f"the {part} has a space, backslash or control character")
         self.scheme = scheme
         self.host = _checked_host(host)
-        self.port = DEFAULT_PORTS[scheme] if port is None else port
+        self.port = port
         self.path = path if path.startswith("/") else f"/{path}"
         self.query = query
         self.user = user
@@ -124,8 +126,15 @@ class Url:
 
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""
-        port = None if self.port == DEFAULT_PORTS[self.scheme] else self.port
-        return Url(scheme, self.host, port, self.path, self.query, self.user, self.password)
+        if scheme not in DEFAULT_PORTS:
+            raise unknown_scheme(scheme)
+        url = object.__new__(Url)  # the parts were checked
+        url.scheme, url.host = scheme, self.host
+        is_default = self.port == DEFAULT_PORTS[self.scheme]
+        url.port = DEFAULT_PORTS[scheme] if is_default else self.port
+        url.path, url.query = self.path, self.query
+        url.user, url.password = self.user, self.password
+        return url
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.target}"
@@ -142,6 +151,10 @@ class Url:
 
     def __hash__(self) -> int:
         return hash(self._key())
+
+
+def unknown_scheme(scheme: str) -> InvalidUrlError:
+    return InvalidUrlError(f"scheme {scheme!r} is not supported; use http, https, ws or wss")
 
 
 class UrlBuilder:
@@ -303,11 +316,11 @@ def _checked_host(host: str) -> str:
     if not isinstance(host, str):
         raise TypeError(f"host is a str, not {type(host).__name__}")
     name = host.strip("[]") if host.startswith("[") else host
-    if "://" in name:
-        raise InvalidUrlError(f"{_shown(host)} is not a host name but a URL; give it as the url")
-    if name.count(":") == 1 and _has_port(name):
-        raise InvalidUrlError(f"{_shown(host)} is not a host name: give the port as port=")
     if ":" in name:
+        if "://" in name:
+            raise InvalidUrlError(f"{_shown(host)} is not a host name but a URL; give it as the url")
+        if name.count(":") == 1 and _has_port(name):
+            raise InvalidUrlError(f"{_shown(host)} is not a host name: give the port as port=")
         from ipaddress import AddressValueError, IPv6Address
 
         address, mark, zone = name.partition("%")

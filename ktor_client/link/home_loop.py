@@ -39,6 +39,8 @@ class HomeLoop:
         Raises:
             WrongLoopError: another one is.
         """
+        if asyncio._get_running_loop() is self._loop:  # as always
+            return
         if self.is_elsewhere:
             state = "closed" if self.is_closed else "still there"
             raise WrongLoopError(

@@ -380,7 +380,8 @@ class SessionCore:
         self.incoming._close(self.ending.error, quietly=self.ending.is_quiet)
 
     def _decide(self) -> None:
-        self.reason.set(self.ending.reason())
+        if not self.reason.is_set:
+            self.reason.set(self.ending.reason())
 
     def _end_within(self, delay: float) -> None:
         """Abort the link after `delay` or `close_timeout`, unless that is due earlier already."""

@@ -181,8 +181,11 @@ class AiohttpEngine(HttpClientEngine):
 
 def _alike_named(headers: Headers) -> list[tuple[str, str]]:
     """Write a repeated name like its first: aiohttp drops what came before another spelling."""
+    fields = headers.fields()
+    if len({name.lower() for name, _ in fields}) == len(fields):
+        return fields
     spelling: dict[str, str] = {}
-    return [(spelling.setdefault(n.lower(), n), value) for n, value in headers.fields()]
+    return [(spelling.setdefault(n.lower(), n), value) for n, value in fields]
 
 
 def _skipped(request: HttpRequest) -> tuple[str, ...]:
