@@ -50,6 +50,12 @@ class Dialer:
         self._context = options.ssl_context
         self._resolver = Resolver()
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether every connection goes to its host by TCP: no proxy, no Unix socket."""
+        options = self.options
+        return self._proxy is None and not options.trust_env and options.unix_socket is None
+
     def proxy_for(self, url: Url) -> Proxy | None:
         """Return the proxy that a URL goes through.
 
@@ -90,18 +96,17 @@ class Dialer:
         stream.where, stream.deadline = where, deadline
         return stream
 
-    async def connect(
-        self, factory: Callable[[], P], host: str, port: int, *, secure: bool
-    ) -> P:
+    async def connect(self, factory: Callable[[], P], host: str, port: int, *, secure: bool) -> P:
         """Connect to a host, past any proxy, with a protocol of the caller's.
 
         Raises what `open` and `start_tls` raise.
         """
-        where = _place(host, port)
-        async with self.limited(where):
-            with self._mapped(where):
+        async with self.limited(where := _place(host, port)):
+            try:
                 context = self.ssl_context() if secure else None
                 return await self._connect(factory, host, port, context)
+            except self._errors.foreign as error:
+                raise self._translated(error, where) from error
 
     async def open_unix(self, path: str) -> SocketStream:
         """Connect to a Unix domain socket. Raises what `open` raises."""
@@ -178,13 +183,14 @@ class Dialer:
             raise ProxyError(
                 f"{self._errors.engine} got no tunnel through {where}: {error}"
             ) from error
-        except TimeoutError as error:
-            raise connect_timeout_error(
-                self._errors.engine, where, self.options.connect_timeout
-            ) from error
         except self._errors.foreign as error:
-            ours = self._errors.translate(error, where)
+            ours = self._translated(error, where)
             raise (ours if proxy is None else ProxyError(str(ours))) from error
+
+    def _translated(self, error: BaseException, where: str) -> KtorClientError:
+        if isinstance(error, TimeoutError):  # the system's own patience is over
+            return connect_timeout_error(self._errors.engine, where, self.options.connect_timeout)
+        return self._errors.translate(error, where)
 
 
 class Limited:

@@ -23,9 +23,7 @@ _AT_ONCE = sys.platform == "linux"
 """Whether a socket may be asked a second time to connect, which only Linux takes well."""
 
 
-async def connect_first(
-    addresses: list[Address], *, delay: float = ATTEMPT_DELAY
-) -> socket.socket:
+async def connect_first(addresses: list[Address], *, delay: float = ATTEMPT_DELAY) -> socket.socket:
     """Return a connected, non-blocking socket.
 
     Raises:

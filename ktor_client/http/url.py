@@ -318,7 +318,9 @@ def _checked_host(host: str) -> str:
     name = host.strip("[]") if host.startswith("[") else host
     if ":" in name:
         if "://" in name:
-            raise InvalidUrlError(f"{_shown(host)} is not a host name but a URL; give it as the url")
+            raise InvalidUrlError(
+                f"{_shown(host)} is not a host name but a URL; give it as the url"
+            )
         if name.count(":") == 1 and _has_port(name):
             raise InvalidUrlError(f"{_shown(host)} is not a host name: give the port as port=")
         from ipaddress import AddressValueError, IPv6Address

@@ -91,7 +91,7 @@ class WebSockets(HttpClientPlugin):
         if channels is not UNSET and not isinstance(channels, Channels):
             raise TypeError("channels takes Channels(incoming=bounded(64), outgoing=bounded(64))")
         self._max_frame_size = checked_max_frame_size(max_frame_size)
-        self._channels = channels
+        self._channels: Channels = Channels() if channels is UNSET else channels
         self._close_timeout = seconds(close_timeout, "close_timeout")
         self._open_timeout = seconds(open_timeout, "open_timeout")
         if isinstance(extensions, WebSocketExtension) or not isinstance(extensions, Iterable):
@@ -128,8 +128,8 @@ class WebSockets(HttpClientPlugin):
             require(engine, PingCapability, "timeout")
         if self._extensions:
             require(engine, ExtensionsCapability, "extensions")
-        if self._channels is not UNSET and not self._channels._adapts:
-            incoming: ChannelLimit = self._channels.incoming
+        if not self._channels._adapts:
+            incoming = self._channels.incoming
             if incoming.capacity is not None and incoming.on_overflow is ChannelOverflow.SUSPEND:
                 require(engine, ReceiveBackpressureCapability, "channels.incoming with SUSPEND")
         require_handshake_headers(engine, headers)
@@ -187,7 +187,7 @@ class WebSockets(HttpClientPlugin):
         return ClientWebSocketSession(core, answer.call)
 
     def _channels_for(self, engine: HttpClientEngine) -> Channels:
-        channels: Channels = Channels() if self._channels is UNSET else self._channels
+        channels = self._channels
         if not channels._adapts or ReceiveBackpressureCapability in engine.capabilities:
             return channels
         inbox = ChannelLimit(None, ChannelOverflow.CLOSE, INBOX_BYTES)

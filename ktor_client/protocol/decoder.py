@@ -91,7 +91,7 @@ class FrameDecoder:
         self._type = 0
         self._message = bytearray()
         self._message_rsv = 0
-        self._utf8 = Utf8()
+        self._utf8: Utf8 | None = None
         self._is_transformed = False
         self._checks_early = False
         # The frame whose header came last, and its payload while that is incomplete.
@@ -242,7 +242,7 @@ class FrameDecoder:
         self._type = first & 0x0F
         self._message_rsv = first & RSV_MASK
         self._message = bytearray()
-        self._utf8.reset()
+        self._utf8 = None
         # What an extension transforms is no text yet.
         self._is_transformed = self._message_rsv != 0 or (
             not self.raw and any(not rsv for _, rsv in self._codecs)
@@ -287,7 +287,7 @@ class FrameDecoder:
                 news[:] = self._mask(news.tobytes(), turned)
             if is_checked:
                 # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
-                self._utf8.check(news, is_complete and self._first >= 0x80)
+                self._check_text(news, is_complete and self._first >= 0x80)
         if is_complete:
             self._payload = None
             self.open_payload = False
@@ -336,12 +336,17 @@ class FrameDecoder:
                 text.text = decode_text(payload)
             else:
                 if not (is_checked or self._is_transformed):
-                    self._utf8.check(payload, first >= 0x80)
+                    self._check_text(payload, first >= 0x80)
                 text._data = payload
             frame = text
         if bits:
             frame._bits = bits
         self.messages.append(frame)
+
+    def _check_text(self, data: bytes | memoryview, final: bool) -> None:
+        if self._utf8 is None:
+            self._utf8 = Utf8()
+        self._utf8.check(data, final)
 
     def _data(self, first: int, payload: bytes, *, is_checked: bool) -> None:
         if self._codecs:
@@ -349,7 +354,7 @@ class FrameDecoder:
         message: bytes | bytearray = payload
         if first & 0x8F not in (0x81, 0x82):  # a fragment
             if self._type == _TEXT and not is_checked:
-                self._utf8.check(payload, first >= 0x80)
+                self._check_text(payload, first >= 0x80)
             self._message += payload
             if first < 0x80:
                 return

@@ -75,6 +75,8 @@ def check_subprotocols(subprotocols: Sequence[str]) -> None:
         raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
     if not isinstance(subprotocols, Iterable):
         raise TypeError(f"subprotocols is a sequence of names, not {type(subprotocols).__name__}")
+    if subprotocols == ():  # mostly
+        return
     for name in subprotocols:
         if not (isinstance(name, str) and is_token(name)):
             raise ValueError(f"{name!r} is not a subprotocol name (RFC 6455 4.1)")

@@ -79,16 +79,12 @@ def decode_text(data: bytes | bytearray) -> str:
 
 
 class Utf8:
-    """Checks a text that comes in pieces, and fails at the first byte that cannot be right."""
+    """Checks one text that comes in pieces, and fails at the first byte that cannot be right."""
 
     __slots__ = ("_decoder",)
 
     def __init__(self) -> None:
         self._decoder = _new_decoder()
-
-    def reset(self) -> None:
-        """Begin a new text."""
-        self._decoder.reset()
 
     def check(self, data: bytes | memoryview, final: bool) -> None:
         """Check the next piece, the last one if `final`.

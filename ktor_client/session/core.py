@@ -229,9 +229,10 @@ class SessionCore:
         self.link.flush()
 
     def _stop_sending(self) -> None:
-        self.keepalive.stop()
-        self.outgoing._finish(self.ending.error)
-        self.pings.fail(self.ending.error)
+        if not self.outgoing.is_closed:
+            self.keepalive.stop()
+            self.outgoing._finish(self.ending.error)
+            self.pings.fail(self.ending.error)
         self._wake_writer()
 
     # --- told by the link ---

@@ -22,14 +22,23 @@ from tests.support.receiver import Receiver
 # --- starting
 
 
-async def test_reading_begins_with_the_session() -> None:
+async def test_what_comes_before_the_session_is_kept() -> None:
     link, transport, receiver = link_on(start=False)
     link.resume()
-    assert not transport.reading
+    feed(link, frame(TEXT, b"early"))
+    assert not transport.reading, "one read ahead is enough"
     feed(link, frame(TEXT, b"from a transport that could not pause"))
     link.start(receiver, LinkOptions(max_frame_size=100))
     assert transport.reading
+    assert receiver.messages.popleft() == Frame.Text("early")
     assert receiver.messages.popleft() == Frame.Text("from a transport that could not pause")
+
+
+async def test_a_transport_that_was_left_paused() -> None:
+    link, transport, receiver = link_on(start=False)
+    transport.reading = False
+    link.start(receiver, LinkOptions(max_frame_size=100))
+    assert transport.reading
 
 
 async def test_what_came_with_the_handshake_is_first() -> None:
@@ -48,7 +57,6 @@ async def test_lost_before_the_start_is_told_after_it() -> None:
     assert not receiver.end.done()
     assert list(receiver.messages) == [Frame.Text("a")]
     assert await receiver.end is error
-    assert not transport.reading
 
 
 async def test_a_session_that_pauses_while_it_starts_stays_paused() -> None:

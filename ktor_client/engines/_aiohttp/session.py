@@ -75,21 +75,18 @@ class _Connector(aiohttp.TCPConnector):
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        dialer = self._dialer
-        url = Url("https" if req.is_ssl() else "http", req.host, req.port)
+        dialer, host, port, secure = self._dialer, req.host, req.port, req.is_ssl()
+        if dialer.is_direct:
+            return await dialer.connect(self._factory, host, port, secure=secure)
+        url = Url("https" if secure else "http", host, port)
         if req.proxy is not None:
             async with dialer.limited(url.authority):
                 return await super()._create_connection(req, traces, timeout)
-        proxy, path = dialer.proxy_for(url), dialer.options.unix_socket
-        if proxy is None and path is None:
-            return await dialer.connect(
-                self._factory, url.host, url.port, secure=url.is_secure
-            )
-        if path is not None:
-            stream = await dialer.open_unix(path)
+        if dialer.options.unix_socket is not None:
+            stream = await dialer.open_unix(dialer.options.unix_socket)
         else:
-            stream = await dialer.open(url.host, url.port, proxy)
-        if url.is_secure:
+            stream = await dialer.open(url.host, url.port, dialer.proxy_for(url))
+        if secure:
             await dialer.start_tls(stream, url.host)
         protocol = self._factory()
         protocol.connection_made(stream.transport)
