@@ -19,7 +19,7 @@ from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.resolver import Resolver
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.errors import ProxyError
+from ktor_client.errors import KtorClientError, ProxyError
 from ktor_client.http import Url
 from ktor_client.protocol.tunnel import (
     Exactly,
@@ -123,7 +123,7 @@ class Dialer:
         try:
             async with self.limited(stream.where, stream.deadline):
                 with self._mapped(stream.where):
-                    await stream.start_tls(self.ssl_context(), host)
+                    await stream.start_tls(self.ssl_context(), _name_on_certificates(host))
         except BaseException:
             stream.abort()
             raise
@@ -155,7 +155,7 @@ class Dialer:
                 factory,
                 sock=connection,
                 ssl=context,
-                server_hostname=None if context is None else host,
+                server_hostname=None if context is None else _name_on_certificates(host),
             )
         except BaseException:
             connection.close()
@@ -187,7 +187,7 @@ class Dialer:
             ours = self._translated(error, where)
             raise (ours if proxy is None else ProxyError(str(ours))) from error
 
-    def _translated(self, error: BaseException, where: str) -> KtorClientError:
+    def _translated(self, error: Exception, where: str) -> KtorClientError:
         if isinstance(error, TimeoutError):  # the system's own patience is over
             return connect_timeout_error(self._errors.engine, where, self.options.connect_timeout)
         return self._errors.translate(error, where)
@@ -242,6 +242,10 @@ async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> Non
         raise TunnelRefusedError("it closed the connection") from None
     except OverflowError:
         raise TunnelRefusedError("its head is too long") from None
+
+
+def _name_on_certificates(host: str) -> str:
+    return host.rstrip(".")  # a name may end in a dot, a certificate's does not
 
 
 def _place(host: str, port: int) -> str:

@@ -126,6 +126,8 @@ class Url:
 
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""
+        if scheme == self.scheme:
+            return self
         if scheme not in DEFAULT_PORTS:
             raise unknown_scheme(scheme)
         url = object.__new__(Url)  # the parts were checked
@@ -191,10 +193,15 @@ class UrlBuilder:
             parts, query = _parts(url), ""
         else:
             parts = _known_parts(place)
-        for name, part in parts:
-            setattr(self, name, part)
-        if query:
-            self.query = query
+        scheme, server, path, own_query = parts
+        if scheme is not None:
+            self.scheme = scheme
+        if server is not None:
+            self.host, self.port, self.user, self.password = server
+        if path is not None:
+            self.path = path
+        if query or own_query is not None:
+            self.query = query or own_query or ""
 
     def set_path(self, path: str) -> None:
         """Set the path, and the query where `path` has one; other characters are encoded."""
@@ -245,8 +252,15 @@ class UrlBuilder:
         )
 
 
-def _parts(url: str) -> list[tuple[str, str | int | None]]:
-    """Return the parts that a URL has, by the names of `UrlBuilder`; for `take_from`."""
+_Server: TypeAlias = tuple[str, int | None, str | None, str | None]
+_Parts: TypeAlias = tuple[str | None, _Server | None, str | None, str | None]
+
+
+def _parts(url: str) -> _Parts:
+    """Return scheme, server, path and query of a URL, None where it has none; for `take_from`.
+
+    Of a server there are host, port, user and password.
+    """
     if _bad_character(url):
         raise InvalidUrlError(
             f"{_shown(url)} has a space, backslash or control character; percent-encode it"
@@ -262,27 +276,20 @@ def _parts(url: str) -> list[tuple[str, str | int | None]]:
         raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
     if not parts.netloc and _has_port(url):  # and no path may begin so (RFC 3986 4.2)
         raise InvalidUrlError(f"{_shown(url)} has no scheme; write ws://host:port/path")
-    found: list[tuple[str, str | int | None]] = []
-    if parts.scheme:
-        if not parts.netloc:
+    path = quote(parts.path, safe=_PATH_SAFE) or None
+    query = quote(parts.query, safe=_QUERY_SAFE) or None
+    if not parts.netloc:
+        if parts.scheme:
             raise InvalidUrlError(
                 f"{_shown(url)} has no host; write ws://host/path, or a path that starts with /"
             )
-        found.append(("scheme", parts.scheme.lower()))
-    if parts.netloc:
-        if not parts.hostname:
-            raise InvalidUrlError(f"{_shown(url)} has no host")
-        found += (
-            ("host", parts.hostname),
-            ("port", port),
-            ("user", None if parts.username is None else unquote(parts.username)),
-            ("password", None if parts.password is None else unquote(parts.password)),
-        )
-    if parts.path or parts.netloc:
-        found.append(("path", quote(parts.path or "/", safe=_PATH_SAFE)))
-    if parts.query or parts.netloc:
-        found.append(("query", quote(parts.query, safe=_QUERY_SAFE)))
-    return found
+        return None, None, path, query
+    if not parts.hostname:
+        raise InvalidUrlError(f"{_shown(url)} has no host")
+    user = None if parts.username is None else unquote(parts.username)
+    password = None if parts.password is None else unquote(parts.password)
+    server = parts.hostname, port, user, password
+    return parts.scheme.lower() or None, server, path or "/", query or ""
 
 
 _known_parts = lru_cache(256)(_parts)
@@ -312,6 +319,7 @@ def _scalar(name: str, value: object) -> str:
     )
 
 
+@lru_cache(256)
 def _checked_host(host: str) -> str:
     if not isinstance(host, str):
         raise TypeError(f"host is a str, not {type(host).__name__}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from ktor_client import HttpClient, install
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engine.resolver import Address, Resolver
 from ktor_client.errors import ConnectError, TlsError
 from ktor_client.frames import TextFrame
 from ktor_client.plugins import WebSockets
@@ -49,6 +51,25 @@ async def test_without_the_client_certificate(engine: EngineFactory) -> None:
         client = engine(ssl_context=client_context())
         with pytest.raises(ConnectError, match=f"127.0.0.1:{server.port}"):
             await open_link(client, server.url)
+        await client.close()
+
+
+async def test_a_name_that_ends_in_a_dot(
+    engine: EngineFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a name from the root on; certificates leave the dot out."""
+
+    async def addresses(_: Resolver, host: str, port: int) -> list[Address]:
+        assert host == "example.org."
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(Resolver, "addresses", addresses)
+    async with raw_server(serve, tls=server_context("example.org")) as server:
+        client = engine(ssl_context=client_context())
+        url = f"wss://example.org.:{server.port}/"
+        receiver = start((await open_link(client, url)).link)
+        hosts = [f"example.org{dot}:{server.port}" for dot in ("", ".")]  # libraries differ
+        assert await receiver.next() in [TextFrame(host) for host in hosts]
         await client.close()
 
 

@@ -75,8 +75,11 @@ def test_a_query_is_taken_alike_whether_its_place_is_known_or_not(place: str, qu
     known, anew = UrlBuilder(), UrlBuilder()
     known.query = anew.query = "before"
     try:
-        for name, part in _parts(text):
-            setattr(anew, name, part)
+        scheme, server, path, own_query = _parts(text)
+        anew.scheme, anew.path = scheme, path
+        if server is not None:
+            anew.host, anew.port, anew.user, anew.password = server
+        anew.query = "before" if own_query is None else own_query
     except InvalidUrlError:
         with pytest.raises(InvalidUrlError):
             known.take_from(text)

@@ -58,4 +58,5 @@ class _Body(ResponseBody):
 
     async def close(self) -> None:
         """Drop the connection; after the whole body it is back in the pool already."""
-        self._response.close()
+        if not self._response.closed:
+            self._response.close()

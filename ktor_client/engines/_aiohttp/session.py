@@ -58,11 +58,10 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, with one limit over DNS, TCP, TLS and proxy, and our tunnels.
+    """aiohttp's pool over the dialer's connections: one limit over DNS, TCP, TLS and proxy.
 
-    aiohttp connects where there is no proxy, and where a plain request goes to an HTTP proxy in
-    absolute form. The dialer connects for the rest: Unix sockets, SOCKS, and CONNECT for every
-    https and for each web socket.
+    aiohttp connects by itself where a plain request goes to an HTTP proxy in absolute form. SOCKS
+    is a tunnel for everything, CONNECT for every https and for each web socket.
     """
 
     def __init__(self, dialer: Dialer) -> None:
@@ -76,6 +75,7 @@ class _Connector(aiohttp.TCPConnector):
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
         dialer, host, port, secure = self._dialer, req.host, req.port, req.is_ssl()
+        assert port is not None  # our URLs have one
         if dialer.is_direct:
             return await dialer.connect(self._factory, host, port, secure=secure)
         url = Url("https" if secure else "http", host, port)
