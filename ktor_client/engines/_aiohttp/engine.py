@@ -1,6 +1,6 @@
 """`AiohttpEngine`: HTTP, and web sockets on a transport taken over from aiohttp.
 
-aiohttp does DNS, TLS, pools and HTTP/1.1. After the 101 its transport becomes a `StreamLink`'s, so
+aiohttp does the pool and HTTP/1.1. After the 101 its transport becomes a `StreamLink`'s, so
 no codec of aiohttp's sees a frame.
 """
 
