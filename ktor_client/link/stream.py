@@ -16,7 +16,7 @@ from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.link.home_loop import session_loop
 from ktor_client.link.read_buffer import read_buffer
 from ktor_client.protocol.decoder import FrameDecoder
-from ktor_client.protocol.encoder import LONG, FrameEncoder, header_16
+from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.violation import Violation
 
@@ -26,9 +26,6 @@ BATCH = 64 * 1024
 """Bytes that are joined before they are written, even within one step of the loop."""
 STEP = 256 * 1024
 """Bytes that may be written in one step of the loop before `send` has to wait for the next."""
-# The first two bytes of short final frames: of binary ones, of text ones.
-_HEADERS = [[bytes((first, 0x80 | size)) for size in range(126)] for first in (0x82, 0x81)]
-
 PIECE = 256 * 1024
 """Bytes that are masked and written at a time; a multiple of the key's length."""
 
@@ -123,9 +120,9 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             self._received(leading, len(leading))
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
-        elif not self._held:
+        if not self._held:
             self._paused = True  # whoever had the transport may have left it so
-            self._go_on_reading()
+        self._settle()
 
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
@@ -221,7 +218,7 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
     def _plain_frame(self, first: int, payload: bytes, size: int) -> bytes:
         assert self._encoder is not None
         key = self._encoder.new_key()
-        head = _HEADERS[first & 1][size] if size < 126 else header_16(first, 0xFE, size)
+        head = SHORT_HEADERS[first & 1][size] if size < 126 else header_16(first, 0xFE, size)
         return head + key + self._mask(payload, key)
 
     def _write_long(self, first: int, payload: bytes) -> None:
@@ -312,12 +309,12 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
     def _received(self, data: memoryview | None, size: int) -> None:
         """Take bytes from a buffer, or with None those that are in the payload already."""
         receiver, decoder = self._receiver, self._decoder
-        self.bytes_received += size
-        if self._discarding:
-            return
         if receiver is None or decoder is None:
             self._leading += bytes(data or b"")
             self._stop_reading()
+            return
+        self.bytes_received += size
+        if self._discarding:
             return
         violation: Violation | None = None
         messages = decoder.messages

@@ -19,6 +19,9 @@ __all__ = ["FrameEncoder"]
 LONG = 0x10000
 """Bytes from which on the length stands in eight bytes."""
 
+SHORT_HEADERS = [[bytes((first, 0x80 | size)) for size in range(126)] for first in (0x82, 0x81)]
+"""The first two bytes of masked final frames of up to 125 bytes: of binary ones, of text ones."""
+
 header_16 = Struct(">BBH").pack
 header_64 = Struct(">BBQ").pack
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.http import Headers
@@ -48,7 +49,9 @@ class ServerStream(SocketStream):
             self.transport.resume_reading()
             return
         try:
-            transport = await self._loop.start_tls(self.transport, self, context, server_side=True)
+            handshake = self._loop.start_tls(self.transport, self, context, server_side=True)
+            early = self.take_leading()
+            transport = await (self._feed(handshake, early) if early else handshake)
             if transport is None:
                 raise ConnectionResetError("the connection ended during the TLS handshake")
         except BaseException:
@@ -56,6 +59,22 @@ class ServerStream(SocketStream):
             self.connection_lost(None)  # asyncio tells nobody when a handshake is cut off
             raise
         self._transport = transport
+
+    async def _feed(
+        self, handshake: Coroutine[Any, Any, asyncio.Transport | None], early: bytes
+    ) -> asyncio.Transport | None:
+        """Give a TLS handshake the bytes that uvloop has read before it could be told to wait."""
+        task = self._loop.create_task(handshake)
+        for _ in range(2):  # the handshake's protocol is set, and then told of the connection
+            await asyncio.sleep(0)
+        protocol: Any = self.transport.get_protocol()  # a buffered one, in both loops
+        while early:
+            room = protocol.get_buffer(len(early))
+            size = min(len(room), len(early))
+            room[:size] = early[:size]
+            protocol.buffer_updated(size)
+            early = early[size:]
+        return await task
 
     def take_leading(self) -> bytes:
         """Return the bytes that are here and not read."""

@@ -158,6 +158,36 @@ async def test_tls_outlives_clients_that_speak_something_else() -> None:
     silent.close()
 
 
+async def test_a_tls_handshake_that_begins_before_it_is_waited_for() -> None:
+    """As on uvloop, which reads as soon as a connection is made."""
+
+    class Hasty(ServerStream):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self.transport.resume_reading()
+
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[ServerStream] = loop.create_future()
+    listener = await loop.create_server(lambda: Hasty(made.set_result), "127.0.0.1", 0)
+    async with listener:
+        address = listener.sockets[0].getsockname()
+        client = asyncio.create_task(
+            asyncio.open_connection(*address, ssl=client_context(), server_hostname="127.0.0.1")
+        )
+        stream = await made
+        await stream.read(0)  # the first bytes are here
+        await stream.begin(server_context())
+        reader, writer = await client
+        writer.write(b"hello")
+        assert await stream.read(5) == b"hello"
+        await stream.aclose()
+        with suppress(OSError):
+            await reader.read()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
 async def test_a_connection_that_is_dropped_during_its_tls_handshake() -> None:
     loop = asyncio.get_running_loop()
     made: asyncio.Future[ServerStream] = loop.create_future()

@@ -114,6 +114,7 @@ class Handshake:
         leading = b""
         while chunk := await network_stream.read(_CHUNK):  # never waits: the stream is detached
             leading += chunk
+        stream.transport.pause_reading()  # until the session starts, some steps later
         link = self._links.make(stream.transport, leading)
         stream.hand_over(link)
         return link
