@@ -269,9 +269,11 @@ class ReceiveChannel(Generic[T]):
 
     def _arrived(self, size: int) -> None:
         """Wake receivers and keep the marks, after items of `size` bytes were appended."""
-        queue = self._queue
-        if self._waiters:
-            self._hand_over()
+        queue, waiters = self._queue, self._waiters
+        while queue and waiters:  # `_hand_over`, for each message that is awaited
+            waiter = waiters.pop(0)
+            if not waiter.done():
+                waiter.set_result(queue.popleft())
         if not queue:
             self._bytes = 0
             return

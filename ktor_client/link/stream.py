@@ -245,7 +245,8 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
     def _write(self, data: bytes) -> None:
         size = len(data)
         if not self._stepped:
-            self._home.check()  # once in a step is cheap enough
+            if asyncio._get_running_loop() is not self._loop:  # once in a step is cheap enough
+                self._home.check()
             self._stepped = True
             self.frames_sent += 1
             self.bytes_sent += size

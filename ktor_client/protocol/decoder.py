@@ -28,7 +28,7 @@ from ktor_client.frames import (
 from ktor_client.protocol.coded import take_coded
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
-from ktor_client.protocol.plain import take_plain
+from ktor_client.protocol.plain import take_one, take_plain
 from ktor_client.protocol.rules import Utf8, check_close, check_first, decode_text
 from ktor_client.protocol.violation import Violation
 
@@ -86,6 +86,8 @@ class FrameDecoder:
             self._rsv |= rsv
         self._mask = mask
         self._plain = not (masked or raw or extensions)
+        self._is_idle = self._plain
+        """Whether the next byte is a frame's first, and may be left to the hot path."""
         self._coded = len(extensions) == 1 and not (masked or raw)
         # The message whose fragments are being collected.
         self._type = 0
@@ -128,6 +130,8 @@ class FrameDecoder:
         Raises:
             Violation: a rule is broken. What came before is in `messages` and `control`.
         """
+        if self._is_idle and take_one(data, self.max_size, self.messages.append):
+            return
         if self.finished:
             return
         try:
@@ -157,6 +161,8 @@ class FrameDecoder:
         except Violation:
             self.finish()
             raise
+        idle = self._plain and not (self._type or self._tail or self.finished)
+        self._is_idle = idle and self._payload is None
 
     def finish(self) -> None:
         """Drop what is incomplete; nothing more will be taken.
@@ -165,6 +171,7 @@ class FrameDecoder:
         the garbage collector.
         """
         self.finished = True
+        self._is_idle = False
         if self._payload is not None:
             self._view.release()
         self._payload = None

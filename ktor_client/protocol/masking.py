@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from struct import Struct
 from typing import TypeAlias
 
 __all__ = ["KeyPool", "Mask", "mask_bytes"]
@@ -14,10 +15,12 @@ __all__ = ["KeyPool", "Mask", "mask_bytes"]
 Mask: TypeAlias = Callable[[bytes | memoryview, bytes], bytes | bytearray]
 """Return a payload XORed with the repeated four-byte key: `mask(payload, key)`."""
 
-FIRST_POOL = 64
-POOL_SIZE = 4096
-"""Bytes that a pool asks for: few at first, since many connections send few frames."""
+FIRST_POOL = 16
+POOL_SIZE = 128
+"""Keys that a pool asks for at a time: few at first, since many connections send few frames."""
 
+_FIRST = Struct("4s" * FIRST_POOL)
+_MORE = Struct("4s" * POOL_SIZE)
 _SHORT = 8192
 _TABLES: list[bytes | None] = [None] * 256
 
@@ -25,20 +28,18 @@ _TABLES: list[bytes | None] = [None] * 256
 class KeyPool:
     """Keys of one connection: four random bytes for each frame, asked for many at a time."""
 
-    __slots__ = ("_at", "_keys")
+    __slots__ = ("_keys", "_pool")
 
     def __init__(self) -> None:
-        self._keys = b""
-        self._at = 0
+        self._keys: list[bytes] = []
+        self._pool = _FIRST
 
     def next(self) -> bytes:
         """Return a key that was never used."""
-        at = self._at
-        if at == len(self._keys):
-            self._keys = os.urandom(POOL_SIZE if at else FIRST_POOL)
-            at = 0
-        self._at = at + 4
-        return self._keys[at : at + 4]
+        if not self._keys:
+            pool, self._pool = self._pool, _MORE
+            self._keys += pool.unpack(os.urandom(pool.size))
+        return self._keys.pop()
 
 
 def mask_bytes(payload: bytes | memoryview, key: bytes) -> bytes:

@@ -12,11 +12,13 @@ from struct import Struct
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.protocol.rules import not_utf8
 
-__all__ = ["take_plain"]
+__all__ = ["take_one", "take_plain"]
 
 _WINDOW = 16 * 1024
 _SHORT = 512
 """Payload bytes up to which copying twice is cheaper than making a memoryview for each frame."""
+
+_ONE = 4 + _SHORT
 
 _TEXT_16 = 0x817E
 _BINARY_16 = 0x827E
@@ -67,6 +69,39 @@ def take_plain(
                 break
             position += taken
     return position
+
+
+def take_one(data: memoryview, max_size: int, append: Callable[[Frame], None]) -> bool:
+    """Append the message that `data` is, if it is one frame and short; else leave all to others.
+
+    So most reads are when nobody floods.
+    """
+    size = len(data)
+    if not 2 <= size <= _ONE:
+        return False
+    raw = data.tobytes()
+    start = 2
+    if raw[1] != size - 2 or size > 127:
+        start = 4
+        if raw[1] != 126 or size < 130 or raw[2] << 8 | raw[3] != size - 4:
+            return False
+    if size - start > max_size:
+        return False
+    if raw[0] == 0x81:
+        try:
+            text = raw[start:].decode()
+        except UnicodeDecodeError:
+            return False
+        frame = _new(TextFrame)
+        frame.text = text
+        append(frame)
+    elif raw[0] == 0x82:
+        binary = _new(BinaryFrame)
+        binary.data = raw[start:]
+        append(binary)
+    else:
+        return False
+    return True
 
 
 def _take_short(data: bytes, append: Callable[[Frame], None]) -> int:

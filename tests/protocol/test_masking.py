@@ -44,8 +44,8 @@ def test_keys_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(masking, "os", type("os", (), {"urandom": staticmethod(urandom)}))
     pool = KeyPool()
-    keys = [pool.next() for _ in range((FIRST_POOL + 2 * POOL_SIZE) // 4)]
-    assert asked == [FIRST_POOL, POOL_SIZE, POOL_SIZE]
+    keys = [pool.next() for _ in range(FIRST_POOL + 2 * POOL_SIZE)]
+    assert asked == [4 * FIRST_POOL, 4 * POOL_SIZE, 4 * POOL_SIZE]
     assert {len(key) for key in keys} == {4}
     assert len(set(keys)) > len(keys) - 5
     assert pool.next() != KeyPool().next()
