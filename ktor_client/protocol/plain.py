@@ -26,12 +26,13 @@ _BINARY_16 = 0x827E
 
 _new = object.__new__
 _head = Struct(">HH").unpack_from
+_length_64 = Struct(">Q").unpack_from
 
 
 def take_plain(
     data: memoryview, position: int, max_size: int, append: Callable[[Frame], None]
 ) -> int:
-    """Append whole data frames of up to 65,535 bytes; return the position behind the last one.
+    """Append data frames that are whole; return the position behind the last one.
 
     Raises:
         Violation: 1007.
@@ -61,6 +62,11 @@ def take_plain(
                 binary.data = data[start:stop].tobytes()
                 append(binary)
             position = stop
+        elif data[position + 1] == 127:
+            taken = _take_large(data, position, max_size, append)
+            if not taken:
+                break
+            position += taken
         elif max_size < _SHORT:
             break
         else:
@@ -69,6 +75,34 @@ def take_plain(
                 break
             position += taken
     return position
+
+
+def _take_large(
+    data: memoryview, position: int, max_size: int, append: Callable[[Frame], None]
+) -> int:
+    """Take one frame of 64 KiB or more; return how many bytes it was, 0 if it is not whole."""
+    start = position + 10
+    if start > len(data):
+        return 0
+    length: int = _length_64(data, position + 2)[0]
+    stop = start + length
+    if stop > len(data) or not 0x10000 <= length <= max_size:
+        return 0
+    if data[position] == 0x81:
+        try:
+            text = str(data[start:stop], "utf-8")
+        except UnicodeDecodeError as error:
+            raise not_utf8("Text") from error
+        frame = _new(TextFrame)
+        frame.text = text
+        append(frame)
+    elif data[position] == 0x82:
+        binary = _new(BinaryFrame)
+        binary.data = data[start:stop].tobytes()
+        append(binary)
+    else:
+        return 0
+    return stop - position
 
 
 def take_one(data: memoryview, max_size: int, append: Callable[[Frame], None]) -> bool:

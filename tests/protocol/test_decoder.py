@@ -39,6 +39,20 @@ def test_each_length_form(size: int, masked: bool) -> None:
         assert frames(pieces, masked=masked, extensions=extensions) == expected
 
 
+@pytest.mark.parametrize("cut", [65546 + 5, 2 * 65546 + 9, 3 * 65546 + 2, 10**6])
+def test_long_frames_of_each_kind(cut: int) -> None:
+    kilobytes = b"x" * 65536
+    stream = frame(TEXT, kilobytes) + frame(BINARY, kilobytes)
+    stream += frame(TEXT, kilobytes, fin=False) + frame(CONT, kilobytes) + frame(TEXT, b"short")
+    text = kilobytes.decode()
+    assert frames([stream[:cut], stream[cut:]]) == [
+        Frame.Text(text),
+        Frame.Binary(kilobytes),
+        Frame.Text(2 * text),
+        Frame.Text("short"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
