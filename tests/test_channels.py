@@ -145,6 +145,17 @@ async def test_a_receive_cancelled_before_it_has_run_on() -> None:
     assert len(session.channel) == 0
 
 
+async def test_a_receive_cancelled_before_the_end_takes_nothing() -> None:
+    session = Session(bounded(9))
+    [task] = await started(session.channel.receive())
+    task.cancel()
+    session.channel._queue.append(b"1")  # by the read that also brought the end
+    session.end()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert await session.channel.receive() == b"1"
+
+
 async def test_an_item_handed_to_a_cancelled_receive_goes_to_the_next() -> None:
     session = Session(bounded(9))
     tasks = await started(*(session.channel.receive() for _ in range(3)))

@@ -179,9 +179,7 @@ class Outgoing(SendChannel[Frame]):
         self._ready = False
 
     def _finish(self, end: Callable[[], ConnectionClosedError]) -> None:
-        """Refuse further frames and let those that wait raise. The first call counts."""
-        if self._end is not None:
-            return
+        """Refuse further frames and let those that wait raise. Called once."""
         self._end = end
         self._ready = False
         queue, self._queue = self._queue, []

@@ -271,6 +271,8 @@ def test_urls_are_values() -> None:
 def test_another_scheme() -> None:
     assert str(Url.parse("http://h/a?b").with_scheme("wss")) == "wss://h/a?b"
     assert Url.parse("http://h").with_scheme("https").port == 443
+    with pytest.raises(InvalidUrlError, match="'ftp' is not supported"):
+        Url.parse("http://h").with_scheme("ftp")
     assert Url.parse("http://h:8080").with_scheme("https").port == 8080
     assert Url.parse("http://u:p@h").with_scheme("ws").password == "p"
 

@@ -27,6 +27,7 @@ def test_where_it_is() -> None:
     loop = asyncio.new_event_loop()
     home = loop.run_until_complete(make())
     assert not home.is_elsewhere  # its loop rests
+    home.check()
     assert not loop.run_until_complete(is_elsewhere())
     assert asyncio.run(is_elsewhere())
     loop.close()

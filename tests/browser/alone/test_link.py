@@ -10,12 +10,13 @@ from ktor_client import (
     Frame,
     UnsupportedCapabilityError,
 )
+from ktor_client.engines import BrowserEngine
 from ktor_client.engines._browser import link as link_module
 from ktor_client.frames import CloseFrame
 from ktor_client.link import LinkOptions
 from tests.support.receiver import Receiver
 
-from .conftest import Pair, opened
+from .conftest import Pair, opened, opening
 from .fake_browser import CLOSED, Browser, Socket
 
 # --- before the session has started
@@ -165,6 +166,25 @@ async def test_a_second_burst(browser: Browser, pair: Pair) -> None:
             await _pass()
         assert list(receiver.messages) == sent
         receiver.messages.clear()
+
+
+async def test_bursts_on_two_sockets(browser: Browser) -> None:
+    engine = BrowserEngine()
+    receivers = []
+    for _ in range(2):
+        task = await opening(browser, engine)
+        browser.socket.fire_open()
+        link = (await task).link
+        assert link is not None
+        receivers.append(Receiver())
+        link.start(receivers[-1], LinkOptions(max_frame_size=100))
+        browser.opened.clear()
+    sent = [_burst(socket, link_module.IN_A_ROW + 3) for socket in browser.sockets]
+    await _pass()
+    assert [list(receiver.messages) for receiver in receivers] == sent
+    await engine.close()
+    for receiver in receivers:
+        await receiver.end
 
 
 async def test_messages_that_somebody_waits_for_are_no_burst(browser: Browser, pair: Pair) -> None:
