@@ -147,17 +147,25 @@ class Dialer:
         addresses = await self._resolver.addresses(host, port)
         try:
             connection = await connect_first(addresses)
-        except OSError:
+        except BaseException:  # a cancellation too: by `connect_timeout`, as a rule
             self._resolver.forget(host, port)
             raise
+        made: list[P] = []
+
+        def make() -> P:
+            made.append(factory())
+            return made[0]
+
         try:
             _, protocol = await asyncio.get_running_loop().create_connection(
-                factory,
+                make,
                 sock=connection,
                 ssl=context,
                 server_hostname=None if context is None else _name_on_certificates(host),
             )
         except BaseException:
+            if made and context is not None:
+                _abort_tls(made[0])
             connection.close()
             raise
         return protocol
@@ -219,6 +227,13 @@ class Limited:
             raise connect_timeout_error(self._engine, self._where, self._limit) from error
         if isinstance(exc, TimeoutError) and self._scope.expired():
             raise connect_timeout_error(self._engine, self._where, self._limit) from exc
+
+
+def _abort_tls(protocol: asyncio.BaseProtocol) -> None:
+    """Let a transport whose handshake was just done go of its socket, instead of taking leave."""
+    transport: asyncio.Transport | None = getattr(protocol, "transport", None)
+    if transport is not None:
+        transport.abort()
 
 
 async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import pytest
 
@@ -13,6 +14,9 @@ from ktor_client.engine.received import received_headers
 from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.errors import ConnectTimeoutError
+from tests.engine.test_happy_eyeballs import silent
+from tests.support.certificates import client_context, server_context
+from tests.support.raw_server import Peer, raw_server
 
 
 def test_a_timeout_of_the_system_is_one_of_connecting() -> None:
@@ -38,6 +42,60 @@ async def test_a_timeout_that_our_limit_has_become_on_its_way_is_ours() -> None:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 raise TimeoutError("an attempt took too long") from None
+
+
+async def test_an_address_that_is_silent_is_forgotten() -> None:
+    with silent() as port:
+        dialer = Dialer(SocketOptions(connect_timeout=0.01), ErrorTable("SomeEngine", ()))
+        with pytest.raises(ConnectTimeoutError):
+            await dialer.open("localhost", port)
+        assert not dialer._resolver._known
+
+
+class Cancelling(asyncio.Protocol):
+    """Cancels who opens its connection in the moment in which that is done."""
+
+    transport: asyncio.BaseTransport | None = None
+    opener: asyncio.Task[Cancelling] | None = None
+
+    def __init__(self) -> None:
+        self.received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        if self.opener is not None:
+            self.opener.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.received.set_result(data)
+
+
+async def test_a_cancellation_as_the_tls_handshake_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket's number is the next one's, whose bytes the loop must not miss."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.send(b"hello")
+        await peer.read_eof()
+
+    context = server_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # whose handshake the client ends
+    dialer = Dialer(SocketOptions(ssl_context=client_context()), ErrorTable("SomeEngine", ()))
+    async with raw_server(serve, tls=context) as server:
+
+        def connect() -> asyncio.Task[Cancelling]:
+            return asyncio.create_task(
+                dialer.connect(Cancelling, "127.0.0.1", server.port, secure=True)
+            )
+
+        monkeypatch.setattr(Cancelling, "opener", opener := connect())
+        with pytest.raises(asyncio.CancelledError):
+            await opener
+        monkeypatch.undo()
+        protocol = await connect()
+        async with asyncio.timeout(10):
+            assert await protocol.received == b"hello"
+        assert isinstance(protocol.transport, asyncio.Transport)
+        protocol.transport.abort()
 
 
 def test_headers_that_are_not_utf8() -> None:
