@@ -7,6 +7,7 @@ and uvloop tries one address after the other.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import sys
 from typing import Any
@@ -103,12 +104,18 @@ def _is_connected_at_once(connection: socket.socket, where: Any) -> bool:
     """Begin to connect, and say whether that was all: to this machine it takes no time.
 
     It saves the loop a third of what a connection costs.
+
+    Raises:
+        ConnectionRefusedError: nobody listens there, and the socket was given just that port: it
+            has connected to itself.
     """
     connection.connect_ex(where)
     try:
-        connection.getpeername()
+        peer = connection.getpeername()
     except OSError:
         return False
+    if peer == connection.getsockname():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "it has connected to itself")
     return True
 
 

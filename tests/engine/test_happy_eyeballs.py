@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,21 @@ async def test_one_address() -> None:
         with await connect_first(addresses(port)) as connection:
             assert connection.getpeername()[1] == port
             assert not connection.getblocking()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux connects at once")
+async def test_a_socket_that_connects_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may choose the very port for it that nobody listens at."""
+
+    class Unlucky(socket.socket):
+        def connect_ex(self, address: Any, /) -> int:
+            self.bind(address)
+            return super().connect_ex(address)
+
+    port = refusing()
+    monkeypatch.setattr(socket, "socket", Unlucky)
+    with pytest.raises(ConnectionRefusedError, match=f"Connect call failed.*{port}"):
+        await connect_first(addresses(port))
 
 
 async def test_a_system_that_takes_no_second_connect(monkeypatch: pytest.MonkeyPatch) -> None:
