@@ -13,7 +13,9 @@ import pytest
 
 from ktor_client.engine import HttpClientEngine, WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engine.resolver import Address, Resolver
 from ktor_client.errors import (
+    ClientClosedError,
     ConnectError,
     ConnectTimeoutError,
     DnsError,
@@ -242,3 +244,19 @@ async def _read(peer: Peer) -> None:
         await peer.read_eof()
     except (OSError, ssl.SSLError):
         return
+
+
+async def test_closed_while_it_connects(
+    engine: EngineFactory, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = engine()
+    addresses = Resolver.addresses
+
+    async def closing(resolver: Resolver, host: str, port: int) -> list[Address]:
+        await client.close()
+        return await addresses(resolver, host, port)
+
+    monkeypatch.setattr(Resolver, "addresses", closing)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with pytest.raises(ClientClosedError, match="was closed"):
+            await call(client, f"ws://127.0.0.1:{server.getsockname()[1]}/")

@@ -31,7 +31,7 @@ from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.session import new_session, refuse_proxied
 from ktor_client.engines._aiohttp.take_over import take_over
-from ktor_client.errors import ClientClosedError, DnsError, ProxyError
+from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.response import MAX_REFUSAL_BODY
 
@@ -160,7 +160,7 @@ class AiohttpEngine(HttpClientEngine):
             if not session.closed or task is None or task.cancelling():
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
-        except (AssertionError, RuntimeError) as error:
+        except (AssertionError, RuntimeError, ConnectError) as error:
             if not session.closed or isinstance(error, ClientClosedError):
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
