@@ -189,7 +189,7 @@ class UrlBuilder:
             raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
         # Clients ask the same few places again and again. Credentials and queries are not kept.
         place, _, query = url.partition("?")
-        if "@" in place or (query and not _is_query(query)):
+        if "@" in url or (query and not _is_query(query)):
             parts, query = _parts(url), ""
         else:
             parts = _known_parts(place)

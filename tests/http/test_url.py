@@ -206,6 +206,7 @@ def test_parts_that_are_taken() -> None:
         f"http://me:{SECRET}@/",
         f"http://me:{SECRET}@host/#x",
         f"http://me:{SECRET}@host:x/",
+        f"http://me:{SECRET}?@host/",
         f"http://me:{SECRET}@h\u2100st/",
         f"//me:{SECRET}@host/",
         f"ftp://me:{SECRET}@host/",
