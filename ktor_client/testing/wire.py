@@ -49,6 +49,7 @@ class ServerStream(SocketStream):
             self.transport.resume_reading()
             return
         try:
+            self._raise_if_closing()  # else a loop would make a transport that nobody closes
             handshake = self._loop.start_tls(self.transport, self, context, server_side=True)
             early = self.take_leading()
             transport = await (self._feed(handshake, early) if early else handshake)
@@ -65,16 +66,25 @@ class ServerStream(SocketStream):
     ) -> asyncio.Transport | None:
         """Give a TLS handshake the bytes that uvloop has read before it could be told to wait."""
         task = self._loop.create_task(handshake)
-        for _ in range(2):  # the handshake's protocol is set, and then told of the connection
-            await asyncio.sleep(0)
-        protocol: Any = self.transport.get_protocol()  # a buffered one, in both loops
-        while early:
-            room = protocol.get_buffer(len(early))
-            size = min(len(room), len(early))
-            room[:size] = early[:size]
-            protocol.buffer_updated(size)
-            early = early[size:]
-        return await task
+        try:
+            for _ in range(2):  # the handshake's protocol is set, and then told of the connection
+                await asyncio.sleep(0)
+            self._raise_if_closing()
+            protocol: Any = self.transport.get_protocol()  # a buffered one, in both loops
+            while early:
+                room = protocol.get_buffer(len(early))
+                size = min(len(room), len(early))
+                room[:size] = early[:size]
+                protocol.buffer_updated(size)
+                early = early[size:]
+            return await task
+        finally:
+            task.cancel()  # nothing, once it is done
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _raise_if_closing(self) -> None:
+        if self.transport.is_closing():
+            raise ConnectionResetError("the connection ended before the TLS handshake")
 
     def take_leading(self) -> bytes:
         """Return the bytes that are here and not read."""

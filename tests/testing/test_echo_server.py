@@ -26,6 +26,7 @@ from ktor_client.engine.registry import EngineFactory, engine_class
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import EchoServer, Exchange, Response, echo_server
 from ktor_client.testing.wire import ServerStream
+from tests.support.cancellation import cancelled_at
 from tests.support.certificates import client_context, server_context
 
 
@@ -158,14 +159,15 @@ async def test_tls_outlives_clients_that_speak_something_else() -> None:
     silent.close()
 
 
+class Hasty(ServerStream):
+    """Reads as soon as a connection is made, as on uvloop."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.resume_reading()
+
+
 async def test_a_tls_handshake_that_begins_before_it_is_waited_for() -> None:
-    """As on uvloop, which reads as soon as a connection is made."""
-
-    class Hasty(ServerStream):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            self.transport.resume_reading()
-
     loop = asyncio.get_running_loop()
     made: asyncio.Future[ServerStream] = loop.create_future()
     listener = await loop.create_server(lambda: Hasty(made.set_result), "127.0.0.1", 0)
@@ -183,6 +185,36 @@ async def test_a_tls_handshake_that_begins_before_it_is_waited_for() -> None:
         await stream.aclose()
         with suppress(OSError):
             await reader.read()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("when", ["before", "within", "cancelled"])
+async def test_a_tls_handshake_that_ends_as_it_begins(when: str) -> None:
+    """Dropped by the client who has said hello, or cancelled: no task of it is left."""
+    made: asyncio.Future[ServerStream] = asyncio.get_running_loop().create_future()
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: Hasty(made.set_result), "127.0.0.1", 0
+    )
+    async with listener:
+        reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+        writer.write(b"\x16 for instance")
+        stream = await made
+        await stream.read(0)  # the first bytes are here
+        if when == "cancelled":
+            await cancelled_at(stream.begin(server_context()), 1)
+        else:
+            if when == "before":
+                stream.abort()
+            beginning = asyncio.create_task(stream.begin(server_context()))
+            await asyncio.sleep(0)
+            stream.abort()
+            with pytest.raises(ConnectionResetError, match="before the TLS handshake"):
+                await beginning
+        assert stream.is_lost
+        with suppress(OSError):
+            assert await reader.read() == b""
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
