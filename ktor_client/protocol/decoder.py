@@ -28,7 +28,7 @@ from ktor_client.frames import (
 from ktor_client.protocol.coded import take_coded
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
-from ktor_client.protocol.plain import take_one, take_plain
+from ktor_client.protocol.plain import SHORT, take_plain, take_short
 from ktor_client.protocol.rules import Utf8, check_close, check_first, decode_text
 from ktor_client.protocol.violation import Violation
 
@@ -39,6 +39,7 @@ _LONG_HEADER = 14
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
 
+_ONE_READ = 4 + SHORT
 _NOTHING = memoryview(b"")
 _new = object.__new__
 
@@ -130,17 +131,20 @@ class FrameDecoder:
         Raises:
             Violation: a rule is broken. What came before is in `messages` and `control`.
         """
-        if self._is_idle and take_one(data, self.max_size, self.messages.append):
-            return
         if self.finished:
             return
+        end = len(data)
         try:
             position = 0
-            if self._payload is not None:
+            if self._is_idle and end <= _ONE_READ and self.max_size >= SHORT:
+                # So most reads are when nobody floods: a short message, or a few.
+                position = take_short(data.tobytes(), self.messages.append)
+                if position == end:
+                    return
+            elif self._payload is not None:
                 position = self._fill(data)
             elif self._tail:
                 position = self._go_on(data)
-            end = len(data)
             while not self.finished:
                 if self._plain and not self._type:
                     position = take_plain(data, position, self.max_size, self.messages.append)
