@@ -147,9 +147,9 @@ class ReceiveChannel(Generic[T]):
     """
 
     __slots__ = (
-        "_before_wait",
         "_bytes",
         "_check_at",
+        "_check_loop",
         "_choked",
         "_create_future",
         "_end",
@@ -175,13 +175,13 @@ class ReceiveChannel(Generic[T]):
         on_choke: Callable[[], None],
         on_relief: Callable[[], None],
         create_future: Callable[[], asyncio.Future[T]] | None = None,
-        before_wait: Callable[[], None] | None = None,
+        check_loop: Callable[[], None] | None = None,
     ) -> None:
         """Make the channel; only sessions do.
 
         `on_choke` is called when the marks are reached, `on_relief` when half is free again.
-        `create_future` makes what receivers await; by default the running loop does. `before_wait`
-        may raise where nobody can wait: on another event loop.
+        `create_future` makes what receivers await; by default the running loop does. `check_loop`
+        raises on another event loop than the session's.
         """
         self._queue: deque[T] = deque()  # new items are appended here, then `_arrived` is called
         self._waiters: list[asyncio.Future[T]] = []
@@ -194,7 +194,7 @@ class ReceiveChannel(Generic[T]):
         self._on_choke = on_choke
         self._on_relief = on_relief
         self._create_future = create_future or _create_future
-        self._before_wait = before_wait
+        self._check_loop = check_loop
         self._bytes = 0
         self._choked = False
         self._check_at = 0
@@ -210,11 +210,16 @@ class ReceiveChannel(Generic[T]):
         Raises:
             ConnectionClosedError: nothing is queued and nothing will come.
         """
-        try:
-            item = self._queue.popleft()
-        except IndexError:
-            return await self._wait()
-        if self._choked and len(self._queue) <= self._check_at:
+        queue = self._queue
+        if not queue:
+            waiter = self._wait()
+            try:
+                return await waiter
+            except BaseException as error:
+                self._stop_waiting(waiter, error)
+                raise
+        item = queue.popleft()
+        if self._choked and len(queue) <= self._check_at:
             self._relieve()
         return item
 
@@ -225,13 +230,13 @@ class ReceiveChannel(Generic[T]):
             asyncio.QueueEmpty: nothing is queued now.
             ConnectionClosedError: nothing is queued and nothing will come.
         """
-        try:
-            item = self._queue.popleft()
-        except IndexError:
+        queue = self._queue
+        if not queue:
             if self._end is not None:
-                raise self._end() from None
-            raise asyncio.QueueEmpty("nothing is queued; await receive() instead") from None
-        if self._choked and len(self._queue) <= self._check_at:
+                raise self._end()
+            raise asyncio.QueueEmpty("nothing is queued; await receive() instead")
+        item = queue.popleft()
+        if self._choked and len(queue) <= self._check_at:
             self._relieve()
         return item
 
@@ -239,16 +244,18 @@ class ReceiveChannel(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        try:
-            item = self._queue.popleft()
-        except IndexError:
+        queue = self._queue
+        if not queue:
+            waiter = self._wait()
             try:
-                return await self._wait()
-            except ConnectionClosedError:
-                if self._ends_quietly:
+                return await waiter
+            except BaseException as error:
+                self._stop_waiting(waiter, error)
+                if self._ends_quietly and isinstance(error, ConnectionClosedError):
                     raise StopAsyncIteration from None
                 raise
-        if self._choked and len(self._queue) <= self._check_at:
+        item = queue.popleft()
+        if self._choked and len(queue) <= self._check_at:
             self._relieve()
         return item
 
@@ -333,24 +340,26 @@ class ReceiveChannel(Generic[T]):
 
     # --- inside ---
 
-    async def _wait(self) -> T:
-        if self._end is not None:
-            raise self._end()
-        if self._before_wait is not None:
-            self._before_wait()
-        self._bytes = 0
-        self._returned = None
+    def _wait(self) -> asyncio.Future[T]:
+        """Return the future of the next item; once the channel has ended it has failed."""
         waiter = self._create_future()
-        self._waiters.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._give_back(waiter.result())
-                self._hand_over()
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
-            raise
+        if self._end is None:
+            self._bytes = 0
+            self._returned = None
+            self._waiters.append(waiter)
+        else:
+            waiter.set_exception(self._end())
+        return waiter
+
+    def _stop_waiting(self, waiter: asyncio.Future[T], error: BaseException) -> None:
+        """Lose nothing when a receiver gets an exception."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            self._give_back(waiter.result())
+            self._hand_over()
+        if isinstance(error, RuntimeError) and self._check_loop is not None:
+            self._check_loop()  # a task does not wait for a future of another loop
 
     def _give_back(self, item: T) -> None:
         """Put an item in front again, behind those that came before it and were given back too."""

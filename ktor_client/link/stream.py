@@ -1,7 +1,7 @@
 """RFC 6455 over an asyncio transport: the link of every engine that has a socket.
 
-An engine hands over the transport after the 101; from then on this protocol owns it. Framing,
-reading, coalescing of writes and backpressure of the transport live here; rules about frames are
+An engine hands over the transport after the 101; from then on this protocol owns it. Reading, its
+backpressure and the end of the connection live here, sending in `sender.py`; rules about frames are
 in `protocol/`, what frames mean in `session/`.
 """
 
@@ -11,30 +11,23 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from ktor_client.frames import BinaryFrame, Frame, TextFrame
-from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
-from ktor_client.link.home_loop import session_loop
+from ktor_client.link.contract import LinkOptions, LinkReceiver
 from ktor_client.link.read_buffer import read_buffer
+from ktor_client.link.sender import StreamSender
 from ktor_client.protocol.decoder import FrameDecoder
-from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
+from ktor_client.protocol.encoder import FrameEncoder
 from ktor_client.protocol.masking import Mask, mask_bytes
+from ktor_client.protocol.plain import ONE_READ
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["StreamLink"]
 
-BATCH = 64 * 1024
-"""Bytes that are joined before they are written, even within one step of the loop."""
-STEP = 256 * 1024
-"""Bytes that may be written in one step of the loop before `send` has to wait for the next."""
-PIECE = 256 * 1024
-"""Bytes that are masked and written at a time; a multiple of the key's length."""
 
-
-class StreamLink(FrameLink, asyncio.BufferedProtocol):
+class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     """A web socket on a transport.
 
-    The first frame of a step of the loop is written at once; those that follow are joined and
-    written at the end of the step, or at 64 KiB.
+    It is a protocol of both kinds: asyncio reads into our buffer, uvloop gives bytes. Each of them
+    takes the kind that costs it less.
     """
 
     def __init__(
@@ -54,35 +47,19 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             on_lost: told once when the transport is gone: for the engine's books, and for the
                 protocol that had the transport before.
         """
-        self._transport = transport
+        super().__init__(transport, mask)
         self._leading = leading
-        self._mask = mask
         self._on_lost = on_lost
-        self._loop = asyncio.get_running_loop()
-        self._home = session_loop()
         self._buffer = read_buffer(self._loop)
-        self._receiver: LinkReceiver | None = None
-        self._decoder: FrameDecoder | None = None
-        self._encoder: FrameEncoder | None = None
+        self._decoder: FrameDecoder | None = None  # as `_receiver`, since the session's start
         self._direct: memoryview | None = None
         self._discarding = False
         # Reading: `_held` back by the session, `_paused` at the transport, `_settling` that.
         self._held = False
-        self._paused = not isinstance(self._loop, asyncio.BaseEventLoop)
+        self._paused = False
         self._settling = False
         self._queued = 0
-        self._is_lost = False
         self._error: Exception | None = None
-        # Sending: `_plain` allows the short cut, `_stepped` says that this step has written.
-        self._plain = False
-        self._stepped = False
-        self._scheduled = False
-        self._congested = False
-        self._out: list[bytes | bytearray] = []
-        self._out_size = 0
-        self._step_size = 0
-        if self._paused:  # uvloop notices a new protocol when reading begins again
-            transport.pause_reading()
 
     @property
     def peer_address(self) -> str | None:
@@ -116,63 +93,13 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         )
         self._plain = options.client and not extensions
         if self._leading:
-            leading, self._leading = memoryview(self._leading), b""
+            leading, self._leading = self._leading, b""
             self._received(leading, len(leading))
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
         if not self._held:
             self._paused = True  # whoever had the transport may have left it so
         self._settle()
-
-    def send(self, frame: Frame) -> None:
-        """Take a frame for sending; see `FrameLink.send`."""
-        if self._plain and not frame._bits:
-            if type(frame) is TextFrame:
-                return self.send_text(frame.text)
-            if type(frame) is BinaryFrame:
-                return self.send_binary(frame.data)
-        encoder = self._encoder
-        assert encoder is not None
-        data = encoder.encode(frame)
-        self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
-        self._write(data)
-        return None
-
-    def send_text(self, text: str) -> None:
-        """Send a whole text message."""
-        if not self._plain:
-            self.send(TextFrame(text))
-            return
-        payload = text.encode()
-        size = len(payload)
-        if size < LONG:
-            self._write(self._plain_frame(0x81, payload, size))
-        else:
-            self._write_long(0x81, payload)
-
-    def send_binary(self, data: bytes | bytearray | memoryview) -> None:
-        """Send a whole binary message; `data` may be reused when this returns."""
-        if not self._plain:
-            self.send(BinaryFrame(data))
-            return
-        payload = data if type(data) is bytes else bytes(data)
-        size = len(payload)
-        if size < LONG:
-            self._write(self._plain_frame(0x82, payload, size))
-        else:
-            self._write_long(0x82, payload)
-
-    def flush(self) -> None:
-        """Write what was held back for the end of the step."""
-        out = self._out
-        if out:
-            data = b"".join(out)
-            self.frames_sent += len(out)
-            self.bytes_sent += len(data)
-            out.clear()
-            self._out_size = 0
-            if not self._transport.is_closing():
-                self._transport.write(data)
 
     def pause(self) -> None:
         """Stop reading from the socket: the peer meets a closed TCP window.
@@ -213,139 +140,71 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
         elif not self._is_lost:
             self.connection_lost(None)  # the loop will not say it any more
 
-    # --- writing ---
-
-    def _plain_frame(self, first: int, payload: bytes, size: int) -> bytes:
-        assert self._encoder is not None
-        key = self._encoder.new_key()
-        head = SHORT_HEADERS[first & 1][size] if size < 126 else header_16(first, 0xFE, size)
-        return head + key + self._mask(payload, key)
-
-    def _write_long(self, first: int, payload: bytes) -> None:
-        assert self._encoder is not None
-        if len(payload) <= PIECE:
-            self._write(self._encoder.frame(first, payload))
-            return
-        # Piece by piece: allocations of the message's size cost more than the masking.
-        self._home.check()
-        self.flush()
-        head, key = self._encoder.head(first, len(payload))
-        self.frames_sent += 1
-        self.bytes_sent += len(head) + len(payload)
-        transport, mask, rest = self._transport, self._mask, memoryview(payload)
-        if not transport.is_closing():
-            transport.write(head)
-        for at in range(0, len(payload), PIECE):
-            if transport.is_closing():  # what was just written may have met a lost connection
-                break
-            transport.write(mask(rest[at : at + PIECE], key))
-        self._stepped = True
-        self._spend_step()
-
-    def _write(self, data: bytes) -> None:
-        size = len(data)
-        if not self._stepped:
-            if asyncio._get_running_loop() is not self._loop:  # once in a step is cheap enough
-                self._home.check()
-            self._stepped = True
-            self.frames_sent += 1
-            self.bytes_sent += size
-            if not self._transport.is_closing():
-                self._transport.write(data)
-            if size >= STEP:
-                self._spend_step()
-            return
-        if not self._scheduled:
-            self._home.check()
-            self._scheduled = True
-            self._loop.call_soon(self._end_step)
-        self._out.append(data)
-        self._out_size += size
-        if self._out_size >= BATCH:
-            self._step_size += self._out_size
-            self.flush()
-            if self._step_size >= STEP:
-                self._spend_step()
-
-    def _spend_step(self) -> None:
-        """Let senders wait for the next step of the loop, so that they cannot starve it."""
-        self.writable = False
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._end_step)
-
-    def _end_step(self) -> None:
-        self._scheduled = False
-        self.flush()
-        self._step_size = 0
-        self._stepped = False
-        self._tell_writable()
-
-    def _tell_writable(self) -> None:
-        if self.writable or self._congested or self._scheduled or self._is_lost:
-            return
-        self.writable = True
-        if self._receiver is not None:
-            self._receiver.writable()
-
     # --- the transport's calls ---
 
     def data_received(self, data: bytes) -> None:
-        """Never called; without this name uvloop keeps the former protocol alive."""
+        """Take what uvloop has read."""
+        if not self._out:
+            self._stepped = False
+        self._received(data, len(data))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the transport room: the shared buffer, or the rest of a long payload."""
         return self._buffer if self._direct is None else self._direct
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what the transport has read."""
+        """Take what asyncio has read."""
         if not self._out:
             self._stepped = False
         if self._direct is None:
-            self._received(self._buffer[:nbytes], nbytes)
+            data = self._buffer[:nbytes]
+            has_more = self._received(data.tobytes() if nbytes <= ONE_READ else data, nbytes)
         else:
             self._direct = None
-            self._received(None, nbytes)
+            has_more = self._received(None, nbytes)
+        if has_more and self._decoder is not None:
+            self._direct = self._decoder.direct_buffer()
 
-    def _received(self, data: memoryview | None, size: int) -> None:
-        """Take bytes from a buffer, or with None those that are in the payload already."""
+    def _received(self, data: bytes | memoryview | None, size: int) -> bool:
+        """Take bytes, or with None those that are in the payload already.
+
+        Returns:
+            Whether they were more than whole messages.
+        """
         receiver, decoder = self._receiver, self._decoder
         if receiver is None or decoder is None:
-            self._leading += bytes(data or b"")
+            self._leading += data or b""
             self._stop_reading()
-            return
+            return False
         self.bytes_received += size
         if self._discarding:
-            return
-        violation: Violation | None = None
+            return False
         messages = decoder.messages
         before = len(messages)
         if before and before == self._queued:
             # uvloop reads on and on in one step; one read ahead of the consumer is enough.
             self._stop_reading()
             self._settle_soon()
+        violation: Violation | None = None
         try:
-            if data is None:
-                decoder.feed_direct(size)
-            else:
-                decoder.feed(data)
+            has_more = decoder.feed_direct(size) if data is None else decoder.feed(data)
         except Violation as error:
-            violation = error
-        now = len(messages)
-        self.frames_received += now - before
-        if decoder.open_payload:
-            self._direct = decoder.direct_buffer()
-        if decoder.control:
-            control, decoder.control = decoder.control, []
-            self.frames_received += 0 if decoder.raw else len(control)  # raw: counted already
-            for frame in control:
-                receiver.control(frame)
-        if decoder.inflated:
-            size, decoder.inflated = decoder.inflated, 0
+            violation, has_more = error, True
+        self.frames_received += len(messages) - before
+        if has_more:
+            if decoder.control:
+                control, decoder.control = decoder.control, []
+                self.frames_received += 0 if decoder.raw else len(control)  # raw: counted already
+                for frame in control:
+                    receiver.control(frame)
+            if decoder.inflated:
+                size, decoder.inflated = decoder.inflated, 0
         receiver.arrived(size)
-        self._queued = len(messages)
+        if messages:
+            self._queued = len(messages)
         if violation is not None:
             receiver.violated(violation)
+        return has_more
 
     def _settle_soon(self) -> None:
         if not self._settling:
@@ -388,13 +247,3 @@ class StreamLink(FrameLink, asyncio.BufferedProtocol):
             on_lost(exc)
         if self._receiver is not None:
             self._receiver.lost(exc)
-
-    def pause_writing(self) -> None:
-        """Take note that the transport is above its mark."""
-        self._congested = True
-        self.writable = False
-
-    def resume_writing(self) -> None:
-        """Take note that the transport is below its mark again."""
-        self._congested = False
-        self._tell_writable()

@@ -28,7 +28,7 @@ from ktor_client.frames import (
 from ktor_client.protocol.coded import take_coded
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
-from ktor_client.protocol.plain import SHORT, take_plain, take_short
+from ktor_client.protocol.plain import ONE_READ, SHORT, take_plain, take_short
 from ktor_client.protocol.rules import Utf8, check_close, check_first, decode_text
 from ktor_client.protocol.violation import Violation
 
@@ -39,7 +39,6 @@ _LONG_HEADER = 14
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
 
-_ONE_READ = 4 + SHORT
 _NOTHING = memoryview(b"")
 _new = object.__new__
 
@@ -65,8 +64,7 @@ class FrameDecoder:
 
         Args:
             messages: where data frames are appended.
-            max_size: bytes of a whole message after inflation; with `raw`, of a frame. A change
-                counts for frames whose header is still to come.
+            max_size: bytes of a whole message after inflation; with `raw`, of a frame.
             masked: whether the peer must mask: True on the server's side, False on the client's.
             raw: whether to append each frame as it came, undecoded.
             extensions: RSV bits and codec of each negotiated extension, in negotiated order.
@@ -74,7 +72,7 @@ class FrameDecoder:
         """
         self.messages = messages
         self.control: list[Frame] = []
-        self.max_size = max_size
+        self.max_size = max_size  # a change counts for headers that are still to come
         self.finished = False
         """Whether Close came or a rule was broken: further bytes are ignored."""
         self.inflated = 0
@@ -87,8 +85,8 @@ class FrameDecoder:
             self._rsv |= rsv
         self._mask = mask
         self._plain = not (masked or raw or extensions)
-        self._is_idle = self._plain
-        """Whether the next byte is a frame's first, and may be left to the hot path."""
+        self._short = 0
+        """Size of a read up to which it may be left to the hot path; 0 inside a frame."""
         self._coded = len(extensions) == 1 and not (masked or raw)
         # The message whose fragments are being collected.
         self._type = 0
@@ -117,56 +115,66 @@ class FrameDecoder:
             return self._view[self._filled :]
         return None
 
-    def feed_direct(self, size: int) -> None:
-        """Take note that `size` bytes were received into `direct_buffer()`. Raises `Violation`."""
+    def feed_direct(self, size: int) -> bool:
+        """Take note that `size` bytes were received into `direct_buffer()`; else as `feed`."""
         try:
             self._advance(size)
         except Violation:
             self.finish()
             raise
+        return True
 
-    def feed(self, data: memoryview) -> None:
+    def feed(self, data: bytes | memoryview) -> bool:
         """Take the next bytes; `data` is not kept.
+
+        Returns:
+            Whether there may be more than messages: something in `control` or `inflated`, or an
+            open payload.
 
         Raises:
             Violation: a rule is broken. What came before is in `messages` and `control`.
         """
-        if self.finished:
-            return
-        end = len(data)
+        size = len(data)
+        position = 0
         try:
-            position = 0
-            if self._is_idle and end <= _ONE_READ and self.max_size >= SHORT:
+            if size <= self._short and self.max_size >= SHORT and type(data) is bytes:
                 # So most reads are when nobody floods: a short message, or a few.
-                position = take_short(data.tobytes(), self.messages.append)
-                if position == end:
-                    return
-            elif self._payload is not None:
-                position = self._fill(data)
-            elif self._tail:
-                position = self._go_on(data)
-            while not self.finished:
-                if self._plain and not self._type:
-                    position = take_plain(data, position, self.max_size, self.messages.append)
-                    if position == end:
-                        break
-                elif self._coded and not self._type:
-                    position, size = take_coded(
-                        data, position, self.max_size, self._codecs[0], self.messages.append
-                    )
-                    self.inflated += size
-                start = self._begin(data[position:]) if end - position >= 2 else 0
-                if not start:
-                    if position < end:
-                        self._tail = data[position:].tobytes()
-                    break
-                position += start
-                position += self._take(data[position:])
+                position = take_short(data, self.messages.append)
+                if position == size:
+                    return False
+            self._feed(memoryview(data), position)
         except Violation:
             self.finish()
             raise
-        idle = self._plain and not (self._type or self._tail or self.finished)
-        self._is_idle = idle and self._payload is None
+        return True
+
+    def _feed(self, data: memoryview, position: int) -> None:
+        if self.finished:
+            return
+        if self._payload is not None:
+            position = self._fill(data)
+        elif self._tail:
+            position = self._go_on(data)
+        end = len(data)
+        while not self.finished:
+            if self._plain and not self._type:
+                position = take_plain(data, position, self.max_size, self.messages.append)
+                if position == end:
+                    break
+            elif self._coded and not self._type:
+                position, size = take_coded(
+                    data, position, self.max_size, self._codecs[0], self.messages.append
+                )
+                self.inflated += size
+            start = self._begin(data[position:]) if end - position >= 2 else 0
+            if not start:
+                if position < end:
+                    self._tail = data[position:].tobytes()
+                break
+            position += start
+            position += self._take(data[position:])
+        is_idle = self._plain and not (self._type or self._tail or self.finished)
+        self._short = ONE_READ if is_idle and self._payload is None else 0
 
     def finish(self) -> None:
         """Drop what is incomplete; nothing more will be taken.
@@ -175,7 +183,7 @@ class FrameDecoder:
         the garbage collector.
         """
         self.finished = True
-        self._is_idle = False
+        self._short = 0
         if self._payload is not None:
             self._view.release()
         self._payload = None

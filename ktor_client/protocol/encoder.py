@@ -12,7 +12,7 @@ from struct import Struct
 
 from ktor_client.frames import NOT_FINAL, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
-from ktor_client.protocol.masking import KeyPool, Mask, mask_bytes
+from ktor_client.protocol.masking import Mask, mask_bytes, mask_keys
 
 __all__ = ["FrameEncoder"]
 
@@ -52,8 +52,8 @@ class FrameEncoder:
             self._allowed_rsv |= rsv
         self._raw = raw
         self._mask = mask
-        self.new_key = KeyPool().next
-        """Draws the key of a frame."""
+        self.keys = mask_keys()
+        """The keys of the frames to come."""
         self._type: FrameType | None = None
         self._active: list[tuple[int, ExtensionCodec]] = []
 
@@ -112,5 +112,5 @@ class FrameEncoder:
             header = header_16(first, mask_bit | 126, size)
         else:
             header = header_64(first, mask_bit | 127, size)
-        key = self.new_key() if self.masked else b""
+        key = next(self.keys) if self.masked else b""
         return header + key, key

@@ -6,18 +6,18 @@ A compiled XOR may be handed in by an engine whose library has one; this is the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import TypeAlias
 
-__all__ = ["KeyPool", "Mask", "mask_bytes"]
+__all__ = ["Mask", "mask_bytes", "mask_keys"]
 
 Mask: TypeAlias = Callable[[bytes | memoryview, bytes], bytes | bytearray]
 """Return a payload XORed with the repeated four-byte key: `mask(payload, key)`."""
 
 FIRST_POOL = 16
 POOL_SIZE = 128
-"""Keys that a pool asks for at a time: few at first, since many connections send few frames."""
+"""Keys that are asked for at a time: few at first, since many connections send few frames."""
 
 _FIRST = Struct("4s" * FIRST_POOL)
 _MORE = Struct("4s" * POOL_SIZE)
@@ -25,21 +25,12 @@ _SHORT = 8192
 _TABLES: list[bytes | None] = [None] * 256
 
 
-class KeyPool:
-    """Keys of one connection: four random bytes for each frame, asked for many at a time."""
-
-    __slots__ = ("_keys", "_pool")
-
-    def __init__(self) -> None:
-        self._keys: list[bytes] = []
-        self._pool = _FIRST
-
-    def next(self) -> bytes:
-        """Return a key that was never used."""
-        if not self._keys:
-            pool, self._pool = self._pool, _MORE
-            self._keys += pool.unpack(os.urandom(pool.size))
-        return self._keys.pop()
+def mask_keys() -> Iterator[bytes]:
+    """Yield the keys of one connection: four random bytes for each frame, none of them twice."""
+    pool = _FIRST
+    while True:
+        yield from pool.unpack(os.urandom(pool.size))
+        pool = _MORE
 
 
 def mask_bytes(payload: bytes | memoryview, key: bytes) -> bytes:

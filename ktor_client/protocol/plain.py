@@ -12,11 +12,13 @@ from struct import Struct
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.protocol.rules import not_utf8
 
-__all__ = ["SHORT", "take_plain", "take_short"]
+__all__ = ["ONE_READ", "SHORT", "take_plain", "take_short"]
 
 _WINDOW = 16 * 1024
 SHORT = 512
 """Payload bytes up to which copying twice is cheaper than making a memoryview for each frame."""
+ONE_READ = 4 + SHORT
+"""Bytes of the longest of these frames; a read up to this is best taken as bytes."""
 
 _TEXT_16 = 0x817E
 _BINARY_16 = 0x827E
@@ -83,7 +85,6 @@ def take_plain(
 
 def take_short(data: bytes, append: Callable[[Frame], None]) -> int:
     """Take whole frames of at most 512 bytes; return how many bytes they were."""
-    new, text_type, binary_type = _new, TextFrame, BinaryFrame
     end = len(data)
     last = end - 1
     position = 0
@@ -106,11 +107,11 @@ def take_short(data: bytes, append: Callable[[Frame], None]) -> int:
                 text = data[start:stop].decode()
             except UnicodeDecodeError as error:
                 raise not_utf8("Text") from error
-            frame = new(text_type)
+            frame = _new(TextFrame)
             frame.text = text
             append(frame)
         elif first == 0x82:
-            binary = new(binary_type)
+            binary = _new(BinaryFrame)
             binary.data = data[start:stop]
             append(binary)
         else:

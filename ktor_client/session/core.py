@@ -23,7 +23,7 @@ from ktor_client.errors import (
     PingTimeoutError,
     ProtocolViolationError,
 )
-from ktor_client.frames import CloseFrame, CloseReason, Frame, PingFrame, PongFrame, TextFrame
+from ktor_client.frames import CloseFrame, CloseReason, Frame, PongFrame, TextFrame
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
 from ktor_client.link.home_loop import session_loop
 from ktor_client.protocol.handshake import Negotiated
@@ -72,6 +72,7 @@ class SessionCore:
         "_timer",
         "_violation",
         "_writable_again",
+        "arrived",
         "clock",
         "closed",
         "ending",
@@ -115,7 +116,7 @@ class SessionCore:
             on_choke=self._choke,
             on_relief=self._relieve,
             create_future=link.create_future,
-            before_wait=self.home.check,
+            check_loop=self.home.check,
         )
         self.messages: deque[Frame] = self.incoming._queue
         self.outgoing = Outgoing(self, channels.outgoing)
@@ -126,6 +127,7 @@ class SessionCore:
         self.reason: OneShot[CloseReason] = OneShot(self.home.check)
         self.closed: OneShot[None] = OneShot(self.home.check)
         self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
+        self.arrived = self._arrived_strictly if self._strict else self.incoming._arrived
         self._close_timeout = close_timeout
         self._raw = raw
         self._client = client
@@ -223,6 +225,7 @@ class SessionCore:
 
     def _say_close(self, reason: CloseReason) -> None:
         self.ending.said = reason
+        self.arrived = self._arrived_late
         self.ending.sent = self.link.map_close(reason)
         self._owed_pong = None
         self.link.send(CloseFrame(self.ending.sent))
@@ -235,32 +238,29 @@ class SessionCore:
             self.pings.fail(self.ending.error)
         self._wake_writer()
 
-    # --- told by the link ---
+    # --- told by the link, as `LinkReceiver` says; `arrived` changes with what may be queued ---
 
-    def arrived(self, size: int) -> None:
-        """Take messages that the link has appended; see `LinkReceiver`."""
+    def _arrived_strictly(self, size: int) -> None:
         self.incoming._arrived(size)
-        if self.ending.said is not None:  # we closed first: what overflows now is dropped
-            self.incoming._overflowing(soft=not self._strict)
-        elif self._strict and self.incoming._overflowing():
+        if self.incoming._overflowing():
             self.overflow("incoming")
+
+    def _arrived_late(self, size: int) -> None:
+        """Take messages that came after our Close: what overflows is dropped."""
+        self.incoming._arrived(size)
+        self.incoming._overflowing(soft=not self._strict)
 
     def control(self, frame: Frame) -> None:
         """Take a control frame; see `LinkReceiver`."""
         if isinstance(frame, CloseFrame):
             self._peer_closed(frame)
-        elif isinstance(frame, PingFrame):
-            if not self._raw and self.state is State.OPEN:
-                self._answer(PongFrame(frame.data))
-        else:
+        elif isinstance(frame, PongFrame):
             self.pings.ponged(frame.data)
-
-    def _answer(self, pong: PongFrame) -> None:
-        """Send a pong; while the transport is busy keep only the newest (RFC 6455 5.5.3)."""
-        if self.link.writable:
-            self.link.send(pong)
-        else:
-            self._owed_pong = pong
+        elif not self._raw and self.state is State.OPEN:
+            if self.link.writable:
+                self.link.send(PongFrame(frame.data))
+            else:  # busy: the newest is enough (RFC 6455 5.5.3)
+                self._owed_pong = PongFrame(frame.data)
 
     def _peer_closed(self, frame: CloseFrame) -> None:
         self.ending.received = frame.read_reason() or CloseReason(1005)

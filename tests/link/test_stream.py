@@ -12,7 +12,7 @@ from ktor_client.engine.open_links import LostTransport
 from ktor_client.frames import CloseReason
 from ktor_client.link import LinkOptions, StreamLink
 from ktor_client.link.read_buffer import READ_SIZE
-from ktor_client.link.stream import PIECE
+from ktor_client.link.sender import PIECE
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.handshake import Negotiated
 from tests.support.fake_transport import FakeTransport, feed, link_on, spend_step, unmasked
@@ -284,3 +284,19 @@ async def test_control_frames_of_raw_sessions_count_once() -> None:
     feed(link, frame(TEXT, b"a") + frame(PING, b"p"))
     assert list(receiver.messages) == [Frame.Text("a"), Frame.Ping(b"p")]
     assert link.frames_received == 2
+
+
+async def test_a_loop_that_gives_bytes() -> None:
+    link, _, receiver = link_on()
+    long = bytes(range(256)) * 1024
+    stream = frame(TEXT, b"short") + frame(PING, b"p") + frame(BINARY, long) + frame(TEXT, b"last")
+    for start in range(0, len(stream), 100_000):
+        link.data_received(stream[start : start + 100_000])
+    assert list(receiver.messages) == [
+        Frame.Text("short"),
+        Frame.Binary(long),
+        Frame.Text("last"),
+    ]
+    assert [event.data for event in receiver.controls] == [b"p"]
+    assert (link.frames_received, link.bytes_received) == (4, len(stream))
+    assert len(link.get_buffer(-1)) == READ_SIZE, "nothing waits for a buffer to be filled"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ktor_client import Frame
-from ktor_client.link.stream import BATCH, PIECE, STEP
+from ktor_client.link.sender import BATCH, PIECE, STEP
 from tests.support.fake_transport import feed, link_on, spend_step, unmasked
 from tests.support.raw_server import BINARY, TEXT, frame
 

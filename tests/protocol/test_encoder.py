@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from ktor_client.frames import CloseReason, Frame
+from ktor_client.protocol import encoder as module
 from ktor_client.protocol.encoder import FrameEncoder
-from ktor_client.protocol.masking import KeyPool
 from tests.protocol.test_extensions import Reverse, Upper
 from tests.protocol.wire import CONT, PING, TEXT, decode, deflate, frame, frames
 
@@ -36,15 +36,15 @@ def test_clients_mask(size: int) -> None:
 
 
 def test_each_frame_has_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = itertools.count()
-    monkeypatch.setattr(KeyPool, "next", lambda _: next(drawn).to_bytes(4, "big"))
+    drawn = (number.to_bytes(4, "big") for number in itertools.count())
+    monkeypatch.setattr(module, "mask_keys", lambda: drawn)
     encoder = FrameEncoder()
     keys = [encoder.encode(Frame.Binary(b""))[2:] for _ in range(3)]
     assert keys == [b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\2"]
 
 
 def test_servers_need_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KeyPool, "next", None)
+    monkeypatch.setattr(module, "mask_keys", lambda: None)
     assert FrameEncoder(masked=False).encode(Frame.Ping(b"p")) == frame(PING, b"p")
 
 

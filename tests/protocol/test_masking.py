@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktor_client.protocol import masking
-from ktor_client.protocol.masking import FIRST_POOL, POOL_SIZE, KeyPool, mask_bytes
+from ktor_client.protocol.masking import FIRST_POOL, POOL_SIZE, mask_bytes, mask_keys
 
 
 def by_definition(payload: bytes, key: bytes) -> bytes:
@@ -43,9 +43,9 @@ def test_keys_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) ->
         return os.urandom(size)
 
     monkeypatch.setattr(masking, "os", type("os", (), {"urandom": staticmethod(urandom)}))
-    pool = KeyPool()
-    keys = [pool.next() for _ in range(FIRST_POOL + 2 * POOL_SIZE)]
+    source = mask_keys()
+    keys = [next(source) for _ in range(FIRST_POOL + 2 * POOL_SIZE)]
     assert asked == [4 * FIRST_POOL, 4 * POOL_SIZE, 4 * POOL_SIZE]
     assert {len(key) for key in keys} == {4}
     assert len(set(keys)) > len(keys) - 5
-    assert pool.next() != KeyPool().next()
+    assert next(source) != next(mask_keys())

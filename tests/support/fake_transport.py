@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from ktor_client.link import LinkOptions, StreamLink
-from ktor_client.link.stream import BATCH
+from ktor_client.link.sender import BATCH
 from tests.support.receiver import Receiver
 
 

@@ -1,0 +1,190 @@
+"""The sending half of a link on a transport: when frames become bytes, and when they are written.
+
+Framing by the short way, joining of writes and backpressure of the transport live here; reading and
+the connection's end in `stream.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.link.contract import FrameLink, LinkReceiver
+from ktor_client.link.home_loop import session_loop
+from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
+from ktor_client.protocol.masking import Mask
+
+__all__ = ["StreamSender"]
+
+BATCH = 64 * 1024
+"""Bytes that are joined before they are written, even within one step of the loop."""
+STEP = 256 * 1024
+"""Bytes that may be written in one step of the loop before `send` has to wait for the next."""
+PIECE = 256 * 1024
+"""Bytes that are masked and written at a time; a multiple of the key's length."""
+
+
+class StreamSender(FrameLink, asyncio.BaseProtocol):
+    """Writes frames to a transport.
+
+    The first frame of a step of the loop is written at once; those that follow are joined and
+    written at the end of the step, or at 64 KiB.
+    """
+
+    _encoder: FrameEncoder
+    """Since the session has started the link; nobody sends before."""
+
+    def __init__(self, transport: asyncio.Transport, mask: Mask) -> None:
+        self._transport = transport
+        self._mask = mask
+        self._loop = asyncio.get_running_loop()
+        self._home = session_loop()
+        self._receiver: LinkReceiver | None = None
+        self._is_lost = False
+        # `_plain` allows the short way, `_stepped` says that this step has written.
+        self._plain = False
+        self._stepped = False
+        self._scheduled = False
+        self._congested = False
+        self._out: list[bytes | bytearray] = []
+        self._out_size = 0
+        self._step_size = 0
+
+    def send(self, frame: Frame) -> None:
+        """Take a frame for sending; see `FrameLink.send`."""
+        if self._plain and not frame._bits:
+            if type(frame) is TextFrame:
+                return self.send_text(frame.text)
+            if type(frame) is BinaryFrame:
+                return self.send_binary(frame.data)
+        encoder = self._encoder
+        data = encoder.encode(frame)
+        self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
+        self._write(data)
+        return None
+
+    def send_text(self, text: str) -> None:
+        """Send a whole text message."""
+        if self._plain:
+            self._write_message(0x81, text.encode())
+        else:
+            self.send(TextFrame(text))
+
+    def send_binary(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a whole binary message; `data` may be reused when this returns."""
+        if self._plain:
+            self._write_message(0x82, data if type(data) is bytes else bytes(data))
+        else:
+            self.send(BinaryFrame(data))
+
+    def flush(self) -> None:
+        """Write what was held back for the end of the step."""
+        out = self._out
+        if out:
+            data = b"".join(out)
+            self.frames_sent += len(out)
+            self.bytes_sent += len(data)
+            out.clear()
+            self._out_size = 0
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+    # --- inside ---
+
+    def _write_message(self, first: int, payload: bytes) -> None:
+        size = len(payload)
+        if size < 126:
+            head = SHORT_HEADERS[first & 1][size]
+        elif size < LONG:
+            head = header_16(first, 0xFE, size)
+        else:
+            self._write_long(first, payload)
+            return
+        key = next(self._encoder.keys)
+        data = head + key + self._mask(payload, key)
+        if self._stepped or asyncio._get_running_loop() is not self._loop:
+            self._write(data)
+            return
+        self._stepped = True
+        self.frames_sent += 1
+        self.bytes_sent += len(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _write_long(self, first: int, payload: bytes) -> None:
+        if len(payload) <= PIECE:
+            self._write(self._encoder.frame(first, payload))
+            return
+        # Piece by piece: allocations of the message's size cost more than the masking.
+        self._home.check()
+        self.flush()
+        head, key = self._encoder.head(first, len(payload))
+        self.frames_sent += 1
+        self.bytes_sent += len(head) + len(payload)
+        transport, mask, rest = self._transport, self._mask, memoryview(payload)
+        if not transport.is_closing():
+            transport.write(head)
+        for at in range(0, len(payload), PIECE):
+            if transport.is_closing():  # what was just written may have met a lost connection
+                break
+            transport.write(mask(rest[at : at + PIECE], key))
+        self._stepped = True
+        self._spend_step()
+
+    def _write(self, data: bytes) -> None:
+        size = len(data)
+        if not self._stepped:
+            if asyncio._get_running_loop() is not self._loop:  # once in a step is cheap enough
+                self._home.check()
+            self._stepped = True
+            self.frames_sent += 1
+            self.bytes_sent += size
+            if not self._transport.is_closing():
+                self._transport.write(data)
+            if size >= STEP:
+                self._spend_step()
+            return
+        if not self._scheduled:
+            self._home.check()
+            self._scheduled = True
+            self._loop.call_soon(self._end_step)
+        self._out.append(data)
+        self._out_size += size
+        if self._out_size >= BATCH:
+            self._step_size += self._out_size
+            self.flush()
+            if self._step_size >= STEP:
+                self._spend_step()
+
+    def _spend_step(self) -> None:
+        """Let senders wait for the next step of the loop, so that they cannot starve it."""
+        self.writable = False
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._end_step)
+
+    def _end_step(self) -> None:
+        self._scheduled = False
+        self.flush()
+        self._step_size = 0
+        self._stepped = False
+        self._tell_writable()
+
+    def _tell_writable(self) -> None:
+        if self.writable or self._congested or self._scheduled or self._is_lost:
+            return
+        self.writable = True
+        if self._receiver is not None:
+            self._receiver.writable()
+
+    # --- the transport's calls ---
+
+    def pause_writing(self) -> None:
+        """Take note that the transport is above its mark."""
+        self._congested = True
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """Take note that the transport is below its mark again."""
+        self._congested = False
+        self._tell_writable()
