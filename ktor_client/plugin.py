@@ -76,6 +76,11 @@ class Events:
 
         return unsubscribe
 
+    @property
+    def are_heard(self) -> bool:
+        """Whether anybody has subscribed to anything."""
+        return bool(self._handlers)
+
     def emit(self, event: ClientEvent[T], value: T) -> None:
         """Call the handlers of an event."""
         for handler in tuple(self._handlers.get(event, ())):

@@ -217,10 +217,12 @@ async def test_an_error_of_the_users_body_keeps_where_it_came_from(kept: str) ->
     upload = Upload(body())
     request = HttpRequest(HttpMethod.Post, Url.parse("http://host/"))
     with pytest.raises(LookupError, match="of the user's") as caught:
-        with _aiohttp.ERRORS.mapped(request, upload):
+        try:
             try:
                 async for _ in upload:
                     pass
             except LookupError as error:
                 raise aiohttp.ClientConnectionError("wrapped") from error
+        except aiohttp.ClientConnectionError as error:
+            _aiohttp.ERRORS.fail(error, request, upload)
     assert caught.value.__cause__ is (origin if kept in ("cause", "context") else None)

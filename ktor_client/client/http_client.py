@@ -35,8 +35,8 @@ from ktor_client.http import (
     RequestBlock,
 )
 from ktor_client.http.headers import HeadersLike
+from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.response import MAX_REFUSAL_BODY
-from ktor_client.http.url import ParametersLike
 from ktor_client.plugin import Events, HttpClientPlugin
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import (
@@ -369,7 +369,8 @@ class HttpClient(HttpCalls):
         await self.close()
 
     def _begin(self) -> None:
-        self._raise_if_closed()
+        if self._closing:
+            self._raise_if_closed()
         self._shared.bind()
         self._used = True
 

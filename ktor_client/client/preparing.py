@@ -9,9 +9,9 @@ from ktor_client.client.scope import ClientScope
 from ktor_client.errors import InvalidUrlError
 from ktor_client.http import HttpMethod, HttpRequest, HttpRequestBuilder, RequestBlock, Url
 from ktor_client.http.headers import HeadersLike
+from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import apply_blocks
 from ktor_client.http.typed_json import to_json
-from ktor_client.http.url import ParametersLike, UrlBuilder
 from ktor_client.protocol.handshake import check_subprotocols
 from ktor_client.unset import UNSET
 
@@ -45,29 +45,15 @@ def http_request(
     builder.method = method if isinstance(method, HttpMethod) else HttpMethod(method)
     blocks = _take_url(builder, url, blocks)
     _add(builder, params, headers)
-    if json is not UNSET:
-        if body is not None:
-            raise TypeError("give either body= or json=, not both")
-        body = to_json(json).encode()
-        if "content-type" not in builder.headers:
-            builder.headers.set("Content-Type", "application/json")
-    if isinstance(body, str):
-        body = body.encode()
-        if "content-type" not in builder.headers:
-            builder.headers.set("Content-Type", "text/plain; charset=UTF-8")
-    if body is not None and not isinstance(body, bytes) and not hasattr(body, "__aiter__"):
-        raise TypeError(
-            f"body is str, bytes or an async iterable of bytes, not {type(body).__name__}; "
-            "json= takes objects"
-        )
-    builder.body = body
+    if body is not None or json is not UNSET:
+        _set_body(builder, body, json)
     apply_blocks(builder, blocks)
     scope.prepare(builder)
-    _default_host(scope, builder.url)
-    if builder.url.scheme in ("ws", "wss"):
+    scheme = _scheme(scope, builder)
+    if scheme in ("ws", "wss"):
         raise InvalidUrlError(
             f"{builder.method} needs an http or https URL; client.web_socket(...) opens "
-            f"{builder.url.scheme}:// ones"
+            f"{scheme}:// ones"
         )
     return builder.build()
 
@@ -98,8 +84,10 @@ def web_socket_request(
     builder = HttpRequestBuilder()
     builder.subprotocols = list(subprotocols)
     blocks = _take_url(builder, url, blocks)
-    builder.url.host = host or builder.url.host
-    builder.url.port = port if port is not None else builder.url.port
+    if host:
+        builder.url.host = host
+    if port is not None:
+        builder.url.port = port
     if path is not None:
         builder.url.set_path(path)
     _add(builder, params, headers)
@@ -107,11 +95,11 @@ def web_socket_request(
     scope.prepare(builder)
     if builder.method != "GET":
         raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
-    _default_host(scope, builder.url)
-    scheme = builder.url.scheme
+    scheme = _scheme(scope, builder)
     if scheme not in _WEB_SOCKET_SCHEMES:
         raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")
-    builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
+    if scheme != _WEB_SOCKET_SCHEMES[scheme]:
+        builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
     check_subprotocols(builder.subprotocols)
     return builder.build(web_socket=True), tuple(builder.subprotocols)
 
@@ -123,7 +111,7 @@ def _take_url(
         return blocks
     if callable(url):
         return (url, *blocks)
-    builder.url.take_from(url)
+    builder._start_from(url)
     return blocks
 
 
@@ -136,11 +124,34 @@ def _add(
         builder.headers.add_all(headers)
 
 
-def _default_host(scope: ClientScope, url: UrlBuilder) -> None:
-    if url.host:
-        return
-    default = Url.parse(scope.engine.default_url)
-    url.host = default.host
-    url.scheme = url.scheme or default.scheme
-    if url.port is None and default.port != Url(default.scheme, default.host).port:
-        url.port = default.port
+def _set_body(builder: HttpRequestBuilder, body: Body, json: Any) -> None:
+    kind = "text/plain; charset=UTF-8" if isinstance(body, str) else None
+    if json is not UNSET:
+        if body is not None:
+            raise TypeError("give either body= or json=, not both")
+        body, kind = to_json(json), "application/json"
+    if isinstance(body, str):
+        body = body.encode()
+    elif not isinstance(body, bytes) and not hasattr(body, "__aiter__"):
+        raise TypeError(
+            f"body is str, bytes or an async iterable of bytes, not {type(body).__name__}; "
+            "json= takes objects"
+        )
+    builder.body = body
+    if kind is not None and "content-type" not in builder.headers:
+        builder.headers.set("Content-Type", kind)
+
+
+def _scheme(scope: ClientScope, builder: HttpRequestBuilder) -> str | None:
+    """Return the URL's scheme; where it has no host, it gets the engine's default one."""
+    whole = builder._whole_url()
+    if whole is not None:
+        return whole.scheme
+    url = builder.url
+    if not url.host:
+        default = Url.parse(scope.engine.default_url)
+        url.host = default.host
+        url.scheme = url.scheme or default.scheme
+        if url.port is None and default.port != Url(default.scheme, default.host).port:
+            url.port = default.port
+    return url.scheme

@@ -55,24 +55,26 @@ class ClientScope:
 
     async def send(self, request: HttpRequest, terminal: Send) -> HttpResponse:
         """Send through the onion; `terminal` talks to the engine."""
-
-        async def observed(final: HttpRequest) -> HttpResponse:
-            self.events.emit(RequestCreated, final)
-            try:
-                response = await terminal(final)
-            except BaseException as error:
-                self.events.emit(ResponseFailed, error)
-                raise
-            self.events.emit(ResponseReceived, response)
-            return response
-
-        layer: Send = observed
+        layer = self._observed(terminal) if self.events.are_heard else terminal
         for interceptor in reversed(self._interceptors):
             layer = _wrap(interceptor, layer)
         response = await layer(request)
         for hook in self._response_hooks:
             hook(response)
         return response
+
+    def _observed(self, terminal: Send) -> Send:
+        async def observed(request: HttpRequest) -> HttpResponse:
+            self.events.emit(RequestCreated, request)
+            try:
+                response = await terminal(request)
+            except BaseException as error:
+                self.events.emit(ResponseFailed, error)
+                raise
+            self.events.emit(ResponseReceived, response)
+            return response
+
+        return observed
 
     async def close(self) -> None:
         """Run the close hooks, newest first; one that fails does not keep the others from it."""
@@ -87,7 +89,4 @@ class ClientScope:
 
 
 def _wrap(interceptor: Interceptor, inner: Send) -> Send:
-    async def layer(request: HttpRequest) -> HttpResponse:
-        return await interceptor(request, inner)
-
-    return layer
+    return lambda request: interceptor(request, inner)

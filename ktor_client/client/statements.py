@@ -21,8 +21,7 @@ class _Once:
     _instead: ClassVar[str]
     """What to write in place of `await statement`."""
 
-    def __init__(self) -> None:
-        self._used = False
+    _used: bool
 
     if not TYPE_CHECKING:  # for type checkers a statement is no awaitable
 
@@ -48,7 +47,7 @@ class WebSocketStatement(_Once, Generic[S]):
     )
 
     def __init__(self, open_session: Callable[[], Awaitable[S]]) -> None:
-        super().__init__()
+        self._used = False
         self._open = open_session
         self._session: S | None = None
 
@@ -85,7 +84,7 @@ class HttpStatement(_Once):
     )
 
     def __init__(self, send: Callable[[], Awaitable[HttpResponse]]) -> None:
-        super().__init__()
+        self._used = False
         self._send = send
         self._response: HttpResponse | None = None
 

@@ -9,7 +9,7 @@ from ktor_client.client.preparing import Body, UrlLike
 from ktor_client.client.statements import HttpStatement
 from ktor_client.http import HttpMethod, HttpResponse, RequestBlock
 from ktor_client.http.headers import HeadersLike
-from ktor_client.http.url import ParametersLike
+from ktor_client.http.parameters import ParametersLike
 from ktor_client.unset import UNSET
 
 __all__ = ["HttpCalls"]
@@ -69,8 +69,12 @@ class HttpCalls(ABC):
         statement = self.prepare_request(
             method, url, *blocks, params=params, headers=headers, body=body, json=json
         )
-        async with statement as response:
+        response = await statement._send()
+        try:
             await response.body_as_bytes()
+        finally:
+            if not response._closed:
+                await response.close()
         return response
 
     async def get(

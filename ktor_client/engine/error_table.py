@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterable
-from types import TracebackType
+from typing import NoReturn
 
 from ktor_client.engine.causes import causes
 from ktor_client.engine.upload import Upload
@@ -68,42 +68,18 @@ class ErrorTable:
                 return own, happened
         raise AssertionError(f"{type(error).__name__} is in no row")
 
-    def mapped(self, request: HttpRequest, upload: Upload | None = None) -> Mapped:
-        """Raise ours for what a `with` block raises of the library's or the system's.
-
-        An exception of the user's own body iterator comes out unchanged.
-        """
-        return Mapped(self, request, upload)
-
-
-class Mapped:
-    """What `ErrorTable.mapped` returns."""
-
-    __slots__ = ("_request", "_table", "_upload")
-
-    def __init__(self, table: ErrorTable, request: HttpRequest, upload: Upload | None) -> None:
-        self._table = table
-        self._request = request
-        self._upload = upload
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not isinstance(error, self._table.foreign):
-            return
-        users = None if self._upload is None else self._upload.error
+    def fail(
+        self, error: Exception, request: HttpRequest, upload: Upload | None = None
+    ) -> NoReturn:
+        """Raise ours for a foreign error; the error of a user's own body iterator unchanged."""
+        users = None if upload is None else upload.error
         if users is not None:
             hidden = users.__suppress_context__
             raise users from (users.__cause__ if hidden else users.__context__)
-        ours = self._table.translate(error, place(self._request))
-        if ours is not error:
-            raise ours from (ours.__cause__ or error)
+        ours = self.translate(error, place(request))
+        if ours is error:
+            raise error
+        raise ours from (ours.__cause__ or error)
 
 
 def place(request: HttpRequest) -> str:

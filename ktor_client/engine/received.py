@@ -6,16 +6,30 @@ from collections.abc import Iterable
 
 from ktor_client.http import Headers
 
-__all__ = ["received_headers"]
+__all__ = ["ReceivedHeaders"]
 
 
-def received_headers(fields: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return header fields as text: UTF-8 if they are that, else Latin-1 (RFC 9110 5.5)."""
-    fields = list(fields)
-    try:
-        return Headers([(name.decode(), value.decode()) for name, value in fields])
-    except UnicodeDecodeError:
-        return Headers([(_text(name), _text(value)) for name, value in fields])
+class ReceivedHeaders(Headers):
+    """Header fields as text: UTF-8 if they are that, else Latin-1 (RFC 9110 5.5).
+
+    They become text when somebody looks at one of them.
+    """
+
+    __slots__ = ("_raw", "_text")
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self._raw = tuple(fields)
+        self._text: list[tuple[str, str]] | None = None
+        self._index = None
+
+    @property
+    def _fields(self) -> list[tuple[str, str]]:  # type: ignore[override]  # computed here
+        if self._text is None:
+            self._text = [(_text(name), _text(value)) for name, value in self._raw]
+        return self._text
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:
+        return Headers, (self._fields,)
 
 
 def _text(raw: bytes) -> str:

@@ -110,7 +110,8 @@ class HeadersBuilder(Headers):
     __hash__ = None  # type: ignore[assignment]  # mutable, so not a key
 
     def __init__(self, fields: HeadersLike = ()) -> None:
-        super().__init__()
+        self._fields = []
+        self._index = None
         if fields:
             self.add_all(fields)
 

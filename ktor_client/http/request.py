@@ -14,7 +14,8 @@ from ktor_client.http.attributes import Attributes
 from ktor_client.http.body import RequestBody, with_length
 from ktor_client.http.headers import Headers, HeadersBuilder
 from ktor_client.http.method import HttpMethod
-from ktor_client.http.url import Scalar, Url, UrlBuilder
+from ktor_client.http.parameters import Scalar
+from ktor_client.http.url import Url, UrlBuilder, absolute_url
 
 __all__ = [
     "HttpRequest",
@@ -78,16 +79,36 @@ class HttpRequest:
 class HttpRequestBuilder:
     """A request in the making (Ktor's `HttpRequestBuilder`)."""
 
-    __slots__ = ("attributes", "body", "headers", "method", "subprotocols", "url")
+    __slots__ = ("_start", "_url", "attributes", "body", "headers", "method", "subprotocols")
 
     def __init__(self) -> None:
         self.method: HttpMethod = HttpMethod.Get
-        self.url = UrlBuilder()
+        self._start: Url | None = None
+        self._url: UrlBuilder | None = None
         self.headers = HeadersBuilder()
         self.body: RequestBody | None = None
         self.attributes = Attributes()
         self.subprotocols: list[str] = []
         """Subprotocols to offer, best first; web sockets only."""
+
+    @property
+    def url(self) -> UrlBuilder:
+        """The URL's parts."""
+        if self._url is None:
+            self._url = UrlBuilder()
+            if self._start is not None:
+                self._url.take_from(self._start)
+        return self._url
+
+    def _start_from(self, url: str | Url) -> None:
+        """Begin with a URL, which is taken apart only if somebody asks for a part."""
+        self._start = url if isinstance(url, Url) else absolute_url(url)
+        if self._start is None:
+            self.url.take_from(url)
+
+    def _whole_url(self) -> Url | None:
+        """Return the URL that this began with, if nobody has asked for a part of it."""
+        return self._start if self._url is None else None
 
     def build(self, *, web_socket: bool = False) -> HttpRequest:
         """Return the request, with the URL's credentials as an `Authorization` header.
@@ -98,7 +119,9 @@ class HttpRequestBuilder:
             InvalidUrlError: the URL is not usable.
         """
         owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
-        for name, _ in self.headers.fields():
+        headers = self.headers.build()
+        body = self.body
+        for name, _ in headers.fields():
             key = name.lower()
             if key in owned or key.startswith("sec-websocket-"):
                 hint = (
@@ -107,11 +130,10 @@ class HttpRequestBuilder:
                     else ""
                 )
                 raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
-        url = self.url.build()
-        headers = self.headers.build()
-        body = self.body
-        if "content-length" in headers:
-            body = with_length(body, headers["content-length"])
+            if key == "content-length":
+                body = with_length(body, headers[key])  # a repeated one is no number
+        whole = self._whole_url()
+        url = self.url.build() if whole is None else whole
         if url.user is not None and "authorization" not in headers:
             basic = _basic(url.user, url.password or "")
             headers = Headers([*headers.fields(), ("Authorization", basic)])

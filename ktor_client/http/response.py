@@ -40,8 +40,10 @@ class HttpResponse:
         self.headers = headers
         self.reason = reason
         self.http_version = http_version
-        self._read: bytes | None = body if isinstance(body, bytes) else None
-        self._body: ResponseBody = BytesBody(body) if isinstance(body, bytes) else body
+        self._read: bytes | None = None
+        if isinstance(body, bytes):
+            self._read, body = body, BytesBody(body)
+        self._body = body
         self._streamed = False
         self._closed = False
         self._given_back = False
@@ -58,7 +60,9 @@ class HttpResponse:
             try:
                 self._read = await self._body.read()
             finally:
-                await self.close()
+                self._closed = True
+                await self._body.close()
+                self._given_back = True
         return self._read
 
     async def body_as_text(self) -> str:

@@ -6,14 +6,14 @@ Which scheme suits which call, and default hosts, are decided by the client.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TypeAlias, cast
-from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
+from typing import NoReturn, TypeAlias
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ktor_client.errors import InvalidUrlError
+from ktor_client.http.parameters import ParametersLike, encoded_parameters
 
-__all__ = ["ParametersLike", "Url", "UrlBuilder"]
+__all__ = ["Url", "UrlBuilder"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 SECURE_SCHEMES = frozenset({"https", "wss"})
@@ -26,19 +26,23 @@ _has_port = re.compile(r"[^/?#]*:\d+(?![^/?#])").match
 _is_query = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~%?]*").fullmatch
 _bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
 
-Scalar: TypeAlias = str | int | float | bool
-ParametersLike: TypeAlias = Mapping[str, object] | Iterable[tuple[str, object]]
-"""Names with a scalar each, or with an iterable of scalars. (Wider for type checkers, since a dict
-of mixed values is a `dict[str, object]` to them; checked at run time.)"""
-
 
 class Url:
-    """An absolute URL, checked and normalised. `str(url)` is what goes to the engine.
+    """An absolute URL, checked and normalised; it never changes. `str(url)` goes to the engine.
 
     `repr` hides the credentials; `str` has none: they become an `Authorization` header.
     """
 
-    __slots__ = ("host", "password", "path", "port", "query", "scheme", "user")
+    __slots__ = ("_text", "host", "password", "path", "port", "query", "scheme", "user")
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str
+    user: str | None
+    password: str | None
+    _text: str
 
     def __init__(
         self,
@@ -68,22 +72,44 @@ class Url:
         if _bad_character(path) or _bad_character(query):
             part = "path" if _bad_character(path) else "query"
             raise InvalidUrlError(f"the {part} has a space, backslash or control character")
-        self.scheme = scheme
-        self.host = _checked_host(host)
-        self.port = port
-        self.path = path if path.startswith("/") else f"/{path}"
-        self.query = query
-        self.user = user
-        self.password = password
+        path = path if path.startswith("/") else f"/{path}"
+        self._set(scheme, _checked_host(host), port, path, query, user, password)
+
+    def _set(
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        path: str,
+        query: str,
+        user: str | None,
+        password: str | None,
+    ) -> None:
+        write = super().__setattr__
+        write("scheme", scheme)
+        write("host", host)
+        write("port", port)
+        write("path", path)
+        write("query", query)
+        write("user", user)
+        write("password", password)
+        write("_text", f"{scheme}://{self.authority}{self.target}")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"a Url does not change: make another one, or set request.url.{name} in a request block"
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Url does not change: its {name} cannot be deleted")
 
     @staticmethod
     def parse(text: str) -> Url:
         """Parse an absolute URL. Raises `InvalidUrlError` where `UrlBuilder.take_from` does."""
-        builder = UrlBuilder()
-        builder.take_from(text)
-        if builder.scheme is None or builder.host is None:
+        url = absolute_url(text)
+        if url is None:
             raise InvalidUrlError(f"{_shown(text)} is not an absolute URL such as ws://host/path")
-        return builder.build()
+        return url
 
     @property
     def is_secure(self) -> bool:
@@ -130,16 +156,19 @@ class Url:
             return self
         if scheme not in DEFAULT_PORTS:
             raise unknown_scheme(scheme)
+        port = self.port
+        if port == DEFAULT_PORTS[self.scheme]:
+            port = DEFAULT_PORTS[scheme]
         url = object.__new__(Url)  # the parts were checked
-        url.scheme, url.host = scheme, self.host
-        is_default = self.port == DEFAULT_PORTS[self.scheme]
-        url.port = DEFAULT_PORTS[scheme] if is_default else self.port
-        url.path, url.query = self.path, self.query
-        url.user, url.password = self.user, self.password
+        url._set(scheme, self.host, port, self.path, self.query, self.user, self.password)
         return url
 
+    def __reduce__(self) -> tuple[type[Url], tuple[str | int | None, ...]]:
+        parts = (self.scheme, self.host, self.port, self.path, self.query, self.user, self.password)
+        return Url, parts
+
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.target}"
+        return self._text
 
     def __repr__(self) -> str:
         secret = "***@" if self.user is not None else ""
@@ -223,20 +252,7 @@ class UrlBuilder:
             TypeError: a value is neither str, int, float or bool, nor an iterable of those; or
                 these are no parameters at all.
         """
-        if isinstance(parameters, str | bytes) or not isinstance(parameters, Iterable):
-            raise TypeError(
-                f"params takes a mapping or pairs, such as {{'page': 2}}, "
-                f"not {type(parameters).__name__}"
-            )
-        pairs: Iterable[tuple[str, object]] = (
-            cast("Mapping[str, object]", parameters).items()
-            if isinstance(parameters, Mapping)
-            else parameters
-        )
-        flat: list[tuple[str, str]] = []
-        for name, value in pairs:
-            flat.extend((name, _scalar(name, item)) for item in _items(value))
-        encoded = urlencode(flat)
+        encoded = encoded_parameters(parameters)
         self.query = f"{self.query}&{encoded}" if self.query and encoded else self.query or encoded
 
     def build(self) -> Url:
@@ -295,28 +311,27 @@ def _parts(url: str) -> _Parts:
 _known_parts = lru_cache(256)(_parts)
 
 
+def absolute_url(text: str) -> Url | None:
+    """Return the URL, or None for a relative one. Raises what `UrlBuilder.take_from` raises."""
+    if not isinstance(text, str) or "@" in text or "?" in text:
+        return _absolute_url(text)
+    return _known_url(text)
+
+
+def _absolute_url(text: str) -> Url | None:
+    builder = UrlBuilder()
+    builder.take_from(text)
+    return None if builder.scheme is None or builder.host is None else builder.build()
+
+
+_known_url = lru_cache(256)(_absolute_url)
+
+
 def _shown(url: str) -> str:
     """Show a URL in an error without its credentials."""
     head, at, tail = url.rpartition("@")
     scheme, mark, _ = head.partition("://")
     return repr(f"{scheme if mark else ''}{mark}***@{tail}") if at else repr(url)
-
-
-def _items(value: object) -> Iterable[object]:
-    single = (value,)
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        return single
-    return cast("Iterable[object]", value)
-
-
-def _scalar(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise TypeError(
-        f"query parameter {name!r} takes str, int, float or bool, not {type(value).__name__}"
-    )
 
 
 @lru_cache(256)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ktor_client.http import Headers, HttpRequestBuilder, RequestBlock, UrlBuilder
+from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import apply_blocks
-from ktor_client.http.url import ParametersLike
 from ktor_client.plugin import HttpClientPlugin, PluginScope
 
 __all__ = ["DefaultRequest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import ssl
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import ErrorTable
 from ktor_client.engine.open_links import OpenLinks
-from ktor_client.engine.received import received_headers
+from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.errors import ConnectTimeoutError
+from ktor_client.http import Headers
 from tests.engine.test_happy_eyeballs import silent
 from tests.support.certificates import client_context, server_context
 from tests.support.raw_server import Peer, raw_server
@@ -99,8 +101,9 @@ async def test_a_cancellation_as_the_tls_handshake_ends(monkeypatch: pytest.Monk
 
 
 def test_headers_that_are_not_utf8() -> None:
-    headers = received_headers([(b"X-A", "ä".encode()), (b"X-B", b"\xe4")])
+    headers = ReceivedHeaders([(b"X-A", "ä".encode()), (b"X-B", b"\xe4")])
     assert headers["x-a"] == headers["x-b"] == "ä"
+    assert copy.copy(headers) == headers == Headers({"X-A": "ä", "X-B": "ä"})
 
 
 async def test_a_clean_up_is_finished_before_the_cancellation_passes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -47,14 +49,21 @@ def test_parsing(text: str, expected: str) -> None:
     assert Url.parse(str(url)) == Url.parse(expected)
 
 
-def test_no_url_is_shared() -> None:
-    """Whoever changes a part of one, such as a hook, does not change what others ask for."""
-    mine = Url.parse("ws://host/a")
-    mine.path = "/mine"
-    assert str(Url.parse("ws://host/a")) == "ws://host/a"
-    moved = mine.with_scheme("http")
-    moved.path = "/moved"
-    assert str(mine.with_scheme("http")) == "http://host/mine"
+def test_no_url_changes() -> None:
+    """They are shared: whoever could change one, such as a hook, would change it for others."""
+    url = Url.parse("ws://host/a")
+    with pytest.raises(AttributeError, match=r"set request\.url\.path in a request block"):
+        url.path = "/mine"
+    with pytest.raises(AttributeError, match="its port cannot be deleted"):
+        del url.port
+    assert str(url) == "ws://host/a"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda url: url.with_scheme("ws")])
+def test_copies_are_equal(copied: Callable[[Url], Url]) -> None:
+    url = Url("ws", "host", 8080, "/a", "b=c", "me", "secret")
+    assert copied(url) == url
+    assert copied(url).password == "secret"
 
 
 def test_places_are_remembered_without_what_may_be_secret() -> None:

@@ -29,7 +29,7 @@ from ktor_client.engine.upload import Upload
 from ktor_client.engine.xor import best_mask
 from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.engines._aiohttp.responses import to_response
-from ktor_client.engines._aiohttp.session import new_session, refuse_proxied
+from ktor_client.engines._aiohttp.session import NOT_ADDED, new_session, refuse_proxied
 from ktor_client.engines._aiohttp.take_over import take_over
 from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
@@ -128,6 +128,10 @@ class AiohttpEngine(HttpClientEngine):
         url = request.url.with_scheme(scheme)
         fields = _alike_named(request.headers)
         own: dict[str, Any] = {}
+        if request.url.scheme in ("ws", "wss"):
+            own["skip_auto_headers"] = (*NOT_ADDED, "Accept", "Accept-Encoding")
+        elif not self._owned:
+            own["skip_auto_headers"] = NOT_ADDED
         if self._owned:
             proxy = None if request.url.scheme != "http" else self._dialer.proxy_for(url)
             if proxy is not None and not proxy.is_socks:
@@ -137,17 +141,18 @@ class AiohttpEngine(HttpClientEngine):
         elif request.url.scheme == "ws":
             refuse_proxied(session, url)
         try:
-            with ERRORS.mapped(request, upload):
+            try:
                 response = await session.request(
                     request.method,
                     URL(str(url), encoded=True),
                     headers=fields,
                     data=request.body if upload is None else upload,
-                    skip_auto_headers=_skipped(request),
                     allow_redirects=False,
                     raise_for_status=False,
                     **own,
                 )
+            except ERRORS.foreign as error:
+                ERRORS.fail(error, request, upload)
         except DnsError as error:
             if "proxy" not in own:
                 raise
@@ -182,14 +187,7 @@ class AiohttpEngine(HttpClientEngine):
 def _alike_named(headers: Headers) -> list[tuple[str, str]]:
     """Write a repeated name like its first: aiohttp drops what came before another spelling."""
     fields = headers.fields()
-    if len({name.lower() for name, _ in fields}) == len(fields):
+    if len(fields) < 2 or len({name.lower() for name, _ in fields}) == len(fields):
         return fields
     spelling: dict[str, str] = {}
     return [(spelling.setdefault(n.lower(), n), value) for n, value in fields]
-
-
-def _skipped(request: HttpRequest) -> tuple[str, ...]:
-    """Return the headers that aiohttp must not add: what says who we are, or what we send."""
-    if request.url.scheme in ("ws", "wss"):
-        return ("User-Agent", "Content-Type", "Accept", "Accept-Encoding")
-    return ("User-Agent", "Content-Type")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from ktor_client.engine.received import received_headers
+from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["to_response"]
 
+_VERSIONS: dict[object, str] = {(1, 0): "1.0", (1, 1): "1.1"}
+
 
 def to_response(
     request: HttpRequest, response: aiohttp.ClientResponse, upload: Upload | None = None
 ) -> HttpResponse:
     """Return our response for aiohttp's; it owns the body, except after a 101."""
-    version = response.version
     return HttpResponse(
         request,
         response.status,
-        received_headers(response.raw_headers),
+        ReceivedHeaders(response.raw_headers),
         b"" if response.status == 101 else _Body(request, response, upload),
         reason=response.reason or "",
-        http_version="1.1" if version is None else f"{version.major}.{version.minor}",
+        http_version=_VERSIONS.get(response.version, "1.1"),
     )
 
 
@@ -45,16 +46,20 @@ class _Body(ResponseBody):
         """Yield the body; see `ResponseBody.chunks`."""
         content = self._response.content
         while True:
-            with ERRORS.mapped(self._request, self._upload):
+            try:
                 chunk = await content.readany()
+            except ERRORS.foreign as error:
+                ERRORS.fail(error, self._request, self._upload)
             if not chunk:
                 return
             yield chunk
 
     async def read(self) -> bytes:
         """Return the whole body; see `ResponseBody.read`."""
-        with ERRORS.mapped(self._request, self._upload):
+        try:
             return await self._response.content.read()
+        except ERRORS.foreign as error:
+            ERRORS.fail(error, self._request, self._upload)
 
     async def close(self) -> None:
         """Drop the connection; after the whole body it is back in the pool already."""

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["NO_TIMEOUT", "new_session", "refuse_proxied"]
+__all__ = ["NOT_ADDED", "NO_TIMEOUT", "new_session", "refuse_proxied"]
 
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+NOT_ADDED = ("User-Agent", "Content-Type")
+"""Headers that aiohttp must not add: what says who we are, or what we send."""
 _MAX_LINE = 64 * 1024
 
 
@@ -32,6 +34,7 @@ def new_session(dialer: Dialer) -> aiohttp.ClientSession:
         connector=_Connector(dialer),
         response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=NOT_ADDED,
         timeout=NO_TIMEOUT,
         max_line_size=_MAX_LINE,
         max_field_size=_MAX_LINE,

@@ -131,8 +131,10 @@ class HttpxEngine(HttpClientEngine):
     async def execute(self, request: HttpRequest) -> HttpResponse:
         """Send a request; see `HttpClientEngine.execute`."""
         upload = Upload.of(request.body)
-        with ERRORS.mapped(request, upload):
+        try:
             response = await self._send(request, upload)
+        except ERRORS.foreign as error:
+            ERRORS.fail(error, request, upload)
         return to_response(request, response, upload)
 
     async def open_web_socket(
@@ -145,12 +147,12 @@ class HttpxEngine(HttpClientEngine):
                 "try: pip install 'ktor-client[httpx]'"
             )
         handshake = Handshake(request, self._send, self._links)
-        with ERRORS.mapped(request):
+        try:
             if self._owned:
-                upgrade = await handshake.take_over()
-            else:
-                upgrade = await handshake.hold_open()
-        return upgrade
+                return await handshake.take_over()
+            return await handshake.hold_open()
+        except ERRORS.foreign as error:
+            ERRORS.fail(error, request)
 
     async def close(self) -> None:
         """Abort every link and close the client if it is the engine's own."""

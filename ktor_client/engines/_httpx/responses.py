@@ -9,7 +9,7 @@ from contextlib import suppress
 import httpx
 
 from ktor_client.engine.error_table import place
-from ktor_client.engine.received import received_headers
+from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.errors import ERRORS
@@ -27,7 +27,7 @@ def to_response(
     return HttpResponse(
         request,
         response.status_code,
-        received_headers(response.headers.raw),
+        ReceivedHeaders(response.headers.raw),
         body,
         reason=response.reason_phrase,
         http_version=response.http_version.removeprefix("HTTP/"),
@@ -60,8 +60,10 @@ class _Body(ResponseBody):
         raw: bytes | None = b""
         while raw is not None:
             raw = await self._next(self._raw)
-            with ERRORS.mapped(self._request):
+            try:
                 chunk = decoder.flush() if raw is None else decoder.decode(raw)
+            except ERRORS.foreign as error:
+                ERRORS.fail(error, self._request)
             if chunk:
                 yield chunk
 
@@ -77,8 +79,9 @@ class _Body(ResponseBody):
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
         self._reading = True
         try:
-            with ERRORS.mapped(self._request, self._upload):
-                return await anext(raw, None)
+            return await anext(raw, None)
+        except ERRORS.foreign as error:
+            ERRORS.fail(error, self._request, self._upload)
         finally:
             self._reading = False
 
