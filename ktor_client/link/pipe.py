@@ -121,7 +121,7 @@ class MemoryTransport(asyncio.Transport):
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__({"peername": name})
-        self.protocol: asyncio.BufferedProtocol | asyncio.Protocol = asyncio.Protocol()
+        self.protocol = asyncio.Protocol()
         self._incoming: _Way
         self._outgoing: _Way
         self._loop = asyncio.get_running_loop()
@@ -132,7 +132,7 @@ class MemoryTransport(asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give what arrives to another protocol."""
-        assert isinstance(protocol, asyncio.BufferedProtocol | asyncio.Protocol)
+        assert isinstance(protocol, asyncio.Protocol)
         self.protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -183,17 +183,7 @@ class MemoryTransport(asyncio.Transport):
 
     def feed(self, data: bytes) -> None:
         """Give arrived bytes to the protocol."""
-        protocol = self.protocol
-        if isinstance(protocol, asyncio.Protocol):
-            protocol.data_received(data)
-            return
-        view = memoryview(data)
-        while view and not self._closing:
-            buffer = memoryview(protocol.get_buffer(len(view)))
-            size = min(len(buffer), len(view))
-            buffer[:size] = view[:size]
-            protocol.buffer_updated(size)
-            view = view[size:]
+        self.protocol.data_received(data)
 
     def ended(self, error: Exception | None) -> None:
         """Take the other end's end."""

@@ -96,6 +96,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             leading, self._leading = self._leading, b""
             self._received(leading, len(leading))
         if self._is_lost:
+            self._take_rest()
             self._loop.call_soon(receiver.lost, self._error)
         if not self._held:
             self._paused = True  # whoever had the transport may have left it so
@@ -119,6 +120,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         """Read on, and throw away what comes."""
         self._discarding = True
         self._direct = None
+        if self._decoder is not None:
+            self._decoder.finish()
         self.resume()
 
     def set_max_frame_size(self, size: int) -> None:
@@ -197,14 +200,22 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
                 self.frames_received += 0 if decoder.raw else len(control)  # raw: counted already
                 for frame in control:
                     receiver.control(frame)
-            if decoder.inflated:
-                size, decoder.inflated = decoder.inflated, 0
+            size, decoder.inflated = decoder.inflated or decoder.taken, 0
+            if decoder.rest:
+                self._stop_reading()
+                self._settle_soon()
         receiver.arrived(size)
         if messages:
             self._queued = len(messages)
         if violation is not None:
             receiver.violated(violation)
+            violation = None  # its traceback has this frame
         return has_more
+
+    def _take_rest(self) -> None:
+        """Take now what was left for later steps: the connection is gone."""
+        while self._decoder is not None and self._decoder.rest:
+            self._received(b"", 0)
 
     def _settle_soon(self) -> None:
         if not self._settling:
@@ -214,6 +225,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def _settle(self) -> None:
         """Stop reading or go on, as the session wants it at the end of the step."""
         self._settling = False
+        if self._decoder is not None and self._decoder.rest and not self._held:
+            self._received(b"", 0)
         if self._held:
             self._stop_reading()
         else:
@@ -225,7 +238,9 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             self._transport.pause_reading()
 
     def _go_on_reading(self) -> None:
-        if self._paused and not self._transport.is_closing():
+        if self._decoder is not None and self._decoder.rest:
+            self._settle_soon()
+        elif self._paused and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
 
@@ -240,6 +255,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._out.clear()
         self._out_size = 0
         self._direct = None
+        self._take_rest()
         if self._decoder is not None:
             self._decoder.finish()
         if self._on_lost is not None:

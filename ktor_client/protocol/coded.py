@@ -26,10 +26,12 @@ def take_coded(
     max_size: int,
     coding: tuple[ExtensionCodec, int],
     append: Callable[[Frame], None],
+    room: int,
 ) -> tuple[int, int]:
     """Append whole data frames; return the position behind the last one, and their decoded bytes.
 
-    `coding` is the codec and its RSV bit, or 0 if it transforms every message.
+    `coding` is the codec and its RSV bit, or 0 if it transforms every message. At `room` decoded
+    bytes it ends early.
 
     Raises:
         Violation: 1007, 1009, or what the codec raises.
@@ -38,7 +40,7 @@ def take_coded(
     decode = codec.decode
     end = len(data)
     total = 0
-    while end - position >= 4:
+    while end - position >= 4 and total < room:
         kind, length = _head(data, position)
         start = position + 4
         second = kind & 0xFF

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from io import BytesIO
 
 from ktor_client.frames import (
     CONTINUATION,
-    MAX_CONTROL_PAYLOAD,
     NOT_FINAL,
     RSV_MASK,
     BinaryFrame,
@@ -28,8 +26,9 @@ from ktor_client.frames import (
 from ktor_client.protocol.coded import take_coded
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
+from ktor_client.protocol.payload import OpenPayload
 from ktor_client.protocol.plain import ONE_READ, SHORT, take_plain, take_short
-from ktor_client.protocol.rules import Utf8, check_close, check_first, decode_text
+from ktor_client.protocol.rules import Utf8, check_close, check_first, check_length, decode_text
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["FrameDecoder"]
@@ -38,8 +37,11 @@ _TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
 _LONG_HEADER = 14
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
+WORK = 1024
+"""Frames beside the hot path that `feed` takes at a time: some milliseconds of work."""
+_INFLATED = 4096
+"""Bytes that count as a frame when an extension makes them."""
 
-_NOTHING = memoryview(b"")
 _new = object.__new__
 
 
@@ -77,6 +79,10 @@ class FrameDecoder:
         """Whether Close came or a rule was broken: further bytes are ignored."""
         self.inflated = 0
         """Bytes that extensions have made of what came; whoever asks sets it back to 0."""
+        self.taken = 0
+        """Bytes that the last call has taken, unless all of them were whole messages."""
+        self.rest: bytes = b""
+        """What the last `feed` has left, so that the loop can run: feed b"" to go on with it."""
         self._masked = masked
         self.raw = raw
         self._codecs = [(codec, rsv) for rsv, codec in reversed(extensions)]
@@ -85,8 +91,8 @@ class FrameDecoder:
             self._rsv |= rsv
         self._mask = mask
         self._plain = not (masked or raw or extensions)
-        self._short = 0
-        """Size of a read up to which it may be left to the hot path; 0 inside a frame."""
+        self._short = -1
+        """Size of a read up to which it may be left to the hot path; -1 inside a frame."""
         self._coded = len(extensions) == 1 and not (masked or raw)
         # The message whose fragments are being collected.
         self._type = 0
@@ -99,11 +105,7 @@ class FrameDecoder:
         self._first = 0
         self._size = 0
         self._key = b""
-        self.open_payload = False
-        """Whether a payload is waiting for bytes."""
-        self._payload: BytesIO | None = None
-        self._view = _NOTHING
-        self._filled = 0
+        self._payload: OpenPayload | None = None
         # Bytes of an incomplete header.
         self._tail = b""
 
@@ -111,12 +113,12 @@ class FrameDecoder:
 
     def direct_buffer(self) -> memoryview | None:
         """Return where the rest of a long payload can be received in place, or None."""
-        if self._size - self._filled >= DIRECT and self._payload is not None:
-            return self._view[self._filled :]
-        return None
+        payload = self._payload
+        return None if payload is None or payload.missing < DIRECT else payload.lend()
 
     def feed_direct(self, size: int) -> bool:
         """Take note that `size` bytes were received into `direct_buffer()`; else as `feed`."""
+        self.taken = size
         try:
             self._advance(size)
         except Violation:
@@ -128,8 +130,8 @@ class FrameDecoder:
         """Take the next bytes; `data` is not kept.
 
         Returns:
-            Whether there may be more than messages: something in `control` or `inflated`, or an
-            open payload.
+            Whether there may be more than messages: something in `control`, `inflated` or `rest`,
+            or an open payload.
 
         Raises:
             Violation: a rule is broken. What came before is in `messages` and `control`.
@@ -151,21 +153,37 @@ class FrameDecoder:
     def _feed(self, data: memoryview, position: int) -> None:
         if self.finished:
             return
+        if self.rest:
+            data, self.rest = (
+                memoryview(self.rest + data.tobytes() if len(data) else self.rest),
+                b"",
+            )
+        self.taken = len(data)
         if self._payload is not None:
             position = self._fill(data)
         elif self._tail:
             position = self._go_on(data)
         end = len(data)
+        work = WORK
         while not self.finished:
+            if work <= 0:
+                self.rest = data[position:].tobytes()
+                self.taken -= len(self.rest)
+                break
+            work -= 1
             if self._plain and not self._type:
                 position = take_plain(data, position, self.max_size, self.messages.append)
                 if position == end:
                     break
             elif self._coded and not self._type:
+                room = work * _INFLATED
                 position, size = take_coded(
-                    data, position, self.max_size, self._codecs[0], self.messages.append
+                    data, position, self.max_size, self._codecs[0], self.messages.append, room
                 )
                 self.inflated += size
+                work -= size // _INFLATED
+                if size >= room:
+                    continue
             start = self._begin(data[position:]) if end - position >= 2 else 0
             if not start:
                 if position < end:
@@ -173,22 +191,20 @@ class FrameDecoder:
                 break
             position += start
             position += self._take(data[position:])
-        is_idle = self._plain and not (self._type or self._tail or self.finished)
-        self._short = ONE_READ if is_idle and self._payload is None else 0
+        is_idle = self._plain and not (self._type or self._tail or self.finished or self.rest)
+        self._short = ONE_READ if is_idle and self._payload is None else -1
 
     def finish(self) -> None:
         """Drop what is incomplete; nothing more will be taken.
 
-        Called at the end of a connection too: a buffer that is still exported must not wait for
-        the garbage collector.
+        Called at the end of a connection too.
         """
         self.finished = True
-        self._short = 0
+        self.rest = b""
+        self._short = -1
         if self._payload is not None:
-            self._view.release()
-        self._payload = None
-        self.open_payload = False
-        self._view = _NOTHING
+            self._payload.close()
+            self._payload = None
         self._message = bytearray()
 
     def _go_on(self, data: memoryview) -> int:
@@ -209,28 +225,11 @@ class FrameDecoder:
         """Check a header, keep what it says, return its length; 0 if it is incomplete."""
         if len(data) < 2:
             return 0
-        first, second = data[0], data[1]
+        first = data[0]
         check_first(first, allowed_rsv=self._rsv, in_message=self._type != 0)
-        length = second & 0x7F
-        if first & 0x08 and length > MAX_CONTROL_PAYLOAD:
-            raise Violation.protocol("Received illegal frame: a control frame of over 125 bytes")
-        if bool(second & 0x80) is not self._masked:
-            wrong = "unmasked frame from a client" if self._masked else "masked frame from a server"
-            raise Violation.protocol(f"Received illegal frame: {wrong}")
-        start = 2
-        if length == 126:
-            start = 4
-        elif length == 127:
-            start = 10
-        if len(data) < start:
+        start, length = check_length(data, masked=self._masked)
+        if not start:
             return 0
-        if start > 2:
-            size = int.from_bytes(data[2:start], "big")
-            if size >> 63:
-                raise Violation.protocol("Received illegal frame: length with the top bit set")
-            if size < (126 if length == 126 else 65536):
-                raise Violation.protocol("Received illegal frame: length not in its shortest form")
-            length = size
         if not first & 0x08:
             self._check_size(length, first)
         if self._masked:
@@ -278,29 +277,25 @@ class FrameDecoder:
             self._complete(payload, is_checked=False)
             return size
         try:
-            self._payload = BytesIO(bytes(size))
+            self._payload = OpenPayload(size)
         except (MemoryError, OverflowError):
             raise Violation.too_big(size, self.max_size) from None
-        self.open_payload = True
-        self._view = self._payload.getbuffer()
-        self._filled = 0
         return self._fill(data)
 
     def _fill(self, data: memoryview) -> int:
         """Copy what belongs to the open payload; return how many bytes that were."""
-        size = min(self._size - self._filled, len(data))
-        self._view[self._filled : self._filled + size] = data[:size]
+        assert self._payload is not None
+        size = self._payload.copy(data)
         self._advance(size)
         return size
 
     def _advance(self, size: int) -> None:
         payload = self._payload
         assert payload is not None
-        start = self._filled
-        self._filled = stop = start + size
-        is_complete = stop == self._size
+        start = payload.filled
         is_checked = self._checks_early and not self._first & 0x08
-        with self._view[start:stop] as news:
+        with payload.received(size) as news:
+            is_complete = not payload.missing
             if self._masked:
                 turned = self._key[start % 4 :] + self._key[: start % 4]
                 news[:] = self._mask(news.tobytes(), turned)
@@ -309,10 +304,7 @@ class FrameDecoder:
                 self._check_text(news, is_complete and self._first >= 0x80)
         if is_complete:
             self._payload = None
-            self.open_payload = False
-            self._view.release()
-            self._view = _NOTHING
-            self._complete(payload.getvalue(), is_checked=is_checked)
+            self._complete(payload.close(), is_checked=is_checked)
 
     def _complete(self, payload: bytes, *, is_checked: bool) -> None:
         """Take a frame that is whole."""

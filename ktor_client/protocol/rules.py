@@ -1,4 +1,4 @@
-"""Rules about a header's first byte, about Close payloads, and about UTF-8 that comes in pieces.
+"""Rules about headers, about Close payloads, and about UTF-8 that comes in pieces.
 
 What `decoder.py` asks of each frame (RFC 6455 5.2, 5.5, 7.4, 8.1). No state but that of one text.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import codecs
 
-from ktor_client.frames import RSV_MASK, may_be_sent
+from ktor_client.frames import MAX_CONTROL_PAYLOAD, RSV_MASK, may_be_sent
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["Utf8", "check_close", "check_first", "decode_text", "not_utf8"]
+__all__ = ["Utf8", "check_close", "check_first", "check_length", "decode_text", "not_utf8"]
 
 _OPCODES = frozenset((0, 1, 2, 8, 9, 10))
 _new_decoder = codecs.getincrementaldecoder("utf-8")
@@ -40,6 +40,33 @@ def check_first(first: int, *, allowed_rsv: int, in_message: bool) -> None:
         raise Violation.protocol(
             "Received illegal frame: a new message before the last one was finished"
         )
+
+
+def check_length(data: memoryview, *, masked: bool) -> tuple[int, int]:
+    """Return how long a frame's header is without the key, and its payload's length.
+
+    0 is a header that is not complete; `data` has two bytes of it at least.
+
+    Raises:
+        Violation: a length that the frame may not have, or masked where it must not be.
+    """
+    length = data[1] & 0x7F
+    if data[0] & 0x08 and length > MAX_CONTROL_PAYLOAD:
+        raise Violation.protocol("Received illegal frame: a control frame of over 125 bytes")
+    if (data[1] >= 0x80) is not masked:
+        wrong = "unmasked frame from a client" if masked else "masked frame from a server"
+        raise Violation.protocol(f"Received illegal frame: {wrong}")
+    if length < 126:
+        return 2, length
+    start = 4 if length == 126 else 10
+    if len(data) < start:
+        return 0, 0
+    size = int.from_bytes(data[2:start], "big")
+    if size >> 63:
+        raise Violation.protocol("Received illegal frame: length with the top bit set")
+    if size < (126 if length == 126 else 65536):
+        raise Violation.protocol("Received illegal frame: length not in its shortest form")
+    return start, size
 
 
 def check_close(payload: bytes) -> None:

@@ -355,8 +355,9 @@ class SessionCore:
         return True
 
     async def wait_writable(self) -> None:
-        """Wait, as the stream whose turn it is, until the link takes frames or the session ends."""
-        self._writable_again = OneShot()
+        """Wait until the link takes frames or the session ends."""
+        if self._writable_again is None:
+            self._writable_again = OneShot()
         await self._writable_again.wait()
 
     def _wake_writer(self) -> None:

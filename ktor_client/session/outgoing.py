@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ktor_client.channels import ChannelLimit, ChannelOverflow, SendChannel
 from ktor_client.errors import ConnectionClosedError
-from ktor_client.frames import Frame
+from ktor_client.frames import Frame, PingFrame, PongFrame
 
 if TYPE_CHECKING:
     from ktor_client.session.core import SessionCore
@@ -62,11 +62,14 @@ class Outgoing(SendChannel[Frame]):
 
         Raises:
             ConnectionClosedError: the session has ended.
-            asyncio.QueueFull: as many frames as the limit allows are waiting.
+            asyncio.QueueFull: as many frames as the limit allows are waiting; a Ping or Pong is
+                never queued, and raises it while the transport is busy.
             ChannelOverflowError: likewise, with `ChannelOverflow.CLOSE`; the session ends.
         """
         _check_frame(item)
         self._raise_if_ended()
+        if isinstance(item, PingFrame | PongFrame) and not self._core.link.writable:
+            raise asyncio.QueueFull("the transport is busy; await send() instead")
         if self._core.sent_as_control(item):
             return
         if self._ready:
@@ -97,7 +100,10 @@ class Outgoing(SendChannel[Frame]):
         """Send a frame that may have to wait its turn."""
         self._raise_if_ended()
         self._core.home.check()
+        was_writable = self._core.link.writable
         if self._core.sent_as_control(frame):
+            if not (was_writable or self._end):  # it has passed what waits, but is no way around
+                await self._core.wait_writable()
             return
         if self._ready:
             self._write(frame)

@@ -59,7 +59,7 @@ def run(data: bytes) -> Trace:
         header(stream)
     why = re.sub(r"[0-9]+", "#", whole.violation[1]) if whole.violation else ""
     kinds = tuple(dict.fromkeys((f.frame_type, f.fin, f.rsv1) for f in whole.messages))
-    return (mode & 15, why, kinds, len(whole.control) > 0, whole.finished, codec.open_payload)
+    return (mode & 15, why, kinds, len(whole.control) > 0, whole.finished, codec._payload is None)
 
 
 def check(outcome: Outcome, limit: int, raw: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 import zlib
 
 import pytest
@@ -13,6 +14,7 @@ from ktor_client.frames import CloseReason
 from ktor_client.link import LinkOptions, StreamLink
 from ktor_client.link.read_buffer import READ_SIZE
 from ktor_client.link.sender import PIECE
+from ktor_client.protocol.decoder import WORK
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.handshake import Negotiated
 from tests.support.fake_transport import FakeTransport, feed, link_on, spend_step, unmasked
@@ -300,3 +302,76 @@ async def test_a_loop_that_gives_bytes() -> None:
     assert [event.data for event in receiver.controls] == [b"p"]
     assert (link.frames_received, link.bytes_received) == (4, len(stream))
     assert len(link.get_buffer(-1)) == READ_SIZE, "nothing waits for a buffer to be filled"
+
+
+# --- floods of small frames, and what a broken rule leaves behind
+
+
+async def test_a_flood_of_small_frames_lets_the_loop_run() -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(PING, b"p") * (2 * WORK) + frame(TEXT, b"last"))
+    assert len(receiver.controls) == WORK
+    assert not transport.reading, "first what is here"
+    await asyncio.sleep(0)
+    assert len(receiver.controls) == 2 * WORK
+    assert not receiver.messages
+    await asyncio.sleep(0)
+    assert list(receiver.messages) == [Frame.Text("last")]
+    await asyncio.sleep(0)
+    assert transport.reading
+
+
+async def test_what_is_left_of_a_flood_waits_for_room_too() -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(PING, b"p") * (2 * WORK))
+    link.pause()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(receiver.controls) == WORK
+    link.resume()
+    assert not transport.reading
+    await asyncio.sleep(0)
+    assert len(receiver.controls) == 2 * WORK
+
+
+async def test_nothing_of_a_flood_is_lost_with_the_connection() -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(PING, b"p") * (3 * WORK))
+    transport.closing = True
+    link.connection_lost(None)
+    assert receiver.end.done()
+    assert len(receiver.controls) == 3 * WORK
+
+
+async def test_a_flood_that_came_with_the_handshake_before_the_end() -> None:
+    link, transport, receiver = link_on(frame(PING, b"p") * (3 * WORK), start=False)
+    transport.closing = True
+    link.connection_lost(None)
+    link.start(receiver, LinkOptions(max_frame_size=100))
+    await receiver.end
+    assert len(receiver.controls) == 3 * WORK
+
+
+async def test_what_is_left_of_a_flood_is_thrown_away_too() -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(PING, b"p") * (3 * WORK))
+    link.discard()
+    await asyncio.sleep(0)
+    assert transport.reading
+    assert len(receiver.controls) == WORK
+
+
+async def test_a_broken_rule_in_a_long_payload_leaves_nothing_behind() -> None:
+    """CPython before 3.13 may crash when it collects a payload that somebody can still write."""
+    link, _, receiver = link_on()
+    feed(link, frame(TEXT, bytes(100_000))[:10])
+    room = link.get_buffer(-1)
+    assert len(room) == 100_000
+    room[:2] = b"\xff\xff"
+    link.buffer_updated(2)
+    with pytest.raises(ValueError, match="released"):
+        len(room)
+    assert receiver.violation is not None
+    violation = weakref.ref(receiver.violation)
+    receiver.violation = None
+    assert violation() is None, "without the garbage collector"

@@ -190,7 +190,7 @@ def test_nothing_is_taken_after_a_violation() -> None:
     with pytest.raises(Exception, match="not valid UTF-8"):
         codec.feed(memoryview(b"\xff"))
     assert codec.finished
-    assert not codec.open_payload
+    assert codec._payload is None
     assert codec.direct_buffer() is None
     codec.feed(memoryview(frame(TEXT, b"later")))
     assert not codec.messages

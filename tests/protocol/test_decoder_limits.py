@@ -7,8 +7,9 @@ import tracemalloc
 import pytest
 
 from ktor_client.frames import Frame
-from ktor_client.protocol.decoder import FrameDecoder
+from ktor_client.protocol.decoder import WORK, FrameDecoder
 from ktor_client.protocol.violation import Violation
+from tests.protocol.test_deflate_codec import pack
 from tests.protocol.wire import (
     BINARY,
     CLOSE,
@@ -19,6 +20,7 @@ from tests.protocol.wire import (
     TransportLike,
     decode,
     decoder,
+    deflate,
     frame,
     frames,
     single_bytes,
@@ -150,7 +152,7 @@ def test_short_reads_in_place() -> None:
         room[:7777] = payload[at : at + 7777]
         codec.feed_direct(7777)
         at += 7777
-    assert codec.open_payload
+    assert codec._payload is not None
     assert len(payload) - at < 65536
     codec.feed(memoryview(payload[at:] + frame(TEXT, b"next")))
     assert list(codec.messages) == [Frame.Binary(payload), Frame.Text("next")]
@@ -160,7 +162,7 @@ def test_no_place_without_a_long_payload() -> None:
     codec = decoder()
     assert codec.direct_buffer() is None
     codec.feed(memoryview(frame(BINARY, bytes(65535))[:10]))
-    assert codec.open_payload
+    assert codec._payload is not None
     assert codec.direct_buffer() is None
 
 
@@ -174,7 +176,7 @@ def test_a_violation_in_place_ends_it_all() -> None:
         codec.feed_direct(3)
     assert codec.finished
     assert codec.direct_buffer() is None
-    assert not codec.open_payload
+    assert codec._payload is None
 
 
 def test_fragments_in_place_are_summed_too() -> None:
@@ -201,19 +203,24 @@ def peak(codec: FrameDecoder, pieces: list[bytes]) -> int:
         tracemalloc.stop()
 
 
+def batched(stream: bytes) -> list[bytes]:
+    """Cut a stream of short frames into reads that are taken at once."""
+    return [stream[at : at + WORK] for at in range(0, len(stream), WORK)]
+
+
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_one_byte_fragments_stay_cheap(opcode: int) -> None:
     count = 50_000
     stream = frame(opcode, b"x", fin=False) + frame(CONT, b"x", fin=False) * count
     codec = decoder(1 << 20)
-    assert peak(codec, [stream]) < 4 * count
+    assert peak(codec, batched(stream)) < 4 * count
     codec.feed(memoryview(frame(CONT)))
     assert codec.messages[0].data == b"x" * (count + 1)
 
 
 def test_empty_fragments_cost_nothing() -> None:
     stream = frame(BINARY, fin=False) + frame(CONT, fin=False) * 50_000
-    assert peak(decoder(10), [stream]) < 10_000
+    assert peak(decoder(10), batched(stream)) < 10_000
 
 
 def test_a_header_split_into_bytes_keeps_only_itself() -> None:
@@ -235,3 +242,39 @@ def test_unread_bytes_after_a_violation_are_dropped() -> None:
         codec.feed(memoryview(b"\x83\x00"))
     assert peak(codec, [bytes(1 << 20)]) < 1_000
     assert len(codec._message) == 0
+
+
+# --- how much is taken at a time
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_many_frames_leave_a_rest(raw: bool) -> None:
+    codec = decoder(raw=raw)
+    stream = frame(PING, b"p") * (2 * WORK) + frame(TEXT, b"last")
+    assert codec.feed(memoryview(stream))
+    assert len(codec.control) == WORK
+    assert codec.taken + len(codec.rest) == len(stream)
+    codec.feed(b"")
+    assert codec.taken == WORK * 3
+    codec.feed(memoryview(frame(TEXT, b"more")))
+    assert codec.rest == b""
+    assert len(codec.control) == 2 * WORK
+    assert list(codec.messages)[-2:] == [Frame.Text("last"), Frame.Text("more")]
+
+
+def test_a_rest_goes_with_the_end() -> None:
+    codec = decoder()
+    codec.feed(memoryview(frame(PING, b"p") * (2 * WORK)))
+    codec.finish()
+    assert codec.rest == b""
+
+
+def test_what_inflates_is_work() -> None:
+    codec = decoder(1 << 20, extensions=deflate())
+    bomb = frame(BINARY, pack(bytes(1 << 20)), rsv=0x40)
+    codec.feed(memoryview(bomb * 40))
+    assert len(codec.messages) == 4, "4 MiB are enough for one step"
+    while codec.rest:
+        codec.feed(b"")
+    assert len(codec.messages) == 40
+    assert codec.inflated == 40 << 20

@@ -65,10 +65,17 @@ def decode(data: bytes | Iterable[bytes], max_size: int = 1 << 20, **options: An
     pieces = [data] if isinstance(data, bytes) else data
     try:
         for piece in pieces:
-            codec.feed(memoryview(piece))
+            feed(codec, piece)
     except Violation as error:
         return outcome(codec, error)
     return outcome(codec)
+
+
+def feed(codec: FrameDecoder, data: bytes) -> None:
+    """Feed bytes, and let nothing of them rest."""
+    codec.feed(memoryview(data))
+    while codec.rest:
+        codec.feed(b"")
 
 
 def frames(data: bytes | Iterable[bytes], **options: Any) -> list[Frame]:
@@ -98,7 +105,7 @@ class TransportLike:
         """Hand `data` over in as many reads as the buffers make necessary."""
         at = 0
         while at < len(data):
-            direct = self.codec.direct_buffer() if self.codec.open_payload else None
+            direct = self.codec.direct_buffer()
             room = memoryview(self.buffer) if direct is None else direct
             size = min(len(room), len(data) - at)
             room[:size] = data[at : at + size]
@@ -107,7 +114,7 @@ class TransportLike:
                 self.direct_reads += 1
                 self.codec.feed_direct(size)
             else:
-                self.codec.feed(room[:size])
+                feed(self.codec, bytes(room[:size]))
                 self.buffer[:] = b"\xaa" * len(self.buffer)
 
     def outcome(self, pieces: Iterable[bytes]) -> Outcome:

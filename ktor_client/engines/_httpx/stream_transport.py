@@ -20,7 +20,7 @@ _NAMES = {"peername": "server_addr", "sockname": "client_addr"}
 
 
 class StreamTransport(asyncio.Transport):
-    """Carries bytes between a network stream and a buffered protocol."""
+    """Carries bytes between a network stream and a protocol."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class StreamTransport(asyncio.Transport):
         self._resumed = asyncio.Event()
         self._aborted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = False
-        self._protocol: asyncio.BufferedProtocol | None = None
+        self._protocol: asyncio.Protocol | None = None
         self._congested = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -38,7 +38,7 @@ class StreamTransport(asyncio.Transport):
         value = self._stream.get_extra_info(_NAMES.get(name, name))
         return default if value is None else value
 
-    async def carry(self, protocol: asyncio.BufferedProtocol) -> None:
+    async def carry(self, protocol: asyncio.Protocol) -> None:
         """Carry bytes until either side ends it, then tell the protocol."""
         self._protocol = protocol
         reader = asyncio.ensure_future(self._read())
@@ -64,17 +64,8 @@ class StreamTransport(asyncio.Transport):
             await self._resumed.wait()
             if not data:
                 return
-            self._deliver(data)
-
-    def _deliver(self, data: bytes) -> None:
-        assert self._protocol is not None
-        view = memoryview(data)
-        while view:
-            buffer = memoryview(self._protocol.get_buffer(len(view)))
-            size = min(len(buffer), len(view))
-            buffer[:size] = view[:size]
-            self._protocol.buffer_updated(size)
-            view = view[size:]
+            assert self._protocol is not None
+            self._protocol.data_received(data)
 
     async def _write(self) -> None:
         while self._out or not self._closing:
