@@ -154,19 +154,18 @@ class FrameDecoder:
         if self.finished:
             return
         if self.rest:
-            data, self.rest = (
-                memoryview(self.rest + data.tobytes() if len(data) else self.rest),
-                b"",
-            )
+            whole, self.rest = self.rest + data.tobytes(), b""
+            data = memoryview(whole)
         self.taken = len(data)
         if self._payload is not None:
             position = self._fill(data)
         elif self._tail:
             position = self._go_on(data)
         end = len(data)
-        work = WORK
+        work, inflated = WORK, self.inflated
         while not self.finished:
-            if work <= 0:
+            room = work * _INFLATED - (self.inflated - inflated)
+            if room <= 0:
                 self.rest = data[position:].tobytes()
                 self.taken -= len(self.rest)
                 break
@@ -176,12 +175,10 @@ class FrameDecoder:
                 if position == end:
                     break
             elif self._coded and not self._type:
-                room = work * _INFLATED
                 position, size = take_coded(
                     data, position, self.max_size, self._codecs[0], self.messages.append, room
                 )
                 self.inflated += size
-                work -= size // _INFLATED
                 if size >= room:
                     continue
             start = self._begin(data[position:]) if end - position >= 2 else 0

@@ -269,9 +269,13 @@ def test_a_rest_goes_with_the_end() -> None:
     assert codec.rest == b""
 
 
-def test_what_inflates_is_work() -> None:
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_what_inflates_is_work(pieces: int) -> None:
     codec = decoder(1 << 20, extensions=deflate())
-    bomb = frame(BINARY, pack(bytes(1 << 20)), rsv=0x40)
+    data = pack(bytes(1 << 20))
+    bomb = frame(BINARY, data, rsv=0x40)
+    if pieces == 2:
+        bomb = frame(BINARY, data[:9], fin=False, rsv=0x40) + frame(CONT, data[9:])
     codec.feed(memoryview(bomb * 40))
     assert len(codec.messages) == 4, "4 MiB are enough for one step"
     while codec.rest:
