@@ -33,6 +33,10 @@ __all__ = ["Dialer"]
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
+_WANTS_LOGIN = "it wants a user and a password in the proxy URL"
+_REFUSED_LOGIN = "it refused the user and the password of the proxy URL"
+"""What is meant by what it wants, where the URL has them."""
+
 
 class Dialer:
     """Opens connections as an engine's options say."""
@@ -188,8 +192,11 @@ class Dialer:
         try:
             yield
         except TunnelRefusedError as error:
+            said = str(error)
+            if proxy is not None and proxy.user is not None:
+                said = said.replace(_WANTS_LOGIN, _REFUSED_LOGIN)
             raise ProxyError(
-                f"{self._errors.engine} got no tunnel through {where}: {error}"
+                f"{self._errors.engine} got no tunnel through {where}: {said}"
             ) from error
         except self._errors.foreign as error:
             ours = self._translated(error, where)

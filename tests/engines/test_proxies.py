@@ -186,7 +186,8 @@ async def test_wrong_credentials(engine: EngineFactory) -> None:
         http_proxy(credentials="user:right") as http,
         socks_proxy(credentials="user:right") as socks,
     ):
-        for log, text in ((http, "407"), (socks, "refused the user or the password")):
+        refused = r"407 .*; it refused the user and the password of the proxy URL$"
+        for log, text in ((http, refused), (socks, "refused the user or the password")):
             client = engine(proxy=log.url.replace("right", "wr0ng"))
             with pytest.raises(ProxyError, match=text) as caught:
                 await open_link(client, "ws://example.org/")
@@ -196,6 +197,15 @@ async def test_wrong_credentials(engine: EngineFactory) -> None:
         client = engine(proxy=socks.url.replace("user:right@", ""))
         with pytest.raises(ProxyError, match="wants a user and a password"):
             await open_link(client, "ws://example.org/")
+        await client.close()
+
+
+async def test_a_proxy_that_takes_no_login_at_all(engine: EngineFactory) -> None:
+    async with socks_proxy(answer=b"\x05\xff") as log:
+        client = engine(proxy=log.url.replace("://", "://user:s3cret@"))
+        with pytest.raises(ProxyError, match="it refused the user and the password") as caught:
+            await open_link(client, "ws://example.org/")
+        assert "s3cret" not in str(caught.value)
         await client.close()
 
 
