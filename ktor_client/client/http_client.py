@@ -6,10 +6,17 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from ktor_client.client.building import EngineLike, install_plugins, make_engine
-from ktor_client.client.preparing import Body, UrlLike, http_request, web_socket_request
+from ktor_client.client.expectation import fail_unless_success
+from ktor_client.client.preparing import (
+    Body,
+    UrlLike,
+    http_request,
+    tell_of_missing_scheme,
+    web_socket_request,
+)
 from ktor_client.client.scope import ClientScope
 from ktor_client.client.statements import HttpStatement, WebSocketStatement
 from ktor_client.client.twins import opened, over_tls
@@ -18,14 +25,7 @@ from ktor_client.config import Block, HttpClientConfig, apply_blocks, plugin_nam
 from ktor_client.engine import Capability, HttpClientEngine
 from ktor_client.engine.capabilities import ManualRedirectsCapability, StreamingUploadCapability
 from ktor_client.engine.shared import SharedEngine, require
-from ktor_client.errors import (
-    ClientClosedError,
-    ClientRequestError,
-    ConnectError,
-    PluginNotInstalledError,
-    RedirectError,
-    ServerResponseError,
-)
+from ktor_client.errors import ClientClosedError, ConnectError, PluginNotInstalledError
 from ktor_client.frames import CloseReason
 from ktor_client.http import (
     Attributes,
@@ -36,7 +36,6 @@ from ktor_client.http import (
 )
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
-from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.plugin import Events, HttpClientPlugin
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import (
@@ -191,7 +190,7 @@ class HttpClient(HttpCalls):
         plugin._check(self.engine, request.headers, raw=False)
         return WebSocketStatement(
             lambda: self._open(
-                lambda: plugin._open(self._scope, self._scope.send, request, offered)
+                lambda: plugin._open(self._scope, self._scope.send, request, offered), request
             )
         )
 
@@ -228,7 +227,7 @@ class HttpClient(HttpCalls):
         plugin._check(self.engine, request.headers, raw=True)
         return WebSocketStatement(
             lambda: self._open(
-                lambda: plugin._open_raw(self._scope, self._scope.send, request, offered)
+                lambda: plugin._open_raw(self._scope, self._scope.send, request, offered), request
             )
         )
 
@@ -241,12 +240,12 @@ class HttpClient(HttpCalls):
     web_socket_raw_session = opened(web_socket_raw)
     """The same for `web_socket_raw`."""
 
-    async def _open(self, open_session: Callable[[], Awaitable[S]]) -> S:
+    async def _open(self, open_session: Callable[[], Awaitable[S]], request: HttpRequest) -> S:
         self._begin()
         try:
             session = await open_session()
         except ConnectError as error:
-            self._tell_of_close(error, "session was being opened")
+            self._explain(error, request, "session was being opened")
             raise
         core = session._core
         if self._closing:
@@ -291,26 +290,11 @@ class HttpClient(HttpCalls):
         try:
             response = await self._scope.send(request, self.engine.execute)
         except ConnectError as error:
-            self._tell_of_close(error, "request was under way")
+            self._explain(error, request, "request was under way")
             raise
-        if self._config.expect_success and response.status >= 300:
-            await self._refuse(response)
+        if self._config.expect_success:
+            await fail_unless_success(response)
         return response
-
-    @staticmethod
-    async def _refuse(response: HttpResponse) -> None:
-        await response.read_up_to(MAX_REFUSAL_BODY)
-        request, status = response.request, response.status
-        kind: type[RedirectError] | type[ClientRequestError] | type[ServerResponseError]
-        kind, what = (
-            (RedirectError, "Unhandled redirect")
-            if status < 400
-            else (ClientRequestError, "Client request invalid")
-            if status < 500
-            else (ServerResponseError, "Server error")
-        )
-        text = (await response.body_as_text())[:200]
-        raise kind(f"{what}: {request.method} {request.url!r} gave {status}. {text}", response)
 
     # --- the end ---
 
@@ -368,16 +352,26 @@ class HttpClient(HttpCalls):
     ) -> None:
         await self.close()
 
+    if not TYPE_CHECKING:  # for type checkers a client is no context manager but an async one
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(
+                "a client needs `async with`; write `async with HttpClient(...) as client:`"
+            )
+
+        __exit__ = __enter__
+
     def _begin(self) -> None:
         if self._closing:
             self._raise_if_closed()
         self._shared.bind()
         self._used = True
 
-    def _tell_of_close(self, error: ConnectError, what: str) -> None:
-        """Say that the client was closed, where all the engine saw is a connection that broke."""
+    def _explain(self, error: ConnectError, request: HttpRequest, what: str) -> None:
+        """Say what the engine cannot know, which saw no more than a connection that failed."""
         if self._closing:
             raise ClientClosedError(f"the client was closed while the {what}") from error
+        tell_of_missing_scheme(error, request)
 
     def _raise_if_closed(self) -> None:
         if self._closing:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, Sequence
 from typing import Any, TypeAlias
 
 from ktor_client.client.scope import ClientScope
-from ktor_client.errors import InvalidUrlError
-from ktor_client.http import HttpMethod, HttpRequest, HttpRequestBuilder, RequestBlock, Url
+from ktor_client.errors import ConnectError, InvalidUrlError
+from ktor_client.http import (
+    AttributeKey,
+    HttpMethod,
+    HttpRequest,
+    HttpRequestBuilder,
+    RequestBlock,
+    Url,
+)
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import apply_blocks
@@ -15,12 +23,15 @@ from ktor_client.http.typed_json import to_json
 from ktor_client.protocol.handshake import check_subprotocols
 from ktor_client.unset import UNSET
 
-__all__ = ["Body", "UrlLike", "http_request", "web_socket_request"]
+__all__ = ["Body", "UrlLike", "http_request", "tell_of_missing_scheme", "web_socket_request"]
 
 UrlLike: TypeAlias = str | Url | RequestBlock | None
 Body: TypeAlias = str | bytes | AsyncIterable[bytes] | None
 
 _WEB_SOCKET_SCHEMES = {None: "ws", "http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+_begins_like_a_host = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:[/?]|$)").match
+_TAKEN_AS_PATH = AttributeKey[str]("a URL without scheme and host, which begins like a host")
 
 
 def http_request(
@@ -48,6 +59,7 @@ def http_request(
     if body is not None or json is not UNSET:
         _set_body(builder, body, json)
     apply_blocks(builder, blocks)
+    _remember_path(builder, url)
     scope.prepare(builder)
     scheme = _scheme(scope, builder)
     if scheme in ("ws", "wss"):
@@ -92,6 +104,7 @@ def web_socket_request(
         builder.url.set_path(path)
     _add(builder, params, headers)
     apply_blocks(builder, blocks)
+    _remember_path(builder, url)
     scope.prepare(builder)
     if builder.method != "GET":
         raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
@@ -102,6 +115,22 @@ def web_socket_request(
         builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
     check_subprotocols(builder.subprotocols)
     return builder.build(web_socket=True), tuple(builder.subprotocols)
+
+
+def tell_of_missing_scheme(error: ConnectError, request: HttpRequest) -> None:
+    """Add a note to the error of a request whose path may have been meant as a host."""
+    path = request.attributes.get(_TAKEN_AS_PATH)
+    if path is not None:
+        error.add_note(
+            f"the URL {path!r} has no scheme, so it was taken as a path on {request.url.host}; "
+            f"where it begins with the host, write {request.url.scheme}://{path}"
+        )
+
+
+def _remember_path(builder: HttpRequestBuilder, url: UrlLike) -> None:
+    if builder._start is None and isinstance(url, str) and not builder.url.host:
+        if _begins_like_a_host(url):
+            builder.attributes[_TAKEN_AS_PATH] = url.partition("?")[0]
 
 
 def _take_url(

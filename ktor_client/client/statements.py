@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
@@ -23,10 +24,15 @@ class _Once:
 
     _used: bool
 
-    if not TYPE_CHECKING:  # for type checkers a statement is no awaitable
+    if not TYPE_CHECKING:  # for type checkers a statement has none of these
 
         def __await__(self) -> NoReturn:
             raise TypeError(f"a {type(self).__name__} cannot be awaited; write {self._instead}")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"a {type(self).__name__} needs `async with`; write {self._instead}")
+
+        __exit__ = __enter__
 
     def _use(self) -> None:
         if self._used:
@@ -70,8 +76,9 @@ class WebSocketStatement(_Once, Generic[S]):
 
         The session ends as after `async with`; what the block raises passes unchanged.
         """
+        _check_block(block)
         async with self as session:
-            return await block(session)
+            return await _running(block(session))
 
 
 class HttpStatement(_Once):
@@ -104,5 +111,21 @@ class HttpStatement(_Once):
 
     async def execute(self, block: Callable[[HttpResponse], Awaitable[T]]) -> T:
         """Send the request, run `block` with the response, give the connection back."""
+        _check_block(block)
         async with self as response:
-            return await block(response)
+            return await _running(block(response))
+
+
+def _check_block(block: object) -> None:
+    if not callable(block):
+        raise TypeError(f"execute takes a coroutine function, not {type(block).__name__}")
+
+
+def _running(made: Awaitable[T]) -> Awaitable[T]:
+    """Return what a block has made, which is a coroutine; a plain function's result is none."""
+    if not inspect.isawaitable(made):
+        raise TypeError(
+            f"execute takes a coroutine function (`async def`); this function returned "
+            f"{type(made).__name__}, which cannot be awaited"
+        )
+    return made

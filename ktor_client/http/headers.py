@@ -122,8 +122,14 @@ class HeadersBuilder(Headers):
                 f"headers takes a mapping or pairs, such as {{'X-Id': '1'}}, "
                 f"not {type(fields).__name__}"
             )
-        for name, value in _pairs(fields):
-            self.add(name, value)
+        for pair in _pairs(fields):
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise TypeError(  # and shows nothing, which may be a secret
+                    f"headers takes a mapping or pairs, such as {{'X-Id': '1'}} or "
+                    f"[('X-Id', '1')]; in this {type(fields).__name__} is no pair but "
+                    f"{type(pair).__name__}"
+                )
+            self.add(*pair)
 
     def add(self, name: str, value: str) -> None:
         """Append a field, keeping others of that name.

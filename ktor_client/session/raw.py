@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ktor_client.channels import ReceiveChannel, SendChannel
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
@@ -251,6 +251,19 @@ class WebSocketSession:
         except asyncio.CancelledError:
             self._core.cancel()
             raise
+
+    if not TYPE_CHECKING:  # for type checkers a session has none of these
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a session needs `async with`; write `async with session:`")
+
+        __exit__ = __enter__
+
+        def __iter__(self) -> NoReturn:
+            each = (
+                "message in session" if hasattr(self, "__aiter__") else "frame in session.incoming"
+            )
+            raise TypeError(f"what arrives is awaited; write `async for {each}:`")
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else repr(self._core.ending.reason())

@@ -48,5 +48,15 @@ async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> No
     session.is_open = False  # wrong
     await client.get("http://h/", body="x")  # wrong
     await client.post("http://h/", body=1)  # wrong
+    client.web_socket("ws://h/", headers=["a"])  # wrong
+    await client.web_socket("ws://h/").execute(lambda _: 5)  # wrong
+    with client:  # wrong
+        pass
+    with client.web_socket("ws://h/"):  # wrong
+        pass
+    with session:  # wrong
+        pass
+    for _ in session:  # wrong
+        pass
     number: int = await session.receive_text()  # wrong
     print(number)

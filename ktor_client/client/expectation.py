@@ -1,0 +1,33 @@
+"""What `expect_success` makes of a status; nothing is sent here."""
+
+from __future__ import annotations
+
+from ktor_client.errors import ClientRequestError, RedirectError, ServerResponseError
+from ktor_client.http import HttpResponse
+from ktor_client.http.response import MAX_REFUSAL_BODY
+
+__all__ = ["fail_unless_success"]
+
+
+async def fail_unless_success(response: HttpResponse) -> None:
+    """Read a response that is no success, and raise it.
+
+    Raises:
+        RedirectError: status 3xx.
+        ClientRequestError: 4xx.
+        ServerResponseError: 5xx.
+    """
+    request, status = response.request, response.status
+    if status < 300:
+        return
+    await response.read_up_to(MAX_REFUSAL_BODY)
+    kind: type[RedirectError] | type[ClientRequestError] | type[ServerResponseError]
+    kind, what = (
+        (RedirectError, "Unhandled redirect")
+        if status < 400
+        else (ClientRequestError, "Client request invalid")
+        if status < 500
+        else (ServerResponseError, "Server error")
+    )
+    text = (await response.body_as_text())[:200]
+    raise kind(f"{what}: {request.method} {request.url!r} gave {status}. {text}", response)
