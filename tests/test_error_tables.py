@@ -6,7 +6,8 @@ import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import aiohttp
 import httpcore
@@ -177,6 +178,16 @@ def test_what_the_system_says(
     assert type(translated) is ours
     assert str(translated).startswith(f"{table.engine} ")
     assert " host:80" in str(translated)
+
+
+def test_the_proxys_status_is_shown_and_no_url() -> None:
+    """Of an adopted session: what aiohttp says shows the URL, whose query may be a secret."""
+    asked: Any = SimpleNamespace(real_url="https://host/?token=s3cret")
+    error = aiohttp.ClientHttpProxyError(asked, (), status=407, message="Who are you?")
+    assert "s3cret" in str(error)
+    assert str(_aiohttp.ERRORS.translate(error, "host:443")) == (
+        "AiohttpEngine was refused by the proxy for host:443: 407 Who are you?"
+    )
 
 
 def test_dns_and_tls_behind_a_general_error() -> None:

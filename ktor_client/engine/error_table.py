@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from ktor_client.engine.causes import causes
@@ -39,12 +39,18 @@ _SYSTEM_ROWS: tuple[ErrorRow, ...] = (
     (OSError, ConnectError, "could not connect to"),
 )
 
+_NO_TLS = "; no TLS is spoken there, so ws:// or http:// may be meant"
+
 
 class ErrorTable:
     """Rows of foreign exceptions, most specific first, and the operating system's behind them."""
 
-    def __init__(self, engine: str, rows: Iterable[ErrorRow]) -> None:
+    def __init__(
+        self, engine: str, rows: Iterable[ErrorRow], said: Callable[[Exception], str] = str
+    ) -> None:
+        """Take the rows, and `said`: what of a foreign exception's text is worth showing."""
         self.engine = engine
+        self._said = said
         self.rows: tuple[ErrorRow, ...] = (*rows, *_SYSTEM_ROWS)
         self.foreign = tuple(row[0] for row in self.rows)
 
@@ -60,13 +66,21 @@ class ErrorTable:
                 if isinstance(cause, socket.gaierror | ssl.SSLError):
                     own, happened = self._row(cause)
                     break
-        return own(f"{self.engine} {happened} {where}{_detail(error)}")
+        return own(f"{self.engine} {happened} {where}{self._detail(error)}")
 
     def _row(self, error: Exception) -> tuple[type[KtorClientError], str]:
         for foreign, own, happened in self.rows:
             if isinstance(error, foreign):
                 return own, happened
         raise AssertionError(f"{type(error).__name__} is in no row")
+
+    def _detail(self, error: Exception) -> str:
+        """Say what the library said, except for timeouts, whose texts may hold the whole URL."""
+        if isinstance(error, TimeoutError):
+            return ""
+        text = self._said(error) or type(error).__name__
+        hint = _NO_TLS if "WRONG_VERSION_NUMBER" in text else ""
+        return f": {text}{hint}"
 
     def fail(
         self, error: Exception, request: HttpRequest, upload: Upload | None = None
@@ -87,15 +101,6 @@ def place(request: HttpRequest) -> str:
     url = request.url
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{host}:{url.port}"
-
-
-def _detail(error: Exception) -> str:
-    """Say what the library said, except for timeouts, whose texts may hold the whole URL."""
-    if isinstance(error, TimeoutError):
-        return ""
-    # Some libraries wrap what the system said, and name the host again.
-    text = str(getattr(error, "os_error", error)) or type(error).__name__
-    return f": {text}"
 
 
 def connect_timeout_error(engine: str, where: str, timeout: float) -> ConnectTimeoutError:

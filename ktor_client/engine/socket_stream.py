@@ -121,7 +121,7 @@ class SocketStream(asyncio.Protocol):
             OSError: the connection broke.
         """
         if self._buffer:
-            raise ssl.SSLError("the peer sent bytes before TLS began")
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer sent bytes before TLS began")
         transport = await self._loop.start_tls(self.transport, self, context, server_hostname=host)
         if transport is None:
             raise ConnectionResetError("the connection ended during the TLS handshake")

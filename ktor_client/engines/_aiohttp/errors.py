@@ -29,6 +29,16 @@ class NoAnswerError(aiohttp.ClientConnectionError):
     """The connection ended before a response; of a class that aiohttp does not retry."""
 
 
+def _said(error: Exception) -> str:
+    """Leave out what aiohttp adds: the URL with its query, and a 400 for what is no HTTP."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"{error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+        return " ".join(error.message.split()).removesuffix(" ^")  # no arrow to a line above
+    # Others wrap what the system said, and name the host again.
+    return str(getattr(error, "os_error", error))
+
+
 ERRORS = ErrorTable(
     "AiohttpEngine",
     (
@@ -56,4 +66,5 @@ ERRORS = ErrorTable(
         (aiohttp.ClientError, ConnectError, "failed at"),
         (HttpProcessingError, ConnectError, "got an answer that is not HTTP from"),
     ),
+    _said,
 )
