@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
 from ktor_client.engine.happy_eyeballs import connect_first
+from ktor_client.engine.phases import Phase
 from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.resolver import Resolver
 from ktor_client.engine.socket_options import SocketOptions
@@ -117,7 +118,7 @@ class Dialer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.options.connect_timeout
         async with self.limited(path, deadline):
-            with self._mapped(path):
+            with self._mapped(path), Phase(f"connecting to {path}"):
                 _, stream = await loop.create_unix_connection(SocketStream, path)
         stream.where, stream.deadline = path, deadline
         return stream
@@ -126,7 +127,7 @@ class Dialer:
         """Put TLS on a connection; on failure it is closed. Raises what `open` raises."""
         try:
             async with self.limited(stream.where, stream.deadline):
-                with self._mapped(stream.where):
+                with self._mapped(stream.where), Phase(f"agreeing on TLS with {stream.where}"):
                     await stream.start_tls(self.ssl_context(), _name_on_certificates(host))
         except BaseException:
             stream.abort()
@@ -148,9 +149,12 @@ class Dialer:
         port: int,
         context: ssl.SSLContext | None = None,
     ) -> P:
-        addresses = await self._resolver.addresses(host, port)
+        with Phase(f"looking up {host}"):
+            addresses = await self._resolver.addresses(host, port)
+        where = _place(host, port)
         try:
-            connection = await connect_first(addresses)
+            with Phase(f"connecting to {where}"):
+                connection = await connect_first(addresses)
         except BaseException:  # a cancellation too: by `connect_timeout`, as a rule
             self._resolver.forget(host, port)
             raise
@@ -161,12 +165,13 @@ class Dialer:
             return made[0]
 
         try:
-            _, protocol = await asyncio.get_running_loop().create_connection(
-                make,
-                sock=connection,
-                ssl=context,
-                server_hostname=None if context is None else _name_on_certificates(host),
-            )
+            with Phase(f"{'connecting to' if context is None else 'agreeing on TLS with'} {where}"):
+                _, protocol = await asyncio.get_running_loop().create_connection(
+                    make,
+                    sock=connection,
+                    ssl=context,
+                    server_hostname=None if context is None else _name_on_certificates(host),
+                )
         except BaseException:
             if made and context is not None:
                 _abort_tls(made[0])
@@ -180,8 +185,10 @@ class Dialer:
         try:
             with self._mapped(f"the proxy {proxy}", proxy):
                 if proxy.scheme == "https":
-                    await stream.start_tls(self.ssl_context(), proxy.host)
-                await _talk(stream, proxy, host, port)
+                    with Phase(f"agreeing on TLS with the proxy {proxy}"):
+                        await stream.start_tls(self.ssl_context(), proxy.host)
+                with Phase(f"waiting for the proxy {proxy}"):
+                    await _talk(stream, proxy, host, port)
         except BaseException:
             stream.abort()
             raise
@@ -204,7 +211,8 @@ class Dialer:
 
     def _translated(self, error: Exception, where: str) -> KtorClientError:
         if isinstance(error, TimeoutError):  # the system's own patience is over
-            return connect_timeout_error(self._errors.engine, where, self.options.connect_timeout)
+            limit = self.options.connect_timeout
+            return connect_timeout_error(self._errors.engine, where, limit, error)
         return self._errors.translate(error, where)
 
 
@@ -231,9 +239,9 @@ class Limited:
         try:
             await self._scope.__aexit__(exc_type, exc, traceback)
         except TimeoutError as error:
-            raise connect_timeout_error(self._engine, self._where, self._limit) from error
+            raise connect_timeout_error(self._engine, self._where, self._limit, error) from error
         if isinstance(exc, TimeoutError) and self._scope.expired():
-            raise connect_timeout_error(self._engine, self._where, self._limit) from exc
+            raise connect_timeout_error(self._engine, self._where, self._limit, exc) from exc
 
 
 def _abort_tls(protocol: asyncio.BaseProtocol) -> None:
@@ -259,7 +267,8 @@ async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> Non
                 answer = await stream.read_until(step.mark, step.limit)
             step = conversation.send(answer)
     except StopIteration:
-        return
+        if stream.has_unread:  # no server speaks before it is asked: these are the proxy's
+            raise TunnelRefusedError("it sent more than its answer") from None
     except EOFError:
         raise TunnelRefusedError("it closed the connection") from None
     except OverflowError:

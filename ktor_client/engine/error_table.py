@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from ktor_client.engine.causes import causes
+from ktor_client.engine.phases import was_still
 from ktor_client.engine.upload import Upload
 from ktor_client.errors import (
     ConnectError,
@@ -103,8 +104,11 @@ def place(request: HttpRequest) -> str:
     return f"{host}:{url.port}"
 
 
-def connect_timeout_error(engine: str, where: str, timeout: float) -> ConnectTimeoutError:
+def connect_timeout_error(
+    engine: str, where: str, timeout: float, error: TimeoutError
+) -> ConnectTimeoutError:
     """Return the error for a `connect_timeout` that is over."""
     return ConnectTimeoutError(
         f"{engine} could not connect to {where} within {timeout:g} s (connect_timeout)"
+        f"{was_still(error)}"
     )

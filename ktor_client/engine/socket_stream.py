@@ -49,6 +49,11 @@ class SocketStream(asyncio.Protocol):
         return bool(self._buffer) or self._ended
 
     @property
+    def has_unread(self) -> bool:
+        """Whether bytes are here that nobody has read."""
+        return bool(self._buffer)
+
+    @property
     def is_lost(self) -> bool:
         """Whether the transport is gone."""
         return self._gone.done()

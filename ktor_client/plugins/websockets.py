@@ -20,6 +20,7 @@ from ktor_client.engine.capabilities import (
     ReceiveBackpressureCapability,
     WebSocketCapability,
 )
+from ktor_client.engine.phases import was_still
 from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.errors import OpenTimeoutError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
@@ -238,9 +239,10 @@ class WebSockets(HttpClientPlugin):
             except TimeoutError as error:
                 if not limit.expired():
                     raise
+                still = was_still(error) or ("" if attempts else "; no answer came")
                 raise OpenTimeoutError(
                     f"{type(engine).__name__} did not open {request.url!r} within "
-                    f"open_timeout={self._open_timeout:g} s"
+                    f"open_timeout={self._open_timeout:g} s{still}"
                 ) from error
             finally:
                 timer.cancel()

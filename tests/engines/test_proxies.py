@@ -245,13 +245,27 @@ async def test_the_server_behind_the_tunnel_is_not_trusted(engine: EngineFactory
     assert log.tunnelled[0].startswith(TLS_RECORD)
 
 
-async def test_bytes_before_tls_are_refused(engine: EngineFactory) -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss", "https"])
+async def test_bytes_behind_the_answer_are_refused(engine: EngineFactory, scheme: str) -> None:
     """What a proxy adds to its answer is not taken for the server's."""
-    async with http_proxy(answer=b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 Gotcha\r\n\r\n") as log:
-        client = engine(proxy=log.url, ssl_context=client_context())
-        with pytest.raises(TlsError, match="before TLS"):
-            await open_link(client, "wss://example.org/")
+    stay = asyncio.Event()
+
+    async def adds(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 Gotcha\r\n\r\n")
+        await stay.wait()
+
+    async with raw_server(adds) as server, asyncio.timeout(20):
+        client = engine(
+            proxy=f"http://127.0.0.1:{server.port}",
+            ssl_context=client_context(),
+            connect_timeout=60,
+        )
+        url = f"{scheme}://example.org/"
+        with pytest.raises(ProxyError, match="it sent more than its answer"):
+            await (client.execute(get(url)) if scheme == "https" else open_link(client, url))
         await client.close()
+        stay.set()
 
 
 async def test_a_silent_proxy(engine: EngineFactory) -> None:

@@ -11,6 +11,8 @@ from ktor_client import (
     ConnectionClosedError,
     Frame,
     HttpClient,
+    HttpRequest,
+    HttpResponse,
     OpenTimeoutError,
     PingTimeoutError,
     ProtocolViolationError,
@@ -18,7 +20,7 @@ from ktor_client import (
 )
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import MockPeerSession
-from ktor_client.plugins import WebSockets
+from ktor_client.plugins import PluginScope, Send, WebSockets, client_plugin
 from tests.engines.mock.scripts import echo, idle
 
 
@@ -86,9 +88,24 @@ class TestVirtualTime:
 
     async def test_the_open_timeout(self, engine: MockEngine, client: HttpClient) -> None:
         engine.on_web_socket("/", echo, delay=30)
-        with pytest.raises(OpenTimeoutError, match="within open_timeout=10 s"):
+        with pytest.raises(OpenTimeoutError, match=r"open_timeout=10 s; no answer came$"):
             await client.web_socket_session("/")
         assert engine.clock.time() == 10
+
+    async def test_the_open_timeout_after_the_answer(self, engine: MockEngine) -> None:
+        @client_plugin
+        def Slow(scope: PluginScope) -> None:
+            async def linger(request: HttpRequest, send: Send) -> HttpResponse:
+                response = await send(request)
+                await engine.clock.sleep(30)
+                return response
+
+            scope.on_send(linger)
+
+        engine.on_web_socket("/", echo)
+        async with HttpClient(engine, install(WebSockets), install(Slow)) as client:
+            with pytest.raises(OpenTimeoutError, match=r"within open_timeout=10 s$"):
+                await client.web_socket_session("/")
 
     async def test_a_server_that_takes_its_time(
         self, engine: MockEngine, client: HttpClient
