@@ -126,8 +126,8 @@ class HeadersBuilder(Headers):
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise TypeError(  # and shows nothing, which may be a secret
                     f"headers takes a mapping or pairs, such as {{'X-Id': '1'}} or "
-                    f"[('X-Id', '1')]; in this {type(fields).__name__} is no pair but "
-                    f"{type(pair).__name__}"
+                    f"[('X-Id', '1')]; this {type(fields).__name__} has "
+                    f"{type(pair).__name__} in place of a pair"
                 )
             self.add(*pair)
 

@@ -34,14 +34,13 @@ def fails(request: pytest.FixtureRequest, engine: EngineFactory) -> Fails:
     """Open a web socket under either limit, and return what its error says."""
 
     async def fails(url: str, **options: object) -> str:
-        limits: dict[str, float] = {request.param: GIVE_UP}
         error: type[Exception] = OpenTimeoutError
-        if "connect_timeout" in limits:
-            options |= limits
-            limits = {}
-            error = ConnectTimeoutError
+        plugin = install(WebSockets, open_timeout=GIVE_UP)
+        if request.param == "connect_timeout":
+            error, plugin = ConnectTimeoutError, install(WebSockets)
+            options["connect_timeout"] = GIVE_UP
         made = engine(ssl_context=client_context(), **options)
-        async with HttpClient(made, install(WebSockets, **limits)) as client:
+        async with HttpClient(made, plugin) as client:
             with pytest.raises(error, match=f"within .*{request.param}") as caught:
                 await client.web_socket_session(url)
         await made.close()
