@@ -11,7 +11,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from ktor_client.errors import ConnectionClosedError
 
@@ -180,8 +180,8 @@ class ReceiveChannel(Generic[T]):
         """Make the channel; only sessions do.
 
         `on_choke` is called when the marks are reached, `on_relief` when half is free again.
-        `create_future` makes what receivers await; by default the running loop does. `check_loop`
-        raises on another event loop than the session's.
+        `create_future` makes what receivers await; by default the loop does. `check_loop` raises
+        on another event loop than the session's.
         """
         self._queue: deque[T] = deque()  # new items are appended here, then `_arrived` is called
         self._waiters: list[asyncio.Future[T]] = []
@@ -193,7 +193,7 @@ class ReceiveChannel(Generic[T]):
         self._size_of = size_of
         self._on_choke = on_choke
         self._on_relief = on_relief
-        self._create_future = create_future or _create_future
+        self._create_future = create_future or asyncio.get_running_loop().create_future
         self._check_loop = check_loop
         self._bytes = 0
         self._choked = False
@@ -361,6 +361,10 @@ class ReceiveChannel(Generic[T]):
         if isinstance(error, RuntimeError) and self._check_loop is not None:
             self._check_loop()  # a task does not wait for a future of another loop
 
+    def _detach(self) -> None:
+        """Hold nobody back any more: there is nobody."""
+        self._on_choke = self._on_relief = lambda: None
+
     def _give_back(self, item: T) -> None:
         """Put an item in front again, behind those that came before it and were given back too."""
         queue = self._queue
@@ -394,7 +398,3 @@ class ReceiveChannel(Generic[T]):
             self._on_relief()
         else:
             self._set_check()
-
-
-def _create_future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 from typing import cast
 
 __all__ = ["SocketStream"]
@@ -35,7 +36,7 @@ class SocketStream(asyncio.Protocol):
         self._ended = False
         self._error: Exception | None = None
         self._detached = False
-        self._heir: asyncio.BaseProtocol | None = None
+        self._heir: weakref.ref[asyncio.BaseProtocol] | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -149,7 +150,7 @@ class SocketStream(asyncio.Protocol):
     def hand_over(self, heir: asyncio.BaseProtocol) -> None:
         """Give the transport to another protocol, which hears of the connection's end."""
         self._detached = True
-        self._heir = heir
+        self._heir = weakref.ref(heir)
         if self.is_lost:
             heir.connection_lost(self._error)
         else:
@@ -193,8 +194,9 @@ class SocketStream(asyncio.Protocol):
         _wake(self._gone)
         _wake(self._reader)
         _wake(self._writer)
-        if self._heir is not None:
-            self._heir.connection_lost(exc)
+        heir = None if self._heir is None else self._heir()
+        if heir is not None:
+            heir.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Make writers wait."""

@@ -262,4 +262,5 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             on_lost, self._on_lost = self._on_lost, None
             on_lost(exc)
         if self._receiver is not None:
-            self._receiver.lost(exc)
+            receiver, self._receiver = self._receiver, None
+            receiver.lost(exc)

@@ -62,6 +62,7 @@ class SessionCore:
     """Implements `LinkReceiver`; owns every timer of the session and ends its link."""
 
     __slots__ = (
+        "__weakref__",
         "_client",
         "_close_timeout",
         "_due",
@@ -119,11 +120,11 @@ class SessionCore:
             check_loop=self.home.check,
         )
         self.messages: deque[Frame] = self.incoming._queue
+        self.ending = Ending()
         self.outgoing = Outgoing(self, channels.outgoing)
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
         self.is_choked = False
-        self.ending = Ending()
         self.reason: OneShot[CloseReason] = OneShot(self.home.check)
         self.closed: OneShot[None] = OneShot(self.home.check)
         self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
@@ -331,6 +332,8 @@ class SessionCore:
         self._decide()
         for codec in self.negotiated.codecs:
             codec.close()
+        self.arrived = self.incoming._arrived  # and no ring is left for the collector to find
+        self.incoming._detach()
         self.closed.set(None)
         while self._on_closed:
             self._on_closed.pop(0)()

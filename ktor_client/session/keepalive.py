@@ -7,6 +7,7 @@ against the peer.
 from __future__ import annotations
 
 import os
+import weakref
 from typing import TYPE_CHECKING
 
 from ktor_client.link.contract import Timer
@@ -25,7 +26,7 @@ class Keepalive:
     __slots__ = ("_core", "_interval", "_payload", "_timeout", "_timer")
 
     def __init__(self, core: SessionCore, interval: float | None, timeout: float | None) -> None:
-        self._core = core
+        self._core = weakref.proxy(core)
         self._interval = interval
         self._timeout = timeout
         self._payload: bytes | None = None

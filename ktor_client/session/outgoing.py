@@ -7,6 +7,7 @@ While the link is writable nothing is queued. Then frames wait here, each with t
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,22 @@ class _Waiting:
 class Outgoing(SendChannel[Frame]):
     """`session.outgoing`. Its limit counts only frames that wait."""
 
-    __slots__ = ("_bytes", "_core", "_end", "_limit", "_queue", "_ready", "_stream")
+    __slots__ = (
+        "_bytes",
+        "_core",
+        "_end",
+        "_ending",
+        "_limit",
+        "_link",
+        "_queue",
+        "_ready",
+        "_stream",
+    )
 
     def __init__(self, core: SessionCore, limit: ChannelLimit) -> None:
-        self._core = core
+        self._core = weakref.proxy(core)  # it lives until the end, and refers to this channel
+        self._ending = core.ending
+        self._link = core.link
         self._limit = limit
         self._queue: list[_Waiting] = []
         self._bytes = 0
@@ -68,7 +81,7 @@ class Outgoing(SendChannel[Frame]):
         """
         _check_frame(item)
         self._raise_if_ended()
-        if isinstance(item, PingFrame | PongFrame) and not self._core.link.writable:
+        if isinstance(item, PingFrame | PongFrame) and not self._link.writable:
             raise asyncio.QueueFull("the transport is busy; await send() instead")
         if self._core.sent_as_control(item):
             return
@@ -100,7 +113,7 @@ class Outgoing(SendChannel[Frame]):
         """Send a frame that may have to wait its turn."""
         self._raise_if_ended()
         self._core.home.check()
-        was_writable = self._core.link.writable
+        was_writable = self._link.writable
         if self._core.sent_as_control(frame):
             if not (was_writable or self._end):  # it has passed what waits, but is no way around
                 await self._core.wait_writable()
@@ -124,13 +137,13 @@ class Outgoing(SendChannel[Frame]):
 
         After a Close of ours nothing is left to hand over: what was queued has raised.
         """
-        if self._end is not None and self._core.ending.sent is not None:
+        if self._end is not None and self._ending.sent is not None:
             return
         self._raise_if_ended()
         self._core.home.check()
         if self._queue or self._stream:
             await self._wait_for(_Waiting(None, self._new_future()))
-        self._core.link.flush()
+        self._link.flush()
 
     async def _begin_stream(self) -> None:
         """Wait for a turn in which no other data may be sent, until `_end_stream`."""
@@ -151,14 +164,14 @@ class Outgoing(SendChannel[Frame]):
     async def _stream_fragment(self, frame: Frame) -> None:
         """Send a fragment within the turn, once the link is writable."""
         self._raise_if_ended()
-        while not self._core.link.writable:
+        while not self._link.writable:
             await self._core.wait_writable()
             self._raise_if_ended()
-        self._core.link.send(frame)
+        self._link.send(frame)
 
     def _drain(self) -> None:
         """Write what waits, while the link takes it."""
-        queue, link = self._queue, self._core.link
+        queue, link = self._queue, self._link
         while queue and link.writable and not self._stream and self._end is None:
             waiting = queue.pop(0)
             self._bytes -= waiting.size
@@ -202,7 +215,7 @@ class Outgoing(SendChannel[Frame]):
     # --- inside ---
 
     def _write(self, frame: Frame) -> None:
-        link = self._core.link
+        link = self._link
         link.send(frame)
         if not link.writable:
             self._ready = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 
 import pytest
 
@@ -75,8 +76,9 @@ async def test_an_end_that_tls_had_promised_to_aiohttp() -> None:
     links = OpenLinks()
     leading = _Leading(links)
     leading.feed_eof()
-    leading.link = links.make(LostTransport())
-    receiver = start(leading.link)
+    link = links.make(LostTransport())
+    leading.link = weakref.ref(link)
+    receiver = start(link)
     leading.feed_eof()
     leading.feed_eof()
     assert await receiver.end is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -23,6 +24,7 @@ from ktor_client import (
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
+from tests.support.fake_link import steps
 from tests.support.leaks import Held
 from tests.support.raw_server import TEXT, Peer, close_frame, frame, raw_server
 
@@ -238,3 +240,23 @@ async def test_a_few_of_each(engine: EngineFactory) -> None:
 @pytest.mark.timeout(600)
 async def test_two_thousand(engine: EngineFactory) -> None:
     await open_and_end(engine, rounds=2000 // (ROUND * len(ENDS)))
+
+
+async def test_the_collector_is_not_needed(engine: EngineFactory) -> None:
+    """A session that has ended is gone with its last user, not when the collector comes by."""
+    async with (
+        raw_server(script) as server,
+        HttpClient(engine, install(WebSockets, ping_interval=20)) as client,
+        asyncio.timeout(20),
+    ):
+        session = await client.web_socket_session(server.url)
+        assert await session.receive_text() == "welcome"
+        parts = [weakref.ref(part) for part in (session, session._core, session._core.link)]
+        gc.disable()
+        try:
+            await session.close()
+            del session
+            await steps()
+            assert [part() for part in parts] == [None, None, None]
+        finally:
+            gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -388,3 +389,19 @@ async def test_a_frame_that_nobody_waits_for_does_not_hold_the_others() -> None:
     assert link.sent == texts(0, 1, 2)
     assert [str(context["exception"]) for context in told] == ["the frame is in the wrong place"]
     link.lose()
+
+
+async def test_a_channel_outlives_its_session() -> None:
+    session, link = on_fake_link()
+    outgoing, incoming = session.outgoing, session.incoming
+    core = weakref.ref(session._core)
+    link.peer_closes(1000)
+    link.lose()
+    await session.wait_closed()
+    del session, link.receiver
+    assert core() is None
+    with pytest.raises(ConnectionClosedError):
+        await outgoing.send(Frame.Text("late"))
+    with pytest.raises(ConnectionClosedError):
+        outgoing.send_nowait(Frame.Text("late"))
+    assert [frame async for frame in incoming] == []

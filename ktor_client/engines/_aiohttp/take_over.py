@@ -6,6 +6,8 @@ of a connection. Its tests say what must hold.
 
 from __future__ import annotations
 
+import weakref
+
 import aiohttp
 
 from ktor_client.engine.open_links import LostTransport, OpenLinks
@@ -34,9 +36,10 @@ def take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink:
     if protocol is None or transport is None:
         link.connection_lost(None)
     else:
-        leading.link = link
+        leading.link = weakref.ref(link)
         transport.set_protocol(link)
         protocol.transport = None
+        protocol._parser = None  # which refers to it: only the collector would find them
     response.close()
     return link
 
@@ -46,7 +49,7 @@ class _Leading:
 
     def __init__(self, links: OpenLinks) -> None:
         self.data = bytearray()
-        self.link: StreamLink | None = None
+        self.link: weakref.ref[StreamLink] | None = None
         self._links = links
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
@@ -55,5 +58,6 @@ class _Leading:
 
     def feed_eof(self) -> None:
         """Tell the link, if the loop had promised the end of a TLS connection to aiohttp."""
-        if self.link is not None and self.link in self._links:
-            self.link.connection_lost(None)
+        link = None if self.link is None else self.link()
+        if link is not None and link in self._links:
+            link.connection_lost(None)
