@@ -120,8 +120,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         """Read on, and throw away what comes."""
         self._discarding = True
         self._direct = None
-        if self._decoder is not None:
-            self._decoder.finish()
+        assert self._decoder is not None  # a session began, for there is nothing else to end
+        self._decoder.finish()
         self.resume()
 
     def set_max_frame_size(self, size: int) -> None:
