@@ -20,7 +20,10 @@ from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.plain import ONE_READ
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["StreamLink"]
+__all__ = ["FLOOD", "StreamLink"]
+
+FLOOD = 64 * 1024
+"""Bytes of a read from which on uvloop is asked to read into a buffer."""
 
 
 class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
@@ -149,7 +152,20 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         """Take what uvloop has read."""
         if not self._out:
             self._stepped = False
-        self._received(data, len(data))
+        size = len(data)
+        self._received(data, size)
+        if size >= FLOOD and type(self._transport).__module__ == "uvloop.loop":
+            self._read_as(_Flooded(self, self._buffer))
+
+    def flood_received(self, data: memoryview, size: int) -> None:
+        """Take what uvloop has read into the buffer; bytes are better once reads are short."""
+        if size > ONE_READ:
+            if not self._out:
+                self._stepped = False
+            self._received(data, size)
+        else:
+            self._read_as(self)
+            self.data_received(data.tobytes())
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the transport room: the shared buffer, or the rest of a long payload."""
@@ -167,6 +183,15 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             has_more = self._received(None, nbytes)
         if has_more and self._decoder is not None:
             self._direct = self._decoder.direct_buffer()
+
+    def _read_as(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let the transport read for a protocol of another kind; uvloop looks when it begins."""
+        if not self._transport.is_closing():
+            if not self._paused:
+                self._transport.pause_reading()
+            self._transport.set_protocol(protocol)
+            if not self._paused:
+                self._transport.resume_reading()
 
     def _received(self, data: bytes | memoryview | None, size: int) -> bool:
         """Take bytes, or with None those that are in the payload already.
@@ -264,3 +289,32 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         if self._receiver is not None:
             receiver, self._receiver = self._receiver, None
             receiver.lost(exc)
+
+
+class _Flooded(asyncio.BufferedProtocol):
+    """A link as uvloop sees it while reads are long: then reading into a buffer costs less.
+
+    Receiving in place costs more there: one read fills all of the room, far beyond the caches.
+    """
+
+    def __init__(self, link: StreamLink, buffer: memoryview) -> None:
+        self._link = link
+        self._buffer = buffer
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._link.flood_received(self._buffer[:nbytes], nbytes)
+
+    def eof_received(self) -> None:
+        self._link.eof_received()
+
+    def pause_writing(self) -> None:
+        self._link.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._link.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._link.connection_lost(exc)

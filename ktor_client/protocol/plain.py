@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
+from typing import Any, TypeAlias, cast
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.protocol.rules import not_utf8
@@ -20,15 +21,13 @@ SHORT = 512
 ONE_READ = 4 + SHORT
 """Bytes of the longest of these frames; a read up to this is best taken as bytes."""
 
-_TEXT_16 = 0x817E
-_BINARY_16 = 0x827E
-"""The first two bytes of a final frame whose length stands in the next two."""
-_LARGE = 0x10000
-"""Payload bytes from which on the length stands in eight bytes."""
+_Form: TypeAlias = tuple[Callable[[memoryview, int], tuple[int, int]], int, int, int, int]
+"""How long frames begin: what reads kind and length, the header's size, which kinds are text and
+binary, and what is too short for this form."""
+_LONG: _Form = (cast("Any", Struct(">HH").unpack_from), 4, 0x817E, 0x827E, SHORT)
+_LARGE: _Form = (cast("Any", Struct(">HQ").unpack_from), 10, 0x817F, 0x827F, 0xFFFF)
 
 _new = object.__new__
-_head = Struct(">HH").unpack_from
-_large_head = Struct(">BBQ").unpack_from
 
 
 def take_plain(
@@ -40,46 +39,55 @@ def take_plain(
         Violation: 1007.
     """
     end = len(data)
-    kind = length = 0
-    is_long = False  # what follows a long frame is a long frame as a rule
     while end - position >= 4:
-        start = position + 4
-        if is_long or data[position + 1] == 126:
-            kind, length = _head(data, position)
-            is_long = length > SHORT and (kind == _TEXT_16 or kind == _BINARY_16)
-        if not is_long and data[position + 1] == 127:
-            start = position + 10
-            if start > end:
+        before = position
+        second = data[position + 1]
+        if second > 125:
+            form = _LONG if second == 126 else _LARGE
+            position = _take_long(data, position, max_size, append, form)
+            if position > before:
+                continue
+            if second != 126 or data[position + 2] << 8 | data[position + 3] > SHORT:
                 break
-            first, _, length = _large_head(data, position)
-            kind = first << 8 | 126  # as if the length stood in two bytes
-            if length < _LARGE or not (kind == _TEXT_16 or kind == _BINARY_16):
-                break
-            is_long = True
-        if is_long:
-            stop = start + length
-            if length > max_size or stop > end:
-                break
-            if kind == _TEXT_16:
-                try:
-                    text = str(data[start:stop], "utf-8")
-                except UnicodeDecodeError as error:
-                    raise not_utf8("Text") from error
-                frame = _new(TextFrame)
-                frame.text = text
-                append(frame)
-            else:
-                binary = _new(BinaryFrame)
-                binary.data = data[start:stop].tobytes()
-                append(binary)
-            position = stop
-        elif max_size < SHORT:
+        if max_size < SHORT:
             break
+        position += take_short(data[position : position + _WINDOW].tobytes(), append)
+        if position == before:
+            break
+    return position
+
+
+def _take_long(
+    data: memoryview,
+    position: int,
+    max_size: int,
+    append: Callable[[Frame], None],
+    form: _Form,
+) -> int:
+    """Take what follows in the same form, for what follows a long frame is one as a rule."""
+    head, size, text_kind, binary_kind, shorter = form
+    end = len(data)
+    while end - position > shorter:
+        kind, length = head(data, position)
+        start = position + size
+        stop = start + length
+        if not shorter < length <= max_size or stop > end:
+            break
+        if kind == text_kind:
+            try:
+                text = str(data[start:stop], "utf-8")
+            except UnicodeDecodeError as error:
+                raise not_utf8("Text") from error
+            frame = _new(TextFrame)
+            frame.text = text
+            append(frame)
+        elif kind == binary_kind:
+            binary = _new(BinaryFrame)
+            binary.data = data[start:stop].tobytes()
+            append(binary)
         else:
-            taken = take_short(data[position : position + _WINDOW].tobytes(), append)
-            if not taken:
-                break
-            position += taken
+            break
+        position = stop
     return position
 
 
