@@ -59,12 +59,17 @@ def fill(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
 
 async def test_long_reads_go_into_a_buffer() -> None:
     link, transport, receiver, protocol = flooded()
+    link.send_text("leaves at once")
+    link.send_text("leaves at the end of the step, whatever comes in it")
     fill(protocol, LONG + LONG[:100])
     assert len(memoryview(protocol.get_buffer(-1))) == READ_SIZE, "not into the payload"
     fill(protocol, LONG[100:])
     assert list(receiver.messages) == [Frame.Binary(bytes(FLOOD))] * 3
     assert (link.frames_received, link.bytes_received) == (3, 3 * len(LONG))
     assert transport.reads_for is protocol
+    assert len(transport.writes) == 1
+    await asyncio.sleep(0)
+    assert len(transport.writes) == 2
 
 
 async def test_a_short_read_brings_bytes_back() -> None:
