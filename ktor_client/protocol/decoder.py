@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Sequence
 
 from ktor_client.frames import (
-    CONTINUATION,
-    NOT_FINAL,
     RSV_MASK,
     BinaryFrame,
     CloseFrame,
@@ -28,7 +26,9 @@ from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.payload import OpenPayload
 from ktor_client.protocol.plain import ONE_READ, SHORT, take_plain, take_short
-from ktor_client.protocol.rules import Utf8, check_close, check_first, check_length, decode_text
+from ktor_client.protocol.raw import raw_frame
+from ktor_client.protocol.rules import check_close, check_first, check_length, decode_text
+from ktor_client.protocol.text import OpenText
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["FrameDecoder"]
@@ -94,11 +94,12 @@ class FrameDecoder:
         self._short = -1
         """Size of a read up to which it may be left to the hot path; -1 inside a frame."""
         self._coded = len(extensions) == 1 and not (masked or raw)
-        # The message whose fragments are being collected.
+        # The message whose fragments are being collected: bytes, or a text.
         self._type = 0
         self._message = bytearray()
+        self._text = OpenText()
+        self._before = 0  # bytes of its frames before the last one
         self._message_rsv = 0
-        self._utf8: Utf8 | None = None
         self._is_transformed = False
         self._checks_early = False
         # The frame whose header came last, and its payload while that is incomplete.
@@ -106,6 +107,7 @@ class FrameDecoder:
         self._size = 0
         self._key = b""
         self._payload: OpenPayload | None = None
+        self._missing = 0  # bytes of it, where it is decoded as it comes
         # Bytes of an incomplete header.
         self._tail = b""
 
@@ -159,6 +161,8 @@ class FrameDecoder:
         self.taken = len(data)
         if self._payload is not None:
             position = self._fill(data)
+        elif self._missing:
+            position = self._fill_text(data)
         elif self._tail:
             position = self._go_on(data)
         end = len(data)
@@ -203,6 +207,7 @@ class FrameDecoder:
             self._payload.close()
             self._payload = None
         self._message = bytearray()
+        self._text = OpenText()
 
     def _go_on(self, data: memoryview) -> int:
         """Complete the header that began in an earlier read; return how many bytes were used."""
@@ -246,7 +251,7 @@ class FrameDecoder:
             if length > limit:
                 raise Violation.too_big(length, limit)
             return
-        total = length if first & 0x0F else length + len(self._message)
+        total = length if first & 0x0F else length + self._before
         if first & RSV_MASK if first & 0x0F else self._message_rsv:
             # Compressed data may be longer than what it inflates to, if hardly ever an eighth.
             limit += (limit >> 3) + 1024
@@ -257,7 +262,8 @@ class FrameDecoder:
         self._type = first & 0x0F
         self._message_rsv = first & RSV_MASK
         self._message = bytearray()
-        self._utf8 = None
+        self._text = OpenText()
+        self._before = 0
         # What an extension transforms is no text yet.
         self._is_transformed = self._message_rsv != 0 or (
             not self.raw and any(not rsv for _, rsv in self._codecs)
@@ -273,6 +279,9 @@ class FrameDecoder:
                 payload = bytes(self._mask(payload, self._key))
             self._complete(payload, is_checked=False)
             return size
+        if self._checks_early and not (self.raw or self._first & 0x08):
+            self._missing = size
+            return self._fill_text(data)
         try:
             self._payload = OpenPayload(size)
         except (MemoryError, OverflowError):
@@ -294,14 +303,37 @@ class FrameDecoder:
         with payload.received(size) as news:
             is_complete = not payload.missing
             if self._masked:
-                turned = self._key[start % 4 :] + self._key[: start % 4]
-                news[:] = self._mask(news.tobytes(), turned)
+                news[:] = self._unmasked(news, start)
             if is_checked:
                 # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
-                self._check_text(news, is_complete and self._first >= 0x80)
+                self._text.check(news, is_complete and self._first >= 0x80)
         if is_complete:
             self._payload = None
             self._complete(payload.close(), is_checked=is_checked)
+
+    def _unmasked(self, data: memoryview, start: int) -> memoryview:
+        turned = self._key[start % 4 :] + self._key[: start % 4]
+        return memoryview(self._mask(data.tobytes(), turned))
+
+    def _fill_text(self, data: memoryview) -> int:
+        """Decode what belongs to the open frame of a text; return how many bytes that were."""
+        piece = data[: self._missing]
+        size = len(piece)
+        if self._masked:
+            piece = self._unmasked(piece, self._size - self._missing)
+        self._missing -= size
+        self._take_text(piece, not self._missing and self._first >= 0x80)
+        if not self._missing:
+            self._before += self._size
+        return size
+
+    def _take_text(self, data: bytes | memoryview, is_last: bool) -> None:
+        self._text.take(data, is_last)
+        if is_last:
+            frame = _new(TextFrame)
+            frame.text = self._text.whole()
+            self.messages.append(frame)
+            self._type = 0
 
     def _complete(self, payload: bytes, *, is_checked: bool) -> None:
         """Take a frame that is whole."""
@@ -312,7 +344,7 @@ class FrameDecoder:
         if self.raw:
             self._raw_data(first, payload, is_checked)
         else:
-            self._data(first, payload, is_checked=is_checked)
+            self._data(first, payload)
         if first & 0x80:
             self._type = 0
 
@@ -329,52 +361,31 @@ class FrameDecoder:
             self.messages.append(frame)
 
     def _raw_data(self, first: int, payload: bytes, is_checked: bool) -> None:
-        bits = first & RSV_MASK
-        if not first & 0x80:
-            bits |= NOT_FINAL
-        if not first & 0x0F:
-            bits |= CONTINUATION
-        if self._type == _BINARY:
-            binary = _new(BinaryFrame)
-            binary.data = payload
-            frame: Frame = binary
-        else:
-            text = _new(TextFrame)
-            if not bits:
-                text.text = decode_text(payload)
-            else:
-                if not (is_checked or self._is_transformed):
-                    self._check_text(payload, first >= 0x80)
-                text._data = payload
-            frame = text
-        if bits:
-            frame._bits = bits
-        self.messages.append(frame)
+        is_whole = first == 0x80 | _TEXT  # then it is checked as it is decoded
+        if self._type == _TEXT and not (is_whole or is_checked or self._is_transformed):
+            self._text.check(payload, first >= 0x80)
+        self.messages.append(raw_frame(self._type, first, payload))
 
-    def _check_text(self, data: bytes | memoryview, final: bool) -> None:
-        if self._utf8 is None:
-            self._utf8 = Utf8()
-        self._utf8.check(data, final)
-
-    def _data(self, first: int, payload: bytes, *, is_checked: bool) -> None:
+    def _data(self, first: int, payload: bytes) -> None:
         if self._codecs:
             payload = self._transform(first, payload)
-        message: bytes | bytearray = payload
-        if first & 0x8F not in (0x81, 0x82):  # a fragment
-            if self._type == _TEXT and not is_checked:
-                self._check_text(payload, first >= 0x80)
-            self._message += payload
-            if first < 0x80:
-                return
-            message, self._message = self._message, bytearray()
+        is_last = first >= 0x80
+        is_whole = is_last and first & 0x0F != 0
         if self._type == _TEXT:
-            text = _new(TextFrame)
-            text.text = decode_text(message)
-            self.messages.append(text)
+            if is_whole:
+                text = _new(TextFrame)
+                text.text = decode_text(payload)
+                self.messages.append(text)
+            else:
+                self._take_text(payload, is_last)
         else:
-            binary = _new(BinaryFrame)
-            binary.data = bytes(message)
-            self.messages.append(binary)
+            if not is_whole:
+                self._message += payload
+            if is_last:
+                binary = _new(BinaryFrame)
+                binary.data = payload if is_whole else bytes(self._message)
+                self.messages.append(binary)
+        self._before += len(payload)
 
     def _transform(self, first: int, payload: bytes) -> bytes:
         limit = self.max_size
@@ -384,6 +395,6 @@ class FrameDecoder:
                     payload, first=bool(first & 0x0F), fin=first >= 0x80, limit=limit
                 )
         self.inflated += len(payload)
-        if len(payload) + len(self._message) > limit:
+        if len(payload) + self._before > limit:
             raise Violation.too_big(None, limit)
         return payload

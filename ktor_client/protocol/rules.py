@@ -10,7 +10,7 @@ import codecs
 from ktor_client.frames import MAX_CONTROL_PAYLOAD, RSV_MASK, may_be_sent
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["Utf8", "check_close", "check_first", "check_length", "decode_text", "not_utf8"]
+__all__ = ["check_close", "check_first", "check_length", "decode_text", "not_utf8"]
 
 _OPCODES = frozenset((0, 1, 2, 8, 9, 10))
 _new_decoder = codecs.getincrementaldecoder("utf-8")
@@ -103,26 +103,3 @@ def decode_text(data: bytes | bytearray) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise not_utf8("Text") from error
-
-
-class Utf8:
-    """Checks one text that comes in pieces, and fails at the first byte that cannot be right."""
-
-    __slots__ = ("_decoder",)
-
-    def __init__(self) -> None:
-        self._decoder = _new_decoder()
-
-    def check(self, data: bytes | memoryview, final: bool) -> None:
-        """Check the next piece, the last one if `final`.
-
-        Raises:
-            Violation: 1007.
-        """
-        try:
-            self._decoder.decode(data, final)
-        except UnicodeDecodeError as error:
-            raise not_utf8("Text") from error
-        pending = self._decoder.getstate()[0]
-        if len(pending) == 2 and pending[0] == 0xED and pending[1] >= 0xA0:
-            raise not_utf8("Text")  # half a surrogate: CPython waits for the third byte

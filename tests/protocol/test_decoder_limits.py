@@ -167,7 +167,7 @@ def test_no_place_without_a_long_payload() -> None:
 
 
 def test_a_violation_in_place_ends_it_all() -> None:
-    codec = decoder()
+    codec = decoder(raw=True)
     codec.feed(memoryview(frame(TEXT, bytes(200_000))[:10]))
     room = codec.direct_buffer()
     assert room is not None
@@ -182,10 +182,29 @@ def test_a_violation_in_place_ends_it_all() -> None:
 def test_fragments_in_place_are_summed_too() -> None:
     codec = decoder(300_000)
     transport = TransportLike(codec, 1024)
-    transport.receive(frame(TEXT, b"x" * 200_000, fin=False))
+    transport.receive(frame(BINARY, b"x" * 200_000, fin=False))
     with pytest.raises(Violation, match="Message of 300001 bytes"):
         transport.receive(frame(CONT, b"x" * 100_001))
     assert transport.direct_reads == 1
+
+
+def test_a_text_needs_no_place() -> None:
+    """It is decoded as it comes."""
+    codec = decoder(400_000)
+    transport = TransportLike(codec, 1024)
+    transport.receive(frame(TEXT, b"x" * 200_000, fin=False))
+    transport.receive(frame(CONT, b"y" * 100_000))
+    assert transport.direct_reads == 0
+    assert list(codec.messages) == [Frame.Text("x" * 200_000 + "y" * 100_000)]
+
+
+def test_fragments_of_a_text_are_summed_too() -> None:
+    codec = decoder(300_000)
+    transport = TransportLike(codec, 1024)
+    transport.receive(frame(TEXT, b"x" * 200_000, fin=False))
+    transport.receive(frame(CONT, b"x" * 10, fin=False))
+    with pytest.raises(Violation, match="Message of 300001 bytes"):
+        transport.receive(frame(CONT, b"x" * 99_991))
 
 
 # --- memory ---
@@ -218,8 +237,19 @@ def test_one_byte_fragments_stay_cheap(opcode: int) -> None:
     assert codec.messages[0].data == b"x" * (count + 1)
 
 
-def test_empty_fragments_cost_nothing() -> None:
-    stream = frame(BINARY, fin=False) + frame(CONT, fin=False) * 50_000
+def test_short_fragments_of_a_text_stay_cheap() -> None:
+    """Each is a string of its own at first, and those weigh 50 bytes."""
+    count = 50_000
+    stream = frame(TEXT, b"ab", fin=False) + frame(CONT, b"cd", fin=False) * count
+    codec = decoder(1 << 20)
+    assert peak(codec, batched(stream)) < 4 * count
+    codec.feed(memoryview(frame(CONT, b"e")))
+    assert list(codec.messages) == [Frame.Text("ab" + "cd" * count + "e")]
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_empty_fragments_cost_nothing(opcode: int) -> None:
+    stream = frame(opcode, fin=False) + frame(CONT, fin=False) * 50_000
     assert peak(decoder(10), batched(stream)) < 10_000
 
 
@@ -233,6 +263,13 @@ def test_a_big_message_is_held_once() -> None:
     stream = frame(BINARY, bytes(size))
     pieces = [stream[i : i + 65536] for i in range(0, len(stream), 65536)]
     assert peak(decoder(size), pieces) < size * 1.1
+
+
+def test_a_big_text_is_held_in_pieces_and_whole() -> None:
+    size = 8 << 20
+    stream = frame(TEXT, bytes(size))
+    pieces = [stream[i : i + 65536] for i in range(0, len(stream), 65536)]
+    assert peak(decoder(size), pieces) < size * 2.1
 
 
 def test_unread_bytes_after_a_violation_are_dropped() -> None:
