@@ -5,6 +5,7 @@ What aiohttp does on its own account (cookies, redirects, retries, timeouts) is 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -17,7 +18,7 @@ from ktor_client.http import Url
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -73,6 +74,13 @@ class _Connector(aiohttp.TCPConnector):
             limit=dialer.options.limit, ssl=dialer.options.ssl_context or True
         )
         self._dialer = dialer
+
+    async def _wait_for_available_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
+        try:
+            await super()._wait_for_available_connection(key, traces)
+        except asyncio.CancelledError:
+            self._release_waiter()  # else a slot that came in the same moment wakes nobody
+            raise
 
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout

@@ -1,13 +1,13 @@
-"""Our httpx transport: httpcore's pools over asyncio connections that can be taken over.
+"""Our httpx transport: httpcore's connections over asyncio connections that can be taken over.
 
-httpcore does HTTP/1.1 and the pools. Connecting, TLS, proxies and `connect_timeout` are the
-dialer's, so that wss is never sent in clear and ws goes through a tunnel.
+httpcore does HTTP/1.1. Connecting, TLS, proxies and `connect_timeout` are the dialer's, so that
+wss is never sent in clear and ws goes through a tunnel.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
@@ -15,8 +15,8 @@ import httpx
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
-from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.engines._httpx.pool import ConnectionPool
 from ktor_client.errors import ClientClosedError, ConnectError, KtorClientError, ProxyError
 from ktor_client.http import Url
 
@@ -33,11 +33,12 @@ _KEEPALIVE = 15.0
 
 
 class PoolTransport(httpx.AsyncBaseTransport):
-    """One httpcore pool for each way to the network: direct, or through a certain proxy."""
+    """One pool for each way to the network: direct, or through a certain proxy."""
 
     def __init__(self, dialer: Dialer) -> None:
-        self._dialer = dialer
-        self._pools: dict[tuple[object, ...], httpcore.AsyncConnectionPool] = {}
+        self.dialer = dialer
+        self.is_closed = False
+        self._pools: dict[tuple[object, ...], ConnectionPool] = {}
         # httpcore wants a context where it would load certificates; ours is used instead.
         self._no_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -57,23 +58,25 @@ class PoolTransport(httpx.AsyncBaseTransport):
             content=request.stream,
         )
         try:
-            answer: Any = await self._pool(url).handle_async_request(asked)
+            answer: Any
+            answer, stream = await self._pool(url).handle_async_request(asked)
         except _NotConnected as carrier:
             raise carrier.error from carrier.error.__cause__
         return httpx.Response(
             answer.status,
             headers=answer.headers,
-            stream=_ResponseStream(answer.stream),
+            stream=stream,
             extensions=answer.extensions,
         )
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; what is connecting sends nothing any more."""
+        self.is_closed = True
         for pool in self._pools.values():
             await pool.aclose()
 
-    def _pool(self, url: Url) -> httpcore.AsyncConnectionPool:
-        proxy = self._dialer.proxy_for(url)
+    def _pool(self, url: Url) -> ConnectionPool:
+        proxy = self.dialer.proxy_for(url)
         forward = proxy is not None and not proxy.is_socks and url.scheme == "http"
         key = (forward, *(() if proxy is None else proxy.key()))
         pool = self._pools.get(key)
@@ -81,8 +84,8 @@ class PoolTransport(httpx.AsyncBaseTransport):
             pool = self._pools[key] = self._new_pool(proxy, forward)
         return pool
 
-    def _new_pool(self, proxy: Proxy | None, forward: bool) -> httpcore.AsyncConnectionPool:
-        options = self._dialer.options
+    def _new_pool(self, proxy: Proxy | None, forward: bool) -> ConnectionPool:
+        options = self.dialer.options
         more: dict[str, Any] = {}
         if proxy is not None and forward:
             credentials = (
@@ -93,96 +96,14 @@ class PoolTransport(httpx.AsyncBaseTransport):
             more["proxy"] = httpcore.Proxy(
                 str(proxy), auth=credentials, ssl_context=self._no_context
             )
-        return _Pool(
+        factory = httpcore.AsyncConnectionPool(  # it is asked for connections only, not for a pool
             ssl_context=self._no_context,
-            max_connections=options.limit,
             keepalive_expiry=_KEEPALIVE,
             uds=options.unix_socket,
-            network_backend=_Backend(self._dialer, proxy, forward=forward),
+            network_backend=_Backend(self, proxy, forward=forward),
             **more,
         )
-
-
-class _ResponseStream(httpx.AsyncByteStream):
-    """httpcore's body under the class that httpx wants."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks: AsyncIterator[bytes] = self._stream.__aiter__()
-        return chunks
-
-    async def aclose(self) -> None:
-        await settle(self._stream.aclose())
-
-
-class _Pool(httpcore.AsyncConnectionPool):
-    """httpcore's pool, with connections that a cancellation cannot leave behind.
-
-    Closed, it connects no more: httpcore would do so for requests that wait for a connection, or
-    whose connection was closed under them before they were sent.
-    """
-
-    _is_closed = False
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        connection = super().create_connection(origin)
-        return _Refusal(connection) if self._is_closed else _PooledConnection(connection)
-
-    async def aclose(self) -> None:
-        self._is_closed = True
-        self._network_backend.is_closed = True  # type: ignore[attr-defined]  # a _Backend  # pyright: ignore
-        await super().aclose()
-
-
-class _PooledConnection(httpcore.AsyncConnectionInterface):
-    """Closes httpcore's connection if its first request fails: nobody else can be using it.
-
-    httpcore itself, cancelled between connecting and sending, leaves it open and its slot taken.
-    """
-
-    def __init__(self, connection: httpcore.AsyncConnectionInterface) -> None:
-        self._connection = connection
-        self._served = False
-
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        try:
-            response = await self._connection.handle_async_request(request)
-        except BaseException:
-            if not self._served:
-                await settle(self._connection.aclose())
-            raise
-        self._served = True
-        return response
-
-    async def aclose(self) -> None:
-        await self._connection.aclose()
-
-    def can_handle_request(self, origin: httpcore.Origin) -> bool:
-        return self._connection.can_handle_request(origin)
-
-    def is_available(self) -> bool:
-        return self._connection.is_available()
-
-    def has_expired(self) -> bool:
-        return self._connection.has_expired()
-
-    def is_idle(self) -> bool:
-        return self._connection.is_idle()
-
-    def is_closed(self) -> bool:
-        return self._connection.is_closed()
-
-
-class _Refusal(_PooledConnection):
-    """What a closed pool gives to those who wait for a connection."""
-
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        raise ClientClosedError("HttpxEngine was closed before the request was sent")
-
-    def is_closed(self) -> bool:
-        return True
+        return ConnectionPool(factory.create_connection, options.limit)
 
 
 class _NotConnected(Exception):
@@ -196,11 +117,10 @@ class _NotConnected(Exception):
 class _Backend(httpcore.AsyncNetworkBackend):
     """Connections for one pool."""
 
-    def __init__(self, dialer: Dialer, proxy: Proxy | None, *, forward: bool) -> None:
-        self._dialer = dialer
+    def __init__(self, owner: PoolTransport, proxy: Proxy | None, *, forward: bool) -> None:
+        self._owner = owner
         self._tunnel = None if forward else proxy
         self._forward = forward
-        self.is_closed = False
 
     async def connect_tcp(
         self,
@@ -211,7 +131,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            stream = await self._dialer.open(host, port, self._tunnel)
+            stream = await self._owner.dialer.open(host, port, self._tunnel)
         except ConnectError as error:
             if self._forward and not isinstance(error, ProxyError):
                 proxied = ProxyError(f"{error} (the proxy)")
@@ -220,7 +140,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
             raise _NotConnected(error) from error
         except KtorClientError as error:
             raise _NotConnected(error) from error
-        return _NetworkStream(stream, self._dialer, self)
+        return _NetworkStream(stream, self._owner)
 
     async def connect_unix_socket(
         self,
@@ -229,7 +149,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return _NetworkStream(await self._dialer.open_unix(path), self._dialer, self)
+            return _NetworkStream(await self._owner.dialer.open_unix(path), self._owner)
         except KtorClientError as error:
             raise _NotConnected(error) from error
 
@@ -237,10 +157,9 @@ class _Backend(httpcore.AsyncNetworkBackend):
 class _NetworkStream(httpcore.AsyncNetworkStream):
     """A `SocketStream` with httpcore's names and exceptions."""
 
-    def __init__(self, stream: SocketStream, dialer: Dialer, backend: _Backend) -> None:
+    def __init__(self, stream: SocketStream, owner: PoolTransport) -> None:
         self._stream = stream
-        self._dialer = dialer
-        self._backend = backend
+        self._owner = owner
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -251,7 +170,7 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
-        if self._backend.is_closed:  # while this was connecting, unseen by the pool
+        if self._owner.is_closed:  # while this was connecting, unseen by the pool
             raise ClientClosedError("HttpxEngine was closed before the request was sent")
         try:
             await self._stream.write(buffer)
@@ -268,7 +187,7 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            await self._dialer.start_tls(self._stream, server_hostname or "")
+            await self._owner.dialer.start_tls(self._stream, server_hostname or "")
         except KtorClientError as error:
             raise _NotConnected(error) from error
         return self
