@@ -165,7 +165,9 @@ class ServerResponseError(ResponseError):
 class WebSocketHandshakeError(ResponseError):
     """The server did not open a web socket, or answered the handshake wrongly.
 
-    A note, which tracebacks show, tells which URL was asked and how the answer begins.
+    A note, which tracebacks show, tells which URL was asked and how the answer begins. Where the
+    body of the answer was late, cut off or could not be decoded, `__cause__` says so, and the
+    response has what came of it.
     """
 
     @property

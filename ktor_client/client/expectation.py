@@ -30,4 +30,5 @@ async def fail_unless_success(response: HttpResponse) -> None:
         else (ServerResponseError, "Server error")
     )
     text = (await response.body_as_text())[:200]
-    raise kind(f"{what}: {request.method} {request.url!r} gave {status}. {text}", response)
+    message = f"{what}: {request.method} {request.url!r} gave {status}. {text}"
+    raise kind(message, response) from response.body_error

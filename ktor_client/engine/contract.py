@@ -20,7 +20,7 @@ __all__ = ["HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
 class WebSocketOptions:
     """What an engine may need to know to open a web socket. The request has the headers already."""
 
-    __slots__ = ("channels", "max_frame_size", "raw", "subprotocols")
+    __slots__ = ("channels", "deadline", "max_frame_size", "raw", "subprotocols")
 
     def __init__(
         self,
@@ -29,11 +29,14 @@ class WebSocketOptions:
         max_frame_size: int = 16 * 1024 * 1024,
         raw: bool = False,
         channels: Channels | None = None,
+        deadline: float | None = None,
     ) -> None:
+        """Hold the options; `deadline` is when `open_timeout` is over, by the engine's clock."""
         self.subprotocols = tuple(subprotocols)
         self.max_frame_size = max_frame_size
         self.raw = raw
         self.channels = Channels() if channels is None else channels
+        self.deadline = deadline
 
 
 class WebSocketUpgrade:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
+from ktor_client.errors import KtorClientError, RequestTimeoutError
 from ktor_client.http.body import BytesBody, ResponseBody
 from ktor_client.http.headers import Headers
 from ktor_client.http.request import HttpRequest
@@ -40,6 +42,8 @@ class HttpResponse:
         self.headers = headers
         self.reason = reason
         self.http_version = http_version
+        self.body_error: KtorClientError | None = None
+        """Why `body_as_bytes` gives less than was sent, where an error carries the response."""
         self._read: bytes | None = None
         if isinstance(body, bytes):
             self._read, body = body, BytesBody(body)
@@ -120,16 +124,30 @@ class HttpResponse:
             )
         self._streamed = True
 
-    async def read_up_to(self, limit: int) -> None:
-        """Keep at most `limit` bytes of the body and close the rest: for errors that carry it."""
+    async def read_up_to(
+        self, limit: int, in_time: AbstractAsyncContextManager[object] | None = None
+    ) -> None:
+        """Keep at most `limit` bytes of the body and close the rest: for errors that carry it.
+
+        Of a body that breaks, cannot be decoded, or is not there `in_time` (which then raises
+        `TimeoutError`), what came is kept; `body_error` says why there is no more.
+        """
         if self._read is None:
             kept = bytearray()
             chunks = self.chunks()
             try:
-                async for chunk in chunks:
-                    kept += chunk[: limit - len(kept)]
-                    if len(kept) >= limit:
-                        break
+                async with in_time or nullcontext():
+                    async for chunk in chunks:
+                        kept += chunk[: limit - len(kept)]
+                        if len(kept) >= limit:
+                            break
+            except KtorClientError as error:
+                self.body_error = error
+            except TimeoutError as error:
+                self.body_error = RequestTimeoutError(
+                    f"the body of the {self.status} did not end in time"
+                )
+                self.body_error.__cause__ = error
             finally:
                 await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
                 await self.close()

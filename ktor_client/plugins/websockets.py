@@ -21,10 +21,10 @@ from ktor_client.engine.capabilities import (
     WebSocketCapability,
 )
 from ktor_client.engine.phases import was_still
+from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.errors import OpenTimeoutError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
-from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
 from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
@@ -77,7 +77,8 @@ class WebSockets(HttpClientPlugin):
                 1009, `FrameTooBigError`.
             channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
             close_timeout: for the whole close handshake; then the connection is dropped.
-            open_timeout: for DNS, TCP, TLS, proxy and handshake together.
+            open_timeout: for DNS, TCP, TLS, proxy and handshake together. Half of what is left of
+                it is for the body of a refusal.
             extensions: offered in this order, for instance `[WebSocketDeflate()]`.
             content_converter: for `send_serialized` and `receive_deserialized`.
 
@@ -210,6 +211,7 @@ class WebSockets(HttpClientPlugin):
             max_frame_size=self._max_frame_size,
             raw=raw,
             channels=channels,
+            deadline=engine.clock.time() + self._open_timeout,
         )
         attempts: list[_Answer] = []
 
@@ -233,6 +235,7 @@ class WebSockets(HttpClientPlugin):
                     response = await pipeline(request, shake_hands)
                     answer = next((a for a in attempts if a.upgrade.response is response), None)
                     if answer is None or answer.upgrade.link is None or response.status != 101:
+                        await read_refusal(response, options, engine.clock)
                         await _refuse(response)
                     assert answer is not None
                     answer.verify(subprotocols, extensions)
@@ -285,12 +288,12 @@ def _expire(limit: asyncio.Timeout) -> None:
 
 
 async def _refuse(response: HttpResponse) -> None:
-    await response.read_up_to(MAX_REFUSAL_BODY)
     if response.status == 101:
         message = "Handshake exception: the engine gave no connection with the 101"
     else:
         message = f"Handshake exception, expected status code 101 but was {response.status}"
-    raise handshake_error(message, response, await response.body_as_text())
+    text = await response.body_as_text()
+    raise handshake_error(message, response, text) from response.body_error
 
 
 def _capability(name: str) -> Capability:

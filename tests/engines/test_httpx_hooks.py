@@ -9,7 +9,7 @@ import pytest
 
 from ktor_client import HttpClient, install
 from ktor_client.engines import HttpxEngine
-from ktor_client.errors import ConnectError
+from ktor_client.errors import ConnectError, WebSocketHandshakeError
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import echo_server
 
@@ -48,5 +48,6 @@ async def test_a_hook_that_streams_leaves_none(hook: Hook) -> None:
                 "client has streamed it; let the hook call `await response.aread()` instead"
             )
             assert isinstance(caught.value.__cause__, httpx.ResponseNotRead)
-            with pytest.raises(ConnectError, match="has no body from"):
+            with pytest.raises(WebSocketHandshakeError, match="but was 403") as refused:
                 await client.web_socket_session(f"{server.url}/status/403")
+            assert "has no body from" in str(refused.value.__cause__)

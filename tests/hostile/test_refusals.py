@@ -11,6 +11,7 @@ from ktor_client import (
     ConnectError,
     HttpClient,
     OpenTimeoutError,
+    RequestTimeoutError,
     WebSocketHandshakeError,
     install,
 )
@@ -85,17 +86,49 @@ async def test_of_a_huge_refusal_a_mebibyte_is_kept(engine: EngineFactory) -> No
         await server.finished.wait()
 
 
-async def test_a_refusal_that_stalls_is_given_up(engine: EngineFactory) -> None:
+async def test_a_refusal_that_stalls_is_told(engine: EngineFactory) -> None:
     async def script(peer: Peer) -> None:
         await peer.read_request()
-        await peer.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nhalf of")
+        await peer.send(
+            b"HTTP/1.1 503 Oops\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nhalf of"
+        )
         await peer.read_eof()
 
-    plugin = install(WebSockets, open_timeout=GIVE_UP)
-    async with raw_server(_left_alone(script)) as server, HttpClient(engine, plugin) as client:
-        with pytest.raises(OpenTimeoutError):
+    plugin = install(WebSockets, open_timeout=2)
+    async with raw_server(script) as server, HttpClient(engine, plugin) as client:
+        with pytest.raises(WebSocketHandshakeError, match="but was 503") as caught:
             await client.web_socket_session(server.url)
         await server.finished.wait()
+    assert caught.value.retry_after == 7
+    assert await caught.value.response.body_as_text() == "half of"
+    assert isinstance(caught.value.__cause__, RequestTimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("rest", "kept"),
+    [
+        (b"Content-Length: 50\r\n\r\nhello", b"hello"),
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"hello"),
+        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b""),
+        (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", b""),
+    ],
+    ids=["cut", "chunks cut", "bad chunk", "bad gzip"],
+)
+async def test_a_refusal_with_a_broken_body_is_told(
+    engine: EngineFactory, rest: bytes, kept: bytes
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n" + rest)
+
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        with pytest.raises(WebSocketHandshakeError, match="but was 503") as caught:
+            await client.web_socket_session(server.url)
+    error = caught.value
+    assert (error.response.status, error.retry_after) == (503, 7)
+    assert await error.response.body_as_bytes() == kept
+    assert isinstance(error.__cause__, ConnectError)
+    assert error.response.body_error is error.__cause__
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from email.utils import formatdate
 
 import pytest
 
-from ktor_client.errors import ConnectError, DeserializationError
+from ktor_client.errors import ConnectError, DeserializationError, RequestTimeoutError
 from ktor_client.http import (
     BytesBody,
     Headers,
@@ -177,10 +178,35 @@ async def test_keeping_the_beginning(limit: int, kept: bytes, given: int) -> Non
 
 
 async def test_keeping_the_beginning_of_a_stream_that_breaks() -> None:
-    body = Streamed(b"ab", ConnectError("broken"))
-    with pytest.raises(ConnectError):
+    broken = ConnectError("broken")
+    body = Streamed(b"ab", broken)
+    made = response(body)
+    await made.read_up_to(10)
+    assert body.closed
+    assert await made.body_as_bytes() == b"ab"
+    assert made.body_error is broken
+
+
+async def test_keeping_the_beginning_of_a_stream_that_fails_otherwise() -> None:
+    body = Streamed(b"ab", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
         await response(body).read_up_to(10)
     assert body.closed
+
+
+async def test_keeping_what_came_in_time() -> None:
+    class Late(Streamed):
+        async def chunks(self) -> AsyncIterator[bytes]:
+            yield b"ab"
+            await asyncio.get_running_loop().create_future()
+
+    body = Late()
+    made = response(body)
+    await made.read_up_to(10, asyncio.timeout(0.01))
+    assert body.closed
+    assert await made.body_as_bytes() == b"ab"
+    assert isinstance(made.body_error, RequestTimeoutError)
+    assert str(made.body_error) == "the body of the 200 did not end in time"
 
 
 # --- Retry-After ---

@@ -18,6 +18,7 @@ from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.open_links import OpenLinks
+from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -33,7 +34,6 @@ from ktor_client.engines._aiohttp.session import NOT_ADDED, new_session, refuse_
 from ktor_client.engines._aiohttp.take_over import take_over
 from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
-from ktor_client.http.response import MAX_REFUSAL_BODY
 
 __all__ = ["AiohttpEngine"]
 
@@ -110,7 +110,7 @@ class AiohttpEngine(HttpClientEngine):
         response = to_response(request, answer)
         if answer.status == 101:
             return WebSocketUpgrade(response, take_over(answer, self._links))
-        await response.read_up_to(MAX_REFUSAL_BODY)
+        await read_refusal(response, options, self.clock)
         return WebSocketUpgrade(response)
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ httpx-ws opens the socket and is left at once; after the 101 the connection beco
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any
 
@@ -27,6 +28,7 @@ from ktor_client.engine.capabilities import (
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.open_links import OpenLinks
+from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -146,7 +148,8 @@ class HttpxEngine(HttpClientEngine):
                 "Engine HttpxEngine doesn't support WebSocketCapability without httpx-ws; "
                 "try: pip install 'ktor-client[httpx]'"
             )
-        handshake = Handshake(request, self._send, self._links)
+        read = partial(read_refusal, options=options, clock=self.clock)
+        handshake = Handshake(request, self._send, self._links, read)
         try:
             if self._owned:
                 return await handshake.take_over()

@@ -12,6 +12,7 @@ from ktor_client.engine.error_table import place
 from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
+from ktor_client.engines._httpx.decoding import decoder_for
 from ktor_client.engines._httpx.errors import ERRORS
 from ktor_client.errors import ConnectError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
@@ -55,17 +56,17 @@ class _Body(ResponseBody):
                 yield content
             return
         # The public iterator reads and decodes in one; here reading is watched by itself.
-        decoder = self._response._get_content_decoder()  # pyright: ignore[reportPrivateUsage]
+        asked = self._request.url.scheme in ("http", "https")
+        decode = decoder_for(self._response, asked=asked)
         self._raw = self._response.aiter_raw()
         raw: bytes | None = b""
         while raw is not None:
             raw = await self._next(self._raw)
             try:
-                chunk = decoder.flush() if raw is None else decoder.decode(raw)
+                for chunk in decode(raw):
+                    yield chunk
             except ERRORS.foreign as error:
                 ERRORS.fail(error, self._request)
-            if chunk:
-                yield chunk
 
     def _content(self) -> bytes:
         try:

@@ -22,7 +22,6 @@ from ktor_client.engines._httpx.stream_transport import StreamTransport
 from ktor_client.engines._httpx.transport import STREAM
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
-from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.link import StreamLink
 
 if TYPE_CHECKING:
@@ -62,10 +61,12 @@ class Handshake:
         request: HttpRequest,
         send: Callable[[HttpRequest], Awaitable[httpx.Response]],
         links: OpenLinks,
+        read_refusal: Callable[[HttpResponse], Awaitable[None]],
     ) -> None:
         self._request = request
         self._send = send
         self._links = links
+        self._read_refusal = read_refusal
         self._answer: HttpResponse | None = None
 
     @asynccontextmanager
@@ -77,7 +78,7 @@ class Handshake:
         try:
             self._answer = to_response(self._request, response)
             if response.status_code != 101:
-                await self._answer.read_up_to(MAX_REFUSAL_BODY)
+                await self._read_refusal(self._answer)
                 await _drop_connection(response)
             yield response
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -67,9 +68,13 @@ async def test_a_denial_that_breaks_off(raises: bool) -> None:
             raise ValueError("halfway")
 
     async with client_of(app, lifespan=False) as client:
-        with pytest.raises(ConnectError, match=r"left its denial of .* unfinished") as broken:
+        with pytest.raises(WebSocketHandshakeError, match="but was 401") as caught:
             await client.web_socket_session("/")
-        assert isinstance(broken.value.__cause__, ValueError) is raises
+        assert await caught.value.response.body_as_bytes() == b"who"
+        broken = caught.value.__cause__
+        assert isinstance(broken, ConnectError)
+        assert re.search(r"left its denial of .* unfinished", str(broken))
+        assert isinstance(broken.__cause__, ValueError) is raises
 
 
 async def test_an_exception_after_a_denial() -> None:

@@ -18,6 +18,7 @@ from ktor_client import (
     FrameType,
     HttpClient,
     HttpRequest,
+    RequestTimeoutError,
     UnsafeHeaderError,
     WebSocketHandshakeError,
     bounded,
@@ -68,6 +69,20 @@ class TestDeciding:
         engine.on_handshake("/", late)
         async with client.web_socket("/"):
             assert engine.clock.time() == 5
+
+    async def test_a_refusal_whose_body_takes_longer(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"soon"
+            await engine.clock.sleep(3600)
+
+        engine.on_handshake("/", respond(body(), 503))
+        with pytest.raises(WebSocketHandshakeError, match="503") as caught:
+            await client.web_socket_session("/")
+        assert engine.clock.time() == 5  # half of the ten seconds of `open_timeout`
+        assert await caught.value.response.body_as_bytes() == b"soon"
+        assert isinstance(caught.value.__cause__, RequestTimeoutError)
 
     async def test_without_a_handler(self, engine: MockEngine, client: HttpClient) -> None:
         engine.on_handshake("/", respond(status=503), times=1)
