@@ -89,9 +89,7 @@ async def test_of_a_huge_refusal_a_mebibyte_is_kept(engine: EngineFactory) -> No
 async def test_a_refusal_that_stalls_is_told(engine: EngineFactory) -> None:
     async def script(peer: Peer) -> None:
         await peer.read_request()
-        await peer.send(
-            b"HTTP/1.1 503 Oops\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nhalf of"
-        )
+        await peer.send(b"HTTP/1.1 503 X\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nhalf of")
         await peer.read_eof()
 
     plugin = install(WebSockets, open_timeout=2)
@@ -109,10 +107,9 @@ async def test_a_refusal_that_stalls_is_told(engine: EngineFactory) -> None:
     [
         (b"Content-Length: 50\r\n\r\nhello", b"hello"),
         (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"hello"),
-        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b""),
         (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", b""),
     ],
-    ids=["cut", "chunks cut", "bad chunk", "bad gzip"],
+    ids=["cut", "chunks cut", "bad gzip"],
 )
 async def test_a_refusal_with_a_broken_body_is_told(
     engine: EngineFactory, rest: bytes, kept: bytes
