@@ -267,11 +267,13 @@ class _Answer:
         self._negotiated = handshake.Negotiated()
 
     def verify(self, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]) -> None:
-        headers = self.upgrade.response.headers
+        headers, version = self.upgrade.response.headers, self.upgrade.response.http_version
         try:
             if self.upgrade.verified:
                 self._negotiated = handshake.describe_choices(headers)
             else:
+                if version != "1.1":
+                    raise ValueError(f"the answer is HTTP/{version}, not 1.1 (RFC 6455 4.2.2)")
                 self._negotiated = handshake.verify(headers, self._key, subprotocols, extensions)
         except ValueError as error:
             message = f"Handshake exception: {error}"

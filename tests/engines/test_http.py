@@ -154,6 +154,20 @@ async def test_redirects_are_not_followed(engine: EngineFactory, url: str) -> No
     await client.close()
 
 
+async def test_a_redirect_to_nowhere_is_a_response(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        head = b"HTTP/1.1 302 Found\r\nLocation: http://[::bad/\r\n"
+        await peer.send(head + b"Content-Length: 2\r\n\r\nno")
+
+    client = engine()
+    async with raw_server(script) as server:
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        assert (response.status, response.headers["location"]) == (302, "http://[::bad/")
+        assert await response.body_as_bytes() == b"no"
+        await client.close()
+
+
 async def test_a_packed_body_is_unpacked(engine: EngineFactory, url: str) -> None:
     client = engine()
     response = await client.execute(get(f"{url}packed"))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from ktor_client import (
+    ConnectError,
     HttpClient,
     WebSocketHandshakeError,
     install,
@@ -52,6 +53,7 @@ def answering(build: Callable[[Peer], bytes]) -> Script:
 
 
 WRONG: dict[str, Callable[[Peer], bytes]] = {
+    "HTTP/1.0": answer("HTTP/1.0 101 Switching Protocols"),
     "no accept": answer(Sec_WebSocket_Accept=None),
     "empty accept": answer(Sec_WebSocket_Accept=""),
     "accept of another key": answer(Sec_WebSocket_Accept="s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
@@ -83,6 +85,15 @@ async def test_a_wrong_101_is_refused(
                 await client.web_socket_session(server.url)
             assert caught.value.response.status == 101
             await server.finished.wait()  # the connection is closed, not kept
+
+
+async def test_a_101_with_two_lengths_is_no_http(engine: EngineFactory) -> None:
+    build = answer(Content_Length="5", Transfer_Encoding="chunked")
+    async with raw_server(answering(build)) as server:
+        async with HttpClient(engine, install(WebSockets)) as client:
+            with pytest.raises(ConnectError, match=r"not HTTP|no answer that is HTTP"):
+                await client.web_socket_session(server.url)
+            await server.finished.wait()
 
 
 WRONG_CHOICE: dict[str, str] = {

@@ -15,6 +15,7 @@ from ktor_client import (
     WebSocketHandshakeError,
     install,
 )
+from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
 from tests.support.raw_server import TEXT, Peer, Script, close_frame, frame, raw_server
@@ -153,6 +154,22 @@ async def _garbage(peer: Peer) -> None:
     await peer.send(b"\x00\x01\x02 SSH-2.0 not HTTP at all\r\n\r\n")
 
 
+async def _garbage_without_a_line(peer: Peer) -> None:
+    await peer.read_request()
+    await peer.send(b"not HTTP at all, and no line of it ends")
+    await peer.read_eof()
+
+
+async def _interim_answers_for_ever(peer: Peer) -> None:
+    await peer.read_request()
+    try:
+        while True:
+            await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+            await asyncio.sleep(0)  # this server shares the loop
+    except OSError:
+        pass  # the client has left
+
+
 async def _frames_at_once(peer: Peer) -> None:
     await peer.read_request()
     await peer.send(frame(TEXT, b"no 101 before it") * 100)
@@ -193,8 +210,8 @@ async def _endless_head(peer: Peer) -> None:
 
 
 BROKEN = [
-    _garbage, _frames_at_once, _half, _drop_before, _drop_at_once, _reset, _reset_in_the_head,
-    _endless_head,
+    _garbage, _garbage_without_a_line, _interim_answers_for_ever, _frames_at_once, _half,
+    _drop_before, _drop_at_once, _reset, _reset_in_the_head, _endless_head,
 ]  # fmt: skip
 
 
@@ -310,6 +327,36 @@ async def test_early_hints_before_the_101(engine: EngineFactory) -> None:
     async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
         async with client.web_socket(server.url) as session:
             assert await session.receive_text() == "open"
+
+
+async def test_many_interim_answers_and_the_101(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" * MAX_INTERIM)
+        await peer.send(peer.switch(trailing=frame(TEXT, b"open")))
+        assert (await peer.read_close())[0] == 1000
+        await peer.send(close_frame(1000))
+
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket(server.url) as session:
+            assert await session.receive_text() == "open"
+
+
+async def test_interim_answers_are_counted_for_each_request(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        for count in (MAX_INTERIM, MAX_INTERIM, MAX_INTERIM + 1):
+            await peer.read_request()
+            await peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * count)
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await peer.read_eof()
+
+    async with raw_server(script) as server, HttpClient(engine) as client:
+        url = server.url.replace("ws", "http", 1)
+        for _ in range(2):
+            assert await (await client.get(url)).body_as_text() == "ok"
+        with pytest.raises(ConnectError, match=f"more than {MAX_INTERIM} interim answers"):
+            await client.get(url)
+        await server.finished.wait()
 
 
 async def test_cancelling_the_handshake_closes_the_connection(engine: EngineFactory) -> None:

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["to_response"]
 
-_VERSIONS: dict[object, str] = {(1, 0): "1.0", (1, 1): "1.1"}
-
 
 def to_response(
     request: HttpRequest, response: aiohttp.ClientResponse, upload: Upload | None = None
 ) -> HttpResponse:
     """Return our response for aiohttp's; it owns the body, except after a 101."""
+    version = response.version
+    assert version is not None  # the head is here
     return HttpResponse(
         request,
         response.status,
         ReceivedHeaders(response.raw_headers),
         b"" if response.status == 101 else _Body(request, response, upload),
         reason=response.reason or "",
-        http_version=_VERSIONS.get(response.version, "1.1"),
+        http_version=f"{version.major}.{version.minor}",
     )
 
 

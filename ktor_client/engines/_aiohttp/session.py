@@ -6,20 +6,24 @@ What aiohttp does on its own account (cookies, redirects, retries, timeouts) is 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import environment_proxy
+from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engines._aiohttp.errors import NoAnswerError
 from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Url
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
+    from aiohttp.http_parser import RawResponseMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
 __all__ = ["NOT_ADDED", "NO_TIMEOUT", "new_session", "refuse_proxied"]
@@ -61,6 +65,19 @@ class _Response(aiohttp.ClientResponse):
             raise NoAnswerError(text) from error
 
 
+class _Protocol(ResponseHandler):
+    """aiohttp's queue of heads, which it takes without a pause as long as they are interim."""
+
+    _interim = 0
+
+    async def read(self) -> tuple[RawResponseMessage, StreamReader]:
+        message, body = await super().read()
+        self._interim = self._interim + 1 if message.code < 200 and message.code != 101 else 0
+        if self._interim > MAX_INTERIM:
+            raise NoAnswerError(f"more than {MAX_INTERIM} interim answers came before it")
+        return message, body
+
+
 class _Connector(aiohttp.TCPConnector):
     """aiohttp's pool over the dialer's connections: one limit over DNS, TCP, TLS and proxy.
 
@@ -74,6 +91,9 @@ class _Connector(aiohttp.TCPConnector):
             limit=dialer.options.limit, ssl=dialer.options.ssl_context or True
         )
         self._dialer = dialer
+        self._factory = partial(  # type: ignore[assignment]  # of a subclass
+            _Protocol, loop=asyncio.get_running_loop()
+        )
 
     async def _wait_for_available_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
         try:

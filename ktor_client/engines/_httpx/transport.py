@@ -6,6 +6,7 @@ wss is never sent in clear and ws goes through a tunnel.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,7 @@ import httpx
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
+from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.pool import ConnectionPool
 from ktor_client.errors import ClientClosedError, ConnectError, KtorClientError, ProxyError
@@ -30,6 +32,9 @@ STREAM = "ktor_client.stream"
 
 _KEEPALIVE = 15.0
 """Seconds that an idle connection stays in a pool."""
+
+_BEGIN = b"HTTP/"
+_blank_line = re.compile(rb"\n\r?\n").search
 
 
 class PoolTransport(httpx.AsyncBaseTransport):
@@ -62,7 +67,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
             answer, stream = await self._pool(url).handle_async_request(asked)
         except _NotConnected as carrier:
             raise carrier.error from carrier.error.__cause__
-        return httpx.Response(
+        return _Response(
             answer.status,
             headers=answer.headers,
             stream=stream,
@@ -104,6 +109,15 @@ class PoolTransport(httpx.AsyncBaseTransport):
             **more,
         )
         return ConnectionPool(factory.create_connection, options.limit)
+
+
+class _Response(httpx.Response):
+    """httpx prepares the next request of a redirect, followed or not, and fails at a bad one."""
+
+    @property
+    def has_redirect_location(self) -> bool:
+        """No: redirects are followed above the engine."""
+        return False
 
 
 class _NotConnected(Exception):
@@ -160,18 +174,41 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: SocketStream, owner: PoolTransport) -> None:
         self._stream = stream
         self._owner = owner
+        self._is_asked = False  # and the head of the answer has not begun
+        self._begin = b""
+        self._interim = 0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            return await self._stream.read(max_bytes)
+            data = await self._stream.read(max_bytes)
         except OSError as error:
             raise httpcore.ReadError(error) from error
+        if self._is_asked and data:
+            self._look_at(data)
+        return data
+
+    def _look_at(self, data: bytes) -> None:
+        """Refuse what httpcore would wait on: no HTTP, and interim answers without an end."""
+        begin = self._begin + data
+        while begin[9:10] == b"1" and begin[9:12] != b"101" and (blank := _blank_line(begin)):
+            begin = begin[blank.end() :]
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise httpcore.RemoteProtocolError(
+                    f"more than {MAX_INTERIM} interim answers came before it"
+                )
+        if not begin.startswith(_BEGIN[: len(begin)]):
+            raise httpcore.RemoteProtocolError(f"it begins {begin[:20]!r}")
+        self._begin = begin
+        if len(begin) >= 12 and (begin[9:10] != b"1" or begin[9:12] == b"101"):
+            self._is_asked, self._begin, self._interim = False, b"", 0
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
         if self._owner.is_closed:  # while this was connecting, unseen by the pool
             raise ClientClosedError("HttpxEngine was closed before the request was sent")
+        self._is_asked = True
         try:
             await self._stream.write(buffer)
         except OSError as error:

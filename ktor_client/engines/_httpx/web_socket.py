@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from httpx_ws import WebSocketUpgradeError, aconnect_ws
 
 from ktor_client.engine.contract import WebSocketUpgrade
@@ -26,7 +27,6 @@ from ktor_client.link import StreamLink
 
 if TYPE_CHECKING:
     import httpcore
-    import httpx
 
 __all__ = ["Handshake"]
 
@@ -80,6 +80,8 @@ class Handshake:
             if response.status_code != 101:
                 await self._read_refusal(self._answer)
                 await _drop_connection(response)
+            elif {"content-length", "transfer-encoding"} <= response.headers.keys():
+                raise httpx.RemoteProtocolError("it has two lengths (RFC 9112 6.3)")
             yield response
         finally:
             await settle(response.aclose())
