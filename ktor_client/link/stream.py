@@ -138,9 +138,12 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._transport.close()
 
     def abort(self) -> None:
-        """Drop the socket and what was not written."""
+        """Drop the socket, what was not written, and what was read and not yet taken."""
         self._out.clear()
         self._out_size = 0
+        self._direct = None
+        if self._decoder is not None:
+            self._decoder.finish()
         if not self._home.is_closed:
             self._transport.abort()
         elif not self._is_lost:

@@ -361,6 +361,28 @@ async def test_what_is_left_of_a_flood_is_thrown_away_too() -> None:
     assert len(receiver.controls) == WORK
 
 
+async def test_nothing_of_a_flood_comes_behind_an_abort() -> None:
+    link, _, receiver = link_on()
+    feed(link, frame(PING, b"p") * (3 * WORK))
+    link.abort()
+    await asyncio.sleep(0)
+    link.connection_lost(None)
+    assert len(receiver.controls) == WORK
+
+
+def test_a_flood_that_outlives_its_loop() -> None:
+    async def flood() -> tuple[StreamLink, Receiver]:
+        link, _, receiver = link_on()
+        feed(link, frame(PING, b"p") * (3 * WORK))
+        link.pause()
+        await asyncio.sleep(0)
+        return link, receiver
+
+    link, receiver = asyncio.run(flood())
+    link.abort()
+    assert receiver.end.result() is None
+
+
 async def test_a_broken_rule_in_a_long_payload_leaves_nothing_behind() -> None:
     """CPython before 3.13 may crash when it collects a payload that somebody can still write."""
     link, _, receiver = link_on(raw=True)
