@@ -159,7 +159,8 @@ class MemoryLink(FrameLink):
         self.reset(None)
 
     def abort(self) -> None:
-        """End the connection; there is nothing that could be held back."""
+        """End the connection; what has not arrived is dropped."""
+        self._discarding = True
         self.reset(None)
 
     def reset(self, error: Exception | None) -> None:

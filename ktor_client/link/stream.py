@@ -100,6 +100,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             self._received(leading, len(leading))
         if self._is_lost:
             self._take_rest()
+            self._decoder.finish()
             self._loop.call_soon(receiver.lost, self._error)
         if not self._held:
             self._paused = True  # whoever had the transport may have left it so

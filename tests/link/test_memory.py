@@ -287,6 +287,18 @@ async def test_nothing_is_taken_after_the_end(join: Join) -> None:
     assert client.frames_sent in (before, before + 1)  # a pipe still counts what it then drops
 
 
+async def test_nothing_comes_behind_an_abort(join: Join) -> None:
+    client, server = join()
+    receiver, other = start(client), start(server)
+    for text in ("one", "two", "three"):
+        server.send_text(text)
+    client.abort()
+    before = list(receiver.messages)
+    await receiver.end
+    await other.end
+    assert list(receiver.messages) == before
+
+
 async def test_engines_are_told_of_start_and_end(join: Join) -> None:
     client, server = join()
     told: list[str] = []

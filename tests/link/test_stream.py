@@ -61,6 +61,16 @@ async def test_lost_before_the_start_is_told_after_it() -> None:
     assert await receiver.end is error
 
 
+async def test_lost_within_a_long_payload_before_the_start() -> None:
+    link, transport, receiver = link_on(frame(BINARY, bytes(100_000))[:20], start=False)
+    transport.closing = True
+    link.connection_lost(None)
+    link.start(receiver, LinkOptions(max_frame_size=1 << 20))
+    assert link._decoder is not None
+    assert link._decoder.direct_buffer() is None, "no room is left that somebody could write"
+    assert await receiver.end is None
+
+
 async def test_a_session_that_pauses_while_it_starts_stays_paused() -> None:
     class Sated(Receiver):
         def arrived(self, size: int) -> None:
