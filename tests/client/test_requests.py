@@ -14,6 +14,7 @@ from ktor_client import (
     HttpRequest,
     HttpRequestBuilder,
     HttpResponse,
+    InvalidUrlError,
     UnsafeHeaderError,
     WebSocketHandshakeError,
     header,
@@ -100,6 +101,14 @@ async def test_a_web_socket_opens_with_get_whoever_says_otherwise(client: HttpCl
         client.web_socket("ws://h/", post)
     with pytest.raises(ValueError, match="a web socket opens with GET, not POST"):
         client.web_socket("ws://h/", method=HttpMethod.Post)
+
+
+async def test_a_block_may_not_choose_another_scheme(client: HttpClient) -> None:
+    def ftp(request: HttpRequestBuilder) -> None:
+        request.url.scheme = "ftp"
+
+    with pytest.raises(InvalidUrlError, match="scheme 'ftp' is not supported; use ws or wss"):
+        await client.web_socket_session("ws://h/", ftp)
 
 
 async def test_an_engine_may_know_where_it_is() -> None:

@@ -130,8 +130,13 @@ async def test_expect_success(status: int, error: type[Exception]) -> None:
     def strict(config: HttpClientConfig) -> None:
         config.expect_success = True
 
-    engine = MockEngine(lambda request: respond(b"why not", status=status))
-    async with HttpClient(engine, strict) as client:
+    def answer(request: HttpRequest) -> MockResponse:
+        return (
+            respond(b"fine") if request.url.path == "/fine" else respond(b"why not", status=status)
+        )
+
+    async with HttpClient(MockEngine(answer), strict) as client:
+        assert (await client.get("http://h/fine")).status == 200
         with pytest.raises(error, match=f"GET .* gave {status}. why not") as caught:
             await client.get("http://h/")
         assert caught.value.response.status == status  # type: ignore[attr-defined]
