@@ -18,7 +18,7 @@ from ktor_client.client.preparing import (
     web_socket_request,
 )
 from ktor_client.client.scope import ClientScope
-from ktor_client.client.statements import HttpStatement, WebSocketStatement
+from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.twins import opened, over_tls
 from ktor_client.client.verbs import HttpCalls
 from ktor_client.config import Block, HttpClientConfig, apply_blocks, plugin_name
@@ -44,7 +44,6 @@ from ktor_client.session import (
     WebSocketSession,
 )
 from ktor_client.session.oneshot import OneShot
-from ktor_client.unset import UNSET
 
 __all__ = ["HttpClient"]
 
@@ -257,33 +256,23 @@ class HttpClient(HttpCalls):
 
     # --- HTTP ---
 
-    def prepare_request(
+    def _request_of(
         self,
         method: HttpMethod | str,
-        url: UrlLike = None,
-        *blocks: RequestBlock,
-        params: ParametersLike | None = None,
-        headers: HeadersLike | None = None,
-        body: Body = None,
-        json: Any = UNSET,
-    ) -> HttpStatement:
-        """Prepare a request whose response streams; see `HttpCalls.prepare_request`."""
+        url: UrlLike,
+        blocks: tuple[RequestBlock, ...],
+        params: ParametersLike | None,
+        headers: HeadersLike | None,
+        body: Body,
+        json: Any,
+    ) -> HttpRequest:
         self._raise_if_closed()
-        request = http_request(
-            self._scope,
-            method,
-            url,
-            blocks,
-            params=params,
-            headers=headers,
-            body=body,
-            json=json,
-        )
+        request = http_request(self._scope, method, url, blocks, params, headers, body, json)
         if request.body is not None and not isinstance(request.body, bytes):
             require(self.engine, StreamingUploadCapability, "a streamed body")
         if not self._config.follow_redirects:
             require(self.engine, ManualRedirectsCapability, "follow_redirects=False")
-        return HttpStatement(lambda: self._execute(request))
+        return request
 
     async def _execute(self, request: HttpRequest) -> HttpResponse:
         self._begin()

@@ -39,11 +39,10 @@ def http_request(
     method: HttpMethod | str,
     url: UrlLike,
     blocks: tuple[RequestBlock, ...],
-    *,
     params: ParametersLike | None,
     headers: HeadersLike | None,
-    body: Body = None,
-    json: Any = UNSET,
+    body: Body,
+    json: Any,
 ) -> HttpRequest:
     """Build the request of `get`, `post` and the like.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ktor_client.client.preparing import Body, UrlLike
 from ktor_client.client.statements import HttpStatement
-from ktor_client.http import HttpMethod, HttpResponse, RequestBlock
+from ktor_client.http import HttpMethod, HttpRequest, HttpResponse, RequestBlock
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.unset import UNSET
@@ -19,6 +19,22 @@ class HttpCalls(ABC):
     """Mixed into `HttpClient`."""
 
     @abstractmethod
+    def _request_of(
+        self,
+        method: HttpMethod | str,
+        url: UrlLike,
+        blocks: tuple[RequestBlock, ...],
+        params: ParametersLike | None,
+        headers: HeadersLike | None,
+        body: Body,
+        json: Any,
+    ) -> HttpRequest:
+        """Build a request and check that the engine can send it."""
+
+    @abstractmethod
+    async def _execute(self, request: HttpRequest) -> HttpResponse:
+        """Send it and return its response unread."""
+
     def prepare_request(
         self,
         method: HttpMethod | str,
@@ -36,6 +52,8 @@ class HttpCalls(ABC):
             UnsupportedCapabilityError: the engine cannot do what is asked.
             ClientClosedError: the client is closed.
         """
+        request = self._request_of(method, url, blocks, params, headers, body, json)
+        return HttpStatement(lambda: self._execute(request))
 
     async def request(
         self,
@@ -66,10 +84,8 @@ class HttpCalls(ABC):
 
         And what `prepare_request` raises.
         """
-        statement = self.prepare_request(
-            method, url, *blocks, params=params, headers=headers, body=body, json=json
-        )
-        response = await statement._send()
+        request = self._request_of(method, url, blocks, params, headers, body, json)
+        response = await self._execute(request)
         try:
             await response.body_as_bytes()
         finally:

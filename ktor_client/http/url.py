@@ -123,6 +123,12 @@ class Url:
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def as_http(self) -> str:
+        """The text for a library that knows no ws and wss: they become http and https."""
+        text = self._text
+        return text if text.startswith("http") else f"http{text[2:]}"  # ports are the same
+
+    @property
     def origin(self) -> tuple[bool, str, int]:
         """What must be equal for credentials to follow a redirect: TLS or not, host, port."""
         return (self.is_secure, self.host, self.port)
@@ -138,11 +144,10 @@ class Url:
         Raises:
             InvalidUrlError: the result is not a URL that can be requested.
         """
-        http = str(self.with_scheme({"ws": "http", "wss": "https"}.get(self.scheme, self.scheme)))
         if _bad_character(location):
             raise InvalidUrlError(f"Location {_shown(location)} has a space or control character")
         try:
-            joined = urljoin(http, location)
+            joined = urljoin(self.as_http, location)
         except ValueError:  # which may show credentials
             raise InvalidUrlError(f"cannot follow Location {_shown(location)}") from None
         try:
@@ -161,6 +166,11 @@ class Url:
             port = DEFAULT_PORTS[scheme]
         url = object.__new__(Url)  # the parts were checked
         url._set(scheme, self.host, port, self.path, self.query, self.user, self.password)
+        return url
+
+    def _asked(self, query: str) -> Url:
+        url = object.__new__(Url)  # a query is checked by who calls this
+        url._set(self.scheme, self.host, self.port, self.path, query, self.user, self.password)
         return url
 
     def __reduce__(self) -> tuple[type[Url], tuple[str | int | None, ...]]:
@@ -216,7 +226,6 @@ class UrlBuilder:
             return
         if not isinstance(url, str):
             raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
-        # Clients ask the same few places again and again. Credentials and queries are not kept.
         place, _, query = url.partition("?")
         if "@" in url or (query and not _is_query(query)):
             parts, query = _parts(url), ""
@@ -313,9 +322,14 @@ _known_parts = lru_cache(256)(_parts)
 
 def absolute_url(text: str) -> Url | None:
     """Return the URL, or None for a relative one. Raises what `UrlBuilder.take_from` raises."""
-    if not isinstance(text, str) or "@" in text or "?" in text:
+    if not isinstance(text, str) or "@" in text:
         return _absolute_url(text)
-    return _known_url(text)
+    # Clients ask the same few places again and again. Credentials and queries are not kept.
+    place, _, query = text.partition("?")
+    if not query or not _is_query(query):
+        return _absolute_url(text) if query else _known_url(text)
+    url = _known_url(place)
+    return None if url is None else url._asked(query)
 
 
 def _absolute_url(text: str) -> Url | None:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from ktor_client.errors import InvalidUrlError
 from ktor_client.http import Url, UrlBuilder
-from ktor_client.http.url import _known_parts, _parts
+from ktor_client.http.url import (
+    _absolute_url,
+    _known_parts,
+    _known_url,
+    _parts,
+    absolute_url,
+)
 
 SECRET = "hunter2"
 
@@ -68,11 +74,13 @@ def test_copies_are_equal(copied: Callable[[Url], Url]) -> None:
 
 def test_places_are_remembered_without_what_may_be_secret() -> None:
     _known_parts.cache_clear()
+    _known_url.cache_clear()
     for secret in range(10):
         assert Url.parse(f"ws://host/a?key={secret}").query == f"key={secret}"
         assert Url.parse(f"ws://host/a?key={secret}|").query == f"key={secret}%7C"
         assert Url.parse(f"ws://me:{secret}@host/a").password == f"{secret}"
-    assert _known_parts.cache_info().currsize == 1  # ws://host/a
+    for cache in (_known_parts, _known_url):
+        assert cache.cache_info().currsize == 1  # ws://host/a
 
 
 @given(
@@ -90,9 +98,11 @@ def test_a_query_is_taken_alike_whether_its_place_is_known_or_not(place: str, qu
             anew.host, anew.port, anew.user, anew.password = server
         anew.query = "before" if own_query is None else own_query
     except InvalidUrlError:
-        with pytest.raises(InvalidUrlError):
-            known.take_from(text)
+        for take in (known.take_from, absolute_url):
+            with pytest.raises(InvalidUrlError):
+                take(text)
     else:
+        assert absolute_url(text) == _absolute_url(text)
         known.take_from(text)
         assert all(getattr(known, name) == getattr(anew, name) for name in UrlBuilder.__slots__)
 

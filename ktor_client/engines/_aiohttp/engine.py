@@ -37,6 +37,8 @@ from ktor_client.http import Headers, HttpRequest, HttpResponse
 
 __all__ = ["AiohttpEngine"]
 
+_NOT_ADDED_TO_HANDSHAKES = (*NOT_ADDED, "Accept", "Accept-Encoding")
+
 
 class AiohttpEngine(HttpClientEngine):
     """HTTP and web sockets on an `aiohttp.ClientSession`."""
@@ -98,15 +100,14 @@ class AiohttpEngine(HttpClientEngine):
     async def execute(self, request: HttpRequest) -> HttpResponse:
         """Send a request; see `HttpClientEngine.execute`."""
         upload = Upload.of(request.body)
-        response = await self._request(request, request.url.scheme, upload)
+        response = await self._request(request, upload)
         return to_response(request, response, upload)
 
     async def open_web_socket(
         self, request: HttpRequest, options: WebSocketOptions
     ) -> WebSocketUpgrade:
         """Send a handshake; see `HttpClientEngine.open_web_socket`."""
-        scheme = "https" if request.url.is_secure else "http"
-        answer = await self._request(request, scheme, None)
+        answer = await self._request(request, None)
         response = to_response(request, answer)
         if answer.status == 101:
             return WebSocketUpgrade(response, take_over(answer, self._links))
@@ -121,30 +122,28 @@ class AiohttpEngine(HttpClientEngine):
             session, self._session = self._session, None
             await session.close()
 
-    async def _request(
-        self, request: HttpRequest, scheme: str, upload: Upload | None
-    ) -> aiohttp.ClientResponse:
+    async def _request(self, request: HttpRequest, upload: Upload | None) -> aiohttp.ClientResponse:
         session = self._open_session()
-        url = request.url.with_scheme(scheme)
+        url = request.url
         fields = _alike_named(request.headers)
         own: dict[str, Any] = {}
-        if request.url.scheme in ("ws", "wss"):
-            own["skip_auto_headers"] = (*NOT_ADDED, "Accept", "Accept-Encoding")
+        if url.scheme in ("ws", "wss"):
+            own["skip_auto_headers"] = _NOT_ADDED_TO_HANDSHAKES
         elif not self._owned:
             own["skip_auto_headers"] = NOT_ADDED
         if self._owned:
-            proxy = None if request.url.scheme != "http" else self._dialer.proxy_for(url)
+            proxy = None if url.scheme != "http" else self._dialer.proxy_for(url)
             if proxy is not None and not proxy.is_socks:
                 own["proxy"] = str(proxy)
                 if proxy.user is not None:
                     fields.append(("Proxy-Authorization", proxy.credentials()))
-        elif request.url.scheme == "ws":
+        elif url.scheme == "ws":
             refuse_proxied(session, url)
         try:
             try:
                 response = await session.request(
                     request.method,
-                    URL(str(url), encoded=True),
+                    URL(url.as_http, encoded=True),
                     headers=fields,
                     data=request.body if upload is None else upload,
                     allow_redirects=False,
@@ -187,7 +186,7 @@ class AiohttpEngine(HttpClientEngine):
 def _alike_named(headers: Headers) -> list[tuple[str, str]]:
     """Write a repeated name like its first: aiohttp drops what came before another spelling."""
     fields = headers.fields()
-    if len(fields) < 2 or len({name.lower() for name, _ in fields}) == len(fields):
+    if len(set(map(str.lower, dict(fields)))) == len(fields):
         return fields
     spelling: dict[str, str] = {}
     return [(spelling.setdefault(n.lower(), n), value) for n, value in fields]

@@ -181,7 +181,7 @@ class HttpxEngine(HttpClientEngine):
         response = await client.send(
             client.build_request(
                 str(request.method),
-                str(url.with_scheme("https" if url.is_secure else "http")),
+                url.as_http,
                 headers=fields,
                 content=request.body if upload is None else upload,
                 extensions=extensions,
