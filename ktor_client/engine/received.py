@@ -29,7 +29,10 @@ class ReceivedHeaders(Headers):
     @property
     def _fields(self) -> list[tuple[str, str]]:  # type: ignore[override]  # computed here
         if self._text is None:
-            self._text = [(_text(name), _text(value)) for name, value in self._raw]
+            try:
+                self._text = [(name.decode(), value.decode()) for name, value in self._raw]
+            except UnicodeDecodeError:  # of one of them
+                self._text = [(_text(name), _text(value)) for name, value in self._raw]
         return self._text
 
     def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:

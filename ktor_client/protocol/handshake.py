@@ -152,10 +152,12 @@ def check_choices(
 
 
 def _single(headers: Headers, name: str) -> str | None:
-    values = headers.get_all(name)
+    values = headers._by_name().get(name.lower())
+    if values is None:
+        return None
     if len(values) > 1:
         raise ValueError(f"the {name} header stands {len(values)} times")
-    return values[0].strip() if values else None
+    return values[0].strip()
 
 
 def describe_choices(headers: Headers) -> Negotiated:
