@@ -100,6 +100,8 @@ def cases() -> Iterator[Case]:
     yield decoding("text 300 B", [TextFrame("x" * 300)])
     yield decoding("text 1 KiB", [TextFrame(json[:1024])])
     yield decoding("binary 1 KiB", [BinaryFrame(json[:1024].encode())])
+    mixed: list[Frame] = [TextFrame(json[:size]) for size in (90, 700, 150, 2000, 60, 300)]
+    yield decoding("texts of 60 to 2,000 B", mixed)
     yield decoding("binary 64 KiB", [BinaryFrame(bytes(65536))])
     yield decoding("text 64 KiB", [TextFrame("x" * 65536)])
     yield decoding("text 32 B in two fragments", [TextFrame(short[:16], fin=False), TextFrame("x")])

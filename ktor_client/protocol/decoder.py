@@ -25,7 +25,7 @@ from ktor_client.protocol.coded import take_coded
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.payload import OpenPayload
-from ktor_client.protocol.plain import ONE_READ, SHORT, take_plain, take_short
+from ktor_client.protocol.plain import ONE_READ, take_copied, take_plain
 from ktor_client.protocol.raw import raw_frame
 from ktor_client.protocol.rules import check_close, check_first, check_length, decode_text
 from ktor_client.protocol.text import OpenText
@@ -141,9 +141,9 @@ class FrameDecoder:
         size = len(data)
         position = 0
         try:
-            if size <= self._short and self.max_size >= SHORT and type(data) is bytes:
+            if size <= self._short and type(data) is bytes:
                 # So most reads are when nobody floods: a short message, or a few.
-                position = take_short(data, self.messages.append)
+                position = take_copied(data, self.max_size, self.messages.append)
                 if position == size:
                     return False
             self._feed(memoryview(data), position)

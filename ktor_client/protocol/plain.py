@@ -8,25 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
+from struct import error as struct_error
 from typing import Any, TypeAlias, cast
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.protocol.rules import not_utf8
 
-__all__ = ["ONE_READ", "SHORT", "take_plain", "take_short"]
+__all__ = ["MEDIUM", "ONE_READ", "take_copied", "take_plain"]
 
-_WINDOW = 16 * 1024
-SHORT = 512
+MEDIUM = 1536
 """Payload bytes up to which copying twice is cheaper than making a memoryview for each frame."""
-ONE_READ = 4 + SHORT
+ONE_READ = 4 + MEDIUM
 """Bytes of the longest of these frames; a read up to this is best taken as bytes."""
+_FIRST = 4 * 1024
+_WINDOW = 64 * 1024
+"""Bytes that are copied at once: few where one long frame may follow another, then many."""
 
 _Form: TypeAlias = tuple[Callable[[memoryview, int], tuple[int, int]], int, int, int, int]
 """How long frames begin: what reads kind and length, the header's size, which kinds are text and
 binary, and what is too short for this form."""
-_LONG: _Form = (cast("Any", Struct(">HH").unpack_from), 4, 0x817E, 0x827E, SHORT)
+_LONG: _Form = (cast("Any", Struct(">HH").unpack_from), 4, 0x817E, 0x827E, MEDIUM)
 _LARGE: _Form = (cast("Any", Struct(">HQ").unpack_from), 10, 0x817F, 0x827F, 0xFFFF)
 
+_head: Callable[[bytes, int], tuple[int, int]] = cast("Any", Struct(">HH").unpack_from)
 _new = object.__new__
 
 
@@ -39,6 +43,7 @@ def take_plain(
         Violation: 1007.
     """
     end = len(data)
+    window = _FIRST
     while end - position >= 4:
         before = position
         second = data[position + 1]
@@ -46,14 +51,14 @@ def take_plain(
             form = _LONG if second == 126 else _LARGE
             position = _take_long(data, position, max_size, append, form)
             if position > before:
+                window = _FIRST
                 continue
-            if second != 126 or data[position + 2] << 8 | data[position + 3] > SHORT:
+            if second != 126 or data[position + 2] << 8 | data[position + 3] > MEDIUM:
                 break
-        if max_size < SHORT:
-            break
-        position += take_short(data[position : position + _WINDOW].tobytes(), append)
+        position += take_copied(data[position : position + window].tobytes(), max_size, append)
         if position == before:
             break
+        window = _WINDOW
     return position
 
 
@@ -91,38 +96,64 @@ def _take_long(
     return position
 
 
-def take_short(data: bytes, append: Callable[[Frame], None]) -> int:
-    """Take whole frames of at most 512 bytes; return how many bytes they were."""
+def take_copied(data: bytes, max_size: int, append: Callable[[Frame], None]) -> int:
+    """Take whole frames of less than 64 KiB; return how many bytes they were.
+
+    Raises:
+        Violation: 1007.
+    """
+    if max_size < 125:
+        return 0
     end = len(data)
     last = end - 1
     position = 0
-    while position < last:
-        length = data[position + 1]
-        start = position + 2
-        if length > 125:
-            start += 2
-            if length != 126 or start > end:
-                return position
-            length = data[position + 2] << 8 | data[position + 3]
-            if not 126 <= length <= SHORT:
-                return position
-        stop = start + length
-        if stop > end:
-            return position
-        first = data[position]
-        if first == 0x81:
-            try:
-                text = data[start:stop].decode()
-            except UnicodeDecodeError as error:
-                raise not_utf8("Text") from error
-            frame = _new(TextFrame)
-            frame.text = text
-            append(frame)
-        elif first == 0x82:
-            binary = _new(BinaryFrame)
-            binary.data = data[start:stop]
-            append(binary)
-        else:
-            return position
-        position = stop
+    try:
+        while position < last:
+            length = data[position + 1]
+            if length < 126:
+                start = position + 2
+                stop = start + length
+                if stop > end:
+                    break
+                first = data[position]
+                if first == 0x81:
+                    text = data[start:stop].decode()
+                    frame = _new(TextFrame)
+                    frame.text = text
+                    append(frame)
+                elif first == 0x82:
+                    binary = _new(BinaryFrame)
+                    binary.data = data[start:stop]
+                    append(binary)
+                else:
+                    break
+                position = stop
+                continue
+            before = position
+            while True:  # what follows a longer frame is one as a rule
+                kind, length = _head(data, position)
+                start = position + 4
+                stop = start + length
+                if kind == 0x817E:
+                    if stop > end or not 125 < length <= max_size:
+                        return position
+                    text = data[start:stop].decode()
+                    frame = _new(TextFrame)
+                    frame.text = text
+                    append(frame)
+                elif kind == 0x827E:
+                    if stop > end or not 125 < length <= max_size:
+                        return position
+                    binary = _new(BinaryFrame)
+                    binary.data = data[start:stop]
+                    append(binary)
+                else:
+                    break
+                position = stop
+            if position == before:
+                break
+    except UnicodeDecodeError as error:
+        raise not_utf8("Text") from error
+    except struct_error:  # a header that is not whole
+        pass
     return position

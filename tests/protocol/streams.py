@@ -21,7 +21,7 @@ __all__ = [
 
 sizes = st.one_of(
     st.integers(0, 12),
-    st.sampled_from([124, 125, 126, 127, 300, 511, 512, 513, 700]),
+    st.sampled_from([124, 125, 126, 127, 300, 511, 512, 513, 700, 1536, 1537]),
     st.sampled_from([65535, 65536]),
 )
 texts = st.one_of(

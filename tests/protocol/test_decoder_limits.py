@@ -26,7 +26,7 @@ from tests.protocol.wire import (
     single_bytes,
 )
 
-LIMITS = [1, 10, 124, 125, 126, 300, 511, 512, 513, 1000, 65535, 65536, 100_000]
+LIMITS = [1, 10, 124, 125, 126, 300, 511, 512, 513, 1000, 1535, 1536, 1537, 65535, 65536, 100_000]
 
 
 @pytest.mark.parametrize("masked", [False, True])
