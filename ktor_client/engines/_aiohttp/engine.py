@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -29,6 +30,7 @@ from ktor_client.engine.socket_options import (
 from ktor_client.engine.upload import Upload
 from ktor_client.engine.xor import best_mask
 from ktor_client.engines._aiohttp.errors import ERRORS
+from ktor_client.engines._aiohttp.handshake import Answer, shake_hands
 from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.session import NOT_ADDED, new_session, refuse_proxied
 from ktor_client.engines._aiohttp.take_over import take_over
@@ -36,6 +38,8 @@ from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyE
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 
 __all__ = ["AiohttpEngine"]
+
+R = TypeVar("R", aiohttp.ClientResponse, Answer)
 
 _NOT_ADDED_TO_HANDSHAKES = (*NOT_ADDED, "Accept", "Accept-Encoding")
 
@@ -107,7 +111,13 @@ class AiohttpEngine(HttpClientEngine):
         self, request: HttpRequest, options: WebSocketOptions
     ) -> WebSocketUpgrade:
         """Send a handshake; see `HttpClientEngine.open_web_socket`."""
-        answer = await self._request(request, None)
+        answer: aiohttp.ClientResponse | Answer
+        if self._owned:
+            connector = self._open_session().connector
+            assert connector is not None
+            answer = await self._answered(shake_hands(connector, request), request)
+        else:
+            answer = await self._request(request, None)
         response = to_response(request, answer)
         if answer.status == 101:
             return WebSocketUpgrade(response, take_over(answer, self._links))
@@ -127,51 +137,62 @@ class AiohttpEngine(HttpClientEngine):
         url = request.url
         fields = _alike_named(request.headers)
         own: dict[str, Any] = {}
-        if url.scheme in ("ws", "wss"):
-            own["skip_auto_headers"] = _NOT_ADDED_TO_HANDSHAKES
-        elif not self._owned:
-            own["skip_auto_headers"] = NOT_ADDED
         if self._owned:
-            proxy = None if url.scheme != "http" else self._dialer.proxy_for(url)
+            proxy = self._dialer.proxy_for(url) if url.scheme == "http" else None
             if proxy is not None and not proxy.is_socks:
                 own["proxy"] = str(proxy)
                 if proxy.user is not None:
                     fields.append(("Proxy-Authorization", proxy.credentials()))
-        elif url.scheme == "ws":
-            refuse_proxied(session, url)
+        else:
+            is_handshake = url.scheme in ("ws", "wss")
+            own["skip_auto_headers"] = _NOT_ADDED_TO_HANDSHAKES if is_handshake else NOT_ADDED
+            if url.scheme == "ws":
+                refuse_proxied(session, url)
+        sent = session.request(
+            request.method,
+            URL(url.as_http, encoded=True),
+            headers=fields,
+            data=request.body if upload is None else upload,
+            allow_redirects=False,
+            raise_for_status=False,
+            **own,
+        )
         try:
-            try:
-                response = await session.request(
-                    request.method,
-                    URL(url.as_http, encoded=True),
-                    headers=fields,
-                    data=request.body if upload is None else upload,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    **own,
-                )
-            except ERRORS.foreign as error:
-                ERRORS.fail(error, request, upload)
+            return await self._answered(sent, request, upload)
         except DnsError as error:
             if "proxy" not in own:
                 raise
             raise ProxyError(  # only the proxy's name is ours to look up
                 f"AiohttpEngine could not resolve the proxy {own['proxy']}"
             ) from error.__cause__
+
+    async def _answered(
+        self, sent: Awaitable[R], request: HttpRequest, upload: Upload | None = None
+    ) -> R:
+        """Wait for an answer; raise our errors for aiohttp's, and for an engine that was closed."""
+        try:
+            try:
+                response = await sent
+            except ERRORS.foreign as error:
+                ERRORS.fail(error, request, upload)
         except asyncio.CancelledError as error:
             # aiohttp, closed, cancels what waits for a connection; nobody cancelled the caller.
             task = asyncio.current_task()
-            if not session.closed or task is None or task.cancelling():
+            if not self._is_over or task is None or task.cancelling():
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
         except (AssertionError, RuntimeError, ConnectError) as error:
-            if not session.closed or isinstance(error, ClientClosedError):
+            if not self._is_over or isinstance(error, ClientClosedError):
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
         if self._closed:
             response.close()
             raise ClientClosedError("AiohttpEngine was closed during the request")
         return response
+
+    @property
+    def _is_over(self) -> bool:
+        return self._closed or (self._session is not None and self._session.closed)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:

@@ -16,7 +16,7 @@ from ktor_client.errors import (
     TlsError,
 )
 
-__all__ = ["ERRORS", "NoAnswerError"]
+__all__ = ["ERRORS", "NoAnswerError", "no_answer"]
 
 _DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
     ((aiohttp.ClientConnectorDNSError, DnsError, "could not resolve"),)
@@ -27,6 +27,13 @@ _DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
 
 class NoAnswerError(aiohttp.ClientConnectionError):
     """The connection ended before a response; of a class that aiohttp does not retry."""
+
+
+def no_answer(error: aiohttp.ClientConnectionError) -> NoAnswerError:
+    """Return the error for a connection that ended where the head of an answer was due."""
+    if not isinstance(getattr(error, "message", ""), str):  # what there was of a head
+        return NoAnswerError("Server disconnected within the head of its answer")
+    return NoAnswerError(str(error))
 
 
 def _said(error: Exception) -> str:

@@ -13,11 +13,13 @@ from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
 if TYPE_CHECKING:
     import aiohttp
 
+    from ktor_client.engines._aiohttp.handshake import Answer
+
 __all__ = ["to_response"]
 
 
 def to_response(
-    request: HttpRequest, response: aiohttp.ClientResponse, upload: Upload | None = None
+    request: HttpRequest, response: aiohttp.ClientResponse | Answer, upload: Upload | None = None
 ) -> HttpResponse:
     """Return our response for aiohttp's; it owns the body, except after a 101."""
     version = response.version
@@ -36,7 +38,7 @@ class _Body(ResponseBody):
     """aiohttp's payload stream, decoded, with its exceptions mapped."""
 
     def __init__(
-        self, request: HttpRequest, response: aiohttp.ClientResponse, upload: Upload | None
+        self, request: HttpRequest, response: aiohttp.ClientResponse | Answer, upload: Upload | None
     ) -> None:
         self._request = request
         self._response = response

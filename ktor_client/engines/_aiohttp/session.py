@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -15,54 +15,67 @@ from aiohttp.client_proto import ResponseHandler
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import environment_proxy
 from ktor_client.engine.received import MAX_INTERIM
-from ktor_client.engines._aiohttp.errors import NoAnswerError
+from ktor_client.engines._aiohttp.errors import NoAnswerError, no_answer
 from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Url
 
 if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.http_parser import RawResponseMessage
     from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
-__all__ = ["NOT_ADDED", "NO_TIMEOUT", "new_session", "refuse_proxied"]
+__all__ = ["MAX_LINE", "NOT_ADDED", "NO_TIMEOUT", "Way", "new_session", "refuse_proxied"]
 
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 NOT_ADDED = ("User-Agent", "Content-Type")
 """Headers that aiohttp must not add: what says who we are, or what we send."""
-_MAX_LINE = 64 * 1024
+MAX_LINE = 64 * 1024
 
 
 def new_session(dialer: Dialer) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=_Connector(dialer),
+        request_class=_Request,
         response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=NOT_ADDED,
         timeout=NO_TIMEOUT,
-        max_line_size=_MAX_LINE,
-        max_field_size=_MAX_LINE,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
     )
+
+
+class Way(NamedTuple):
+    """What requests have in common that may go one after another on one connection."""
+
+    host: str
+    port: int | None
+    is_ssl: bool
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that names its way as a handshake does, which may take its connection."""
+
+    @property
+    def connection_key(self) -> Any:
+        if self.proxy is not None:
+            return super().connection_key
+        return Way(self.host, self.port, self.is_ssl())
 
 
 class _Response(aiohttp.ClientResponse):
     """What aiohttp does about a connection by itself, and here must not do.
 
-    It sends a GET again when the server hangs up; that is for a plugin to decide. It keeps the
-    connection of a refused handshake, which many servers drop without saying so.
+    It sends a GET again when the server hangs up; that is for a plugin to decide.
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        if "Upgrade" in self.request_info.headers and connection.protocol is not None:
-            connection.protocol.force_close()
         try:
             return await super().start(connection)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            text = str(error)
-            if not isinstance(getattr(error, "message", ""), str):  # what there was of a head
-                text = "Server disconnected within the head of its answer"
-            raise NoAnswerError(text) from error
+            raise no_answer(error) from error
 
 
 class _Protocol(ResponseHandler):
@@ -103,7 +116,7 @@ class _Connector(aiohttp.TCPConnector):
             raise
 
     async def _create_connection(
-        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
         dialer, host, port, secure = self._dialer, req.host, req.port, req.is_ssl()
         assert port is not None  # our URLs have one

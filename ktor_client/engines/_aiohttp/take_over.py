@@ -11,12 +11,13 @@ import weakref
 import aiohttp
 
 from ktor_client.engine.open_links import LostTransport, OpenLinks
+from ktor_client.engines._aiohttp.handshake import Answer
 from ktor_client.link import StreamLink
 
 __all__ = ["take_over"]
 
 
-def take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink:
+def take_over(response: aiohttp.ClientResponse | Answer, links: OpenLinks) -> StreamLink:
     """Give the transport to a link, and aiohttp its connector slot back.
 
     aiohttp then has no timer, no slot and no transport of this connection any more, so that
@@ -25,7 +26,7 @@ def take_over(response: aiohttp.ClientResponse, links: OpenLinks) -> StreamLink:
     connection = response.connection
     protocol = None if connection is None else connection.protocol
     transport = None if protocol is None else protocol.transport
-    if connection is None and response._protocol is not None:
+    if isinstance(response, aiohttp.ClientResponse) and connection is None and response._protocol:
         # Without `Upgrade` aiohttp took the 101 for any response: its connection is in the pool.
         response._protocol.close()
     leading = _Leading(links)
