@@ -23,6 +23,19 @@ SECRET_HEADERS = frozenset(
 """Lower-case names of headers whose values are never shown."""
 
 
+def check_field(name: str, value: str) -> None:
+    """Check that a field can be sent. Raises what `HeadersBuilder.add` raises."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"header names and values are str: {name!r}")
+    if not is_token(name):
+        raise UnsafeHeaderError(f"{name!r} is not a header name (RFC 9110 5.6.2)")
+    if (found := _is_unsendable(value)) is not None:
+        what = "a control character (CR, LF, NUL ...)"
+        if found[0] > "\x7f":
+            what = f"a lone surrogate ({found[0]!r}), which cannot be encoded"
+        raise UnsafeHeaderError(f"the value of header {name!r} has {what}")
+
+
 def is_token(text: str) -> bool:
     """Whether `text` is a token (RFC 9110 5.6.2): a header name, a method, a subprotocol."""
     return _is_token(text) is not None
@@ -140,15 +153,7 @@ class HeadersBuilder(Headers):
                 surrogate, which no encoding can send. (Other characters beyond ASCII leave as
                 UTF-8; a browser takes none beyond Latin-1 and refuses them.)
         """
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"header names and values are str: {name!r}")
-        if not is_token(name):
-            raise UnsafeHeaderError(f"{name!r} is not a header name (RFC 9110 5.6.2)")
-        if (found := _is_unsendable(value)) is not None:
-            what = "a control character (CR, LF, NUL ...)"
-            if found[0] > "\x7f":
-                what = f"a lone surrogate ({found[0]!r}), which cannot be encoded"
-            raise UnsafeHeaderError(f"the value of header {name!r} has {what}")
+        check_field(name, value)
         self._fields.append((name, value.strip(" \t")))
         self._index = None
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http.attributes import Attributes
 from ktor_client.http.body import RequestBody, with_length
-from ktor_client.http.headers import Headers, HeadersBuilder
+from ktor_client.http.headers import Headers, HeadersBuilder, check_field
 from ktor_client.http.method import HttpMethod
 from ktor_client.http.parameters import Scalar
 from ktor_client.http.url import Url, UrlBuilder, absolute_url
@@ -57,7 +57,13 @@ class HttpRequest:
         headers: Headers | None = None,
         drop_body: bool = False,
     ) -> HttpRequest:
-        """Return a request that differs in what is given; attributes are shared."""
+        """Return a request that differs in what is given; attributes are shared.
+
+        Raises:
+            UnsafeHeaderError: a header that cannot be sent.
+        """
+        for name, value in () if headers is None else headers.fields():
+            check_field(name, value)
         return HttpRequest(
             self.method if method is None else method,
             self.url if url is None else url,

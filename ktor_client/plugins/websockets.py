@@ -221,7 +221,9 @@ class WebSockets(HttpClientPlugin):
                 *attempt.headers.fields(),
                 *handshake.request_headers(key, subprotocols, extensions),
             ]
-            attempt = attempt.copy(headers=Headers(headers))
+            attempt = HttpRequest(
+                attempt.method, attempt.url, Headers(headers), None, attempt.attributes
+            )
             upgrade = await engine.open_web_socket(attempt, options)
             attempts.append(_Answer(upgrade, attempt, key))
             return upgrade.response

@@ -15,8 +15,12 @@ import pytest
 
 from ktor_client import (
     ConnectError,
+    Headers,
     HttpClient,
+    HttpRequest,
+    HttpResponse,
     InvalidUrlError,
+    KtorClientError,
     RedirectError,
     TlsError,
     UnsafeHeaderError,
@@ -25,11 +29,14 @@ from ktor_client import (
     header,
     install,
 )
+from ktor_client.engine import WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
-from ktor_client.plugins import WebSockets
+from ktor_client.plugin import Send
+from ktor_client.plugins import PluginScope, WebSockets, client_plugin
 from tests.support.certificates import client_context, server_context
 from tests.support.proxy_server import ProxyLog, http_proxy, socks_proxy
 from tests.support.raw_server import Peer, Script, close_frame, raw_server
+from tests.support.receiver import handshake
 
 CLIENT_HELLO = b"\x16\x03"
 SECRET = "t0p-s3cret"
@@ -158,6 +165,40 @@ async def test_header_injection_is_refused_before_any_byte(
         with pytest.raises((InvalidUrlError, UnsafeHeaderError)):
             client.web_socket(host="127.0.0.1" + text, port=tap.port)
     assert not tap.heard
+
+
+@pytest.mark.parametrize("text", EVIL)
+async def test_a_plugin_cannot_smuggle(engine: EngineFactory, text: str) -> None:
+    @client_plugin
+    def signed(scope: PluginScope) -> None:
+        async def sign(request: HttpRequest, send: Send) -> HttpResponse:
+            fields = [*request.headers.fields(), ("X-Signature", text)]
+            return await send(request.copy(headers=Headers(fields)))
+
+        scope.on_send(sign)
+
+    async with (
+        wiretap() as tap,
+        HttpClient(engine, install(WebSockets), install(signed)) as client,
+    ):
+        with pytest.raises(UnsafeHeaderError, match="X-Signature"):
+            await client.get(f"http://127.0.0.1:{tap.port}/")
+        with pytest.raises(UnsafeHeaderError, match="X-Signature"):
+            await client.web_socket_session(f"ws://127.0.0.1:{tap.port}/")
+    assert not tap.heard
+
+
+@pytest.mark.parametrize("text", EVIL[:4])
+async def test_an_engine_writes_no_such_header(engine: EngineFactory, text: str) -> None:
+    """Whatever stands above it."""
+    client = engine()
+    async with wiretap() as tap:
+        with pytest.raises(KtorClientError):
+            await client.open_web_socket(
+                handshake(f"ws://127.0.0.1:{tap.port}/", ("X-Id", text)), WebSocketOptions()
+            )
+        await client.close()
+    assert not any(tap.heard)
 
 
 @pytest.mark.parametrize("text", EVIL)

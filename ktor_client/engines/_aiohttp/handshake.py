@@ -93,13 +93,11 @@ class _Wanted:
 
 
 def _head(request: HttpRequest) -> bytes:
-    url, headers = request.url, request.headers
-    lines = [f"{request.method} {url.target} HTTP/1.1"]
-    if "host" not in headers:
-        lines.append(f"Host: {url.authority}")
-    lines += [f"{name}: {value}" for name, value in headers.fields()]
-    lines += ("", "")
-    text = "\r\n".join(lines)
-    if text.count("\n") >= len(lines) or text.count("\r") >= len(lines) or "\0" in text:
+    url, fields = request.url, request.headers.fields()
+    lines = [f"{name}: {value}" for name, value in fields]
+    if not any(name.lower() == "host" for name, _ in fields):
+        lines.insert(0, f"Host: {url.authority}")
+    text = "\r\n".join([f"{request.method} {url.target} HTTP/1.1", *lines, "", ""])
+    if text.count("\n") != len(lines) + 2 or text.count("\r") != len(lines) + 2 or "\0" in text:
         raise UnsafeHeaderError("a header of the handshake has CR, LF or NUL in it")
     return text.encode()
