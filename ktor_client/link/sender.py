@@ -12,7 +12,7 @@ from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkReceiver
 from ktor_client.link.home_loop import session_loop
 from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
-from ktor_client.protocol.masking import Mask
+from ktor_client.protocol.masking import Mask, fresh_key, take_key
 
 __all__ = ["StreamSender"]
 
@@ -100,7 +100,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         else:
             self._write_long(first, payload)
             return
-        key = next(self._encoder.keys)
+        try:
+            key = take_key()
+        except IndexError:
+            key = fresh_key()
         data = head + key + self._mask(payload, key)
         if self._stepped or asyncio._get_running_loop() is not self._loop:
             self._write(data)

@@ -28,7 +28,7 @@ from ktor_client.protocol.payload import OpenPayload
 from ktor_client.protocol.plain import ONE_READ, take_copied, take_plain
 from ktor_client.protocol.raw import raw_frame
 from ktor_client.protocol.rules import check_close, check_first, check_length, decode_text
-from ktor_client.protocol.text import OpenText
+from ktor_client.protocol.text import NO_TEXT, OpenText
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["FrameDecoder"]
@@ -85,7 +85,7 @@ class FrameDecoder:
         """What the last `feed` has left, so that the loop can run: feed b"" to go on with it."""
         self._masked = masked
         self.raw = raw
-        self._codecs = [(codec, rsv) for rsv, codec in reversed(extensions)]
+        self._codecs = tuple((codec, rsv) for rsv, codec in reversed(extensions))
         self._rsv = 0
         for rsv, _ in extensions:
             self._rsv |= rsv
@@ -97,7 +97,7 @@ class FrameDecoder:
         # The message whose fragments are being collected: bytes, or a text.
         self._type = 0
         self._message = bytearray()
-        self._text = OpenText()
+        self._text = NO_TEXT
         self._before = 0  # bytes of its frames before the last one
         self._message_rsv = 0
         self._is_transformed = False
@@ -207,7 +207,7 @@ class FrameDecoder:
             self._payload.close()
             self._payload = None
         self._message = bytearray()
-        self._text = OpenText()
+        self._text = NO_TEXT
 
     def _go_on(self, data: memoryview) -> int:
         """Complete the header that began in an earlier read; return how many bytes were used."""
@@ -262,7 +262,7 @@ class FrameDecoder:
         self._type = first & 0x0F
         self._message_rsv = first & RSV_MASK
         self._message = bytearray()
-        self._text = OpenText()
+        self._text = OpenText() if self._type == _TEXT else NO_TEXT
         self._before = 0
         # What an extension transforms is no text yet.
         self._is_transformed = self._message_rsv != 0 or (

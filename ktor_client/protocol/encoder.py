@@ -12,7 +12,7 @@ from struct import Struct
 
 from ktor_client.frames import NOT_FINAL, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
-from ktor_client.protocol.masking import Mask, mask_bytes, mask_keys
+from ktor_client.protocol.masking import Mask, fresh_key, mask_bytes, take_key
 
 __all__ = ["FrameEncoder"]
 
@@ -52,10 +52,8 @@ class FrameEncoder:
             self._allowed_rsv |= rsv
         self._raw = raw
         self._mask = mask
-        self.keys = mask_keys()
-        """The keys of the frames to come."""
         self._type: FrameType | None = None
-        self._active: list[tuple[int, ExtensionCodec]] = []
+        self._active: Sequence[tuple[int, ExtensionCodec]] = ()
 
     @property
     def in_message(self) -> bool:
@@ -112,5 +110,10 @@ class FrameEncoder:
             header = header_16(first, mask_bit | 126, size)
         else:
             header = header_64(first, mask_bit | 127, size)
-        key = next(self.keys) if self.masked else b""
+        if not self.masked:
+            return header, b""
+        try:
+            key = take_key()
+        except IndexError:
+            key = fresh_key()
         return header + key, key

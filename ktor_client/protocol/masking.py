@@ -6,31 +6,38 @@ A compiled XOR may be handed in by an engine whose library has one; this is the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from struct import Struct
 from typing import TypeAlias
 
-__all__ = ["Mask", "mask_bytes", "mask_keys"]
+__all__ = ["Mask", "fresh_key", "mask_bytes", "take_key"]
 
 Mask: TypeAlias = Callable[[bytes | memoryview, bytes], bytes | bytearray]
 """Return a payload XORed with the repeated four-byte key: `mask(payload, key)`."""
 
-FIRST_POOL = 16
 POOL_SIZE = 128
-"""Keys that are asked for at a time: few at first, since many connections send few frames."""
+"""Keys that are asked for at a time."""
 
-_FIRST = Struct("4s" * FIRST_POOL)
-_MORE = Struct("4s" * POOL_SIZE)
+_POOL = Struct("4s" * POOL_SIZE)
 _SHORT = 8192
 _TABLES: list[bytes | None] = [None] * 256
 
 
-def mask_keys() -> Iterator[bytes]:
-    """Yield the keys of one connection: four random bytes for each frame, none of them twice."""
-    pool = _FIRST
-    while True:
-        yield from pool.unpack(os.urandom(pool.size))
-        pool = _MORE
+# All connections of all threads take their keys from here; each key is taken once.
+_keys: list[bytes] = []
+take_key = _keys.pop
+"""Return four random bytes for a frame; `IndexError` says to call `fresh_key` instead."""
+
+# The child of a fork must not go on with the keys that its parent will use. (Not on Windows.)
+getattr(os, "register_at_fork", dict)(after_in_child=_keys.clear)
+
+
+def fresh_key() -> bytes:
+    """Return four random bytes for a frame, and provide for the next ones."""
+    keys: list[bytes] = list(_POOL.unpack(os.urandom(_POOL.size)))
+    key = keys.pop()
+    _keys.extend(keys)
+    return key
 
 
 def mask_bytes(payload: bytes | memoryview, key: bytes) -> bytes:

@@ -6,7 +6,7 @@ from codecs import utf_8_decode
 
 from ktor_client.protocol.rules import not_utf8
 
-__all__ = ["OpenText"]
+__all__ = ["NO_TEXT", "OpenText"]
 
 _MANY = 256
 """Pieces that are joined into one: of a letter each they would weigh far more than their text."""
@@ -51,3 +51,7 @@ class OpenText:
     def whole(self) -> str:
         """Return the text that was taken."""
         return "".join(self._joined + self._pieces)
+
+
+NO_TEXT = OpenText()
+"""Stands where no text has begun; nothing is ever added."""

@@ -37,14 +37,14 @@ def test_clients_mask(size: int) -> None:
 
 def test_each_frame_has_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = (number.to_bytes(4, "big") for number in itertools.count())
-    monkeypatch.setattr(module, "mask_keys", lambda: drawn)
+    monkeypatch.setattr(module, "take_key", drawn.__next__)
     encoder = FrameEncoder()
     keys = [encoder.encode(Frame.Binary(b""))[2:] for _ in range(3)]
     assert keys == [b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\2"]
 
 
 def test_servers_need_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "mask_keys", lambda: None)
+    monkeypatch.setattr(module, "take_key", None)
     assert FrameEncoder(masked=False).encode(Frame.Ping(b"p")) == frame(PING, b"p")
 
 

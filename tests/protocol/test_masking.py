@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ktor_client.protocol import masking
-from ktor_client.protocol.masking import FIRST_POOL, POOL_SIZE, mask_bytes, mask_keys
+from ktor_client.protocol.masking import POOL_SIZE, fresh_key, mask_bytes, take_key
 
 
 def by_definition(payload: bytes, key: bytes) -> bytes:
@@ -43,9 +45,22 @@ def test_keys_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) ->
         return os.urandom(size)
 
     monkeypatch.setattr(masking, "os", type("os", (), {"urandom": staticmethod(urandom)}))
-    source = mask_keys()
-    keys = [next(source) for _ in range(FIRST_POOL + 2 * POOL_SIZE)]
-    assert asked == [4 * FIRST_POOL, 4 * POOL_SIZE, 4 * POOL_SIZE]
+    masking._keys.clear()
+    keys = []
+    for _ in range(3 * POOL_SIZE):
+        try:
+            keys.append(take_key())
+        except IndexError:
+            keys.append(fresh_key())
+    assert asked == [4 * POOL_SIZE] * 3
     assert {len(key) for key in keys} == {4}
     assert len(set(keys)) > len(keys) - 5
-    assert next(source) != next(mask_keys())
+
+
+def test_a_child_has_keys_of_its_own() -> None:
+    program = (
+        "import os; from ktor_client.protocol import masking; masking.fresh_key();"
+        "child = os.fork(); left = len(masking._keys); child or os._exit(left);"
+        "assert (left, os.waitpid(child, 0)[1]) == (127, 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
