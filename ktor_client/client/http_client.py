@@ -41,6 +41,7 @@ from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import (
     ClientWebSocketSession,
     DefaultClientWebSocketSession,
+    SessionCore,
     WebSocketSession,
 )
 from ktor_client.session.oneshot import OneShot
@@ -78,7 +79,8 @@ class HttpClient(HttpCalls):
         self._config = config
         self._shared = shared
         self._scope = ClientScope(shared.engine)
-        self._sessions: set[WebSocketSession] = set()
+        self._sessions: dict[SessionCore, WebSocketSession] = {}
+        self._forget = self._sessions.pop  # one for all sessions
         self._closing = False
         self._closed: OneShot[None] = OneShot()
         self._used = False
@@ -250,8 +252,8 @@ class HttpClient(HttpCalls):
         if self._closing:
             core.cancel()
             raise ClientClosedError("the client was closed while the session was being opened")
-        self._sessions.add(session)
-        core.on_closed(lambda: self._sessions.discard(session))
+        self._sessions[core] = session
+        core.on_closed(self._forget)
         return session
 
     # --- HTTP ---
@@ -306,7 +308,7 @@ class HttpClient(HttpCalls):
         self._closing = True
         try:
             going_away = CloseReason(CloseReason.Codes.GOING_AWAY)
-            sessions = list(self._sessions)
+            sessions = list(self._sessions.values())
             if is_orphan:  # nothing can be said any more
                 for session in sessions:
                     session.cancel()

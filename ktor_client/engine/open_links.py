@@ -23,6 +23,7 @@ class OpenLinks:
         self._links: set[StreamLink] = set()
         self._owners: set[asyncio.Task[None]] = set()
         self._waiter: asyncio.Future[None] | None = None
+        self._on_lost = self._lost  # one for all links
 
     def __len__(self) -> int:
         return len(self._links)
@@ -32,15 +33,14 @@ class OpenLinks:
 
     def make(self, transport: asyncio.Transport, leading: bytes = b"") -> StreamLink:
         """Return a link on a transport; the caller then sets it as the transport's protocol."""
-
-        def lost(_: Exception | None) -> None:
-            self._links.discard(link)
-            if not self._links and self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
-
-        link = StreamLink(transport, leading, mask=self._mask, on_lost=lost)
+        link = StreamLink(transport, leading, mask=self._mask, on_lost=self._on_lost)
         self._links.add(link)
         return link
+
+    def _lost(self, link: StreamLink) -> None:
+        self._links.discard(link)
+        if not self._links and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def own(self, carrier: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a task that opens and carries a link; `abort` cancels it and waits for its end."""

@@ -48,11 +48,11 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: HeadersLike = ()) -> None:
         self._fields: list[tuple[str, str]] = [(n, v) for n, v in _pairs(fields)] if fields else []
-        self._index: dict[str, list[str]] | None = None
+        self._index: dict[str, tuple[str, ...]] | None = None
 
     def get_all(self, name: str) -> list[str]:
         """Return each value of that name, in order; an empty list where there is none."""
-        return self._by_name().get(name.lower(), [])[:]
+        return list(self._by_name().get(name.lower(), ()))
 
     def fields(self) -> list[tuple[str, str]]:
         """Return every field in order, repeated names included."""
@@ -94,11 +94,12 @@ class Headers(Mapping[str, str]):
         )
         return f"Headers({shown})"
 
-    def _by_name(self) -> dict[str, list[str]]:
+    def _by_name(self) -> dict[str, tuple[str, ...]]:
         if self._index is None:
-            index: dict[str, list[str]] = {}
+            index: dict[str, tuple[str, ...]] = {}
             for name, value in self._fields:
-                index.setdefault(name.lower(), []).append(value)
+                key = name.lower()
+                index[key] = (*index.get(key, ()), value)
             self._index = index  # whole from the start: another thread may be reading
         return self._index
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 MAX_REFUSAL_BODY = 1 << 20
 """Bytes that are kept of the body of a refused handshake."""
 
+_NO_BODY = BytesBody()
 _charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
 
 
@@ -46,7 +47,7 @@ class HttpResponse:
         """Why `body_as_bytes` gives less than was sent, where an error carries the response."""
         self._read: bytes | None = None
         if isinstance(body, bytes):
-            self._read, body = body, BytesBody(body)
+            self._read, body = body, BytesBody(body) if body else _NO_BODY
         self._body = body
         self._streamed = False
         self._closed = False

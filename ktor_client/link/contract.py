@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
+from ktor_client.link.home_loop import HomeLoop, session_loop
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
 
@@ -102,6 +103,11 @@ class FrameLink(ABC):
     def clock(self) -> Clock:
         """The clock for this connection's deadlines; the running loop by default."""
         return asyncio.get_running_loop()
+
+    @property
+    def home(self) -> HomeLoop:
+        """The event loop of the connection."""
+        return session_loop()
 
     @property
     def create_future(self) -> Callable[[], asyncio.Future[Any]]:

@@ -247,7 +247,7 @@ class PipedLink(StreamLink):
     def watch(self, on_start: Callable[[], None], on_lost: Callable[[], None]) -> None:
         """Call back when a session starts this end, and once when the end is gone."""
 
-        def lost(_: Exception | None) -> None:
+        def lost(_: StreamLink) -> None:
             on_lost()
 
         self._on_start = on_start

@@ -10,7 +10,7 @@ import asyncio
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkReceiver
-from ktor_client.link.home_loop import session_loop
+from ktor_client.link.home_loop import HomeLoop, session_loop
 from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
 from ktor_client.protocol.masking import Mask, fresh_key, take_key
 
@@ -49,6 +49,11 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._out: list[bytes | bytearray] = []
         self._out_size = 0
         self._step_size = 0
+
+    @property
+    def home(self) -> HomeLoop:
+        """The event loop that was running when the transport was taken over."""
+        return self._home
 
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""

@@ -39,7 +39,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         leading: bytes = b"",
         *,
         mask: Mask = mask_bytes,
-        on_lost: Callable[[Exception | None], None] | None = None,
+        on_lost: Callable[[StreamLink], None] | None = None,
     ) -> None:
         """Take a transport over; the caller then calls `transport.set_protocol(link)`.
 
@@ -47,8 +47,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             transport: connected, its handshake done.
             leading: bytes that arrived behind the response's head.
             mask: a faster XOR than ours, if the engine found one.
-            on_lost: told once when the transport is gone: for the engine's books, and for the
-                protocol that had the transport before.
+            on_lost: called once, with this link, when the transport is gone.
         """
         super().__init__(transport, mask)
         self._leading = leading
@@ -289,7 +288,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             self._decoder.finish()
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
-            on_lost(exc)
+            on_lost(self)
         if self._receiver is not None:
             receiver, self._receiver = self._receiver, None
             receiver.lost(exc)

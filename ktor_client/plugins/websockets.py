@@ -111,9 +111,12 @@ class WebSockets(HttpClientPlugin):
                 f"not {content_converter!r}"
             )
         self._converter = content_converter
+        self._require: Callable[[str, str], None] | None = None
 
     def install(self, scope: PluginScope) -> None:
         """Register nothing: the client asks this plugin when it opens a session."""
+        engine = scope.engine
+        self._require = lambda name, what: require(engine, _capability(name), what)
 
     def _check(self, engine: HttpClientEngine, headers: Headers, *, raw: bool) -> None:
         """Check that the engine can do what options and request ask, before any I/O.
@@ -166,7 +169,7 @@ class WebSockets(HttpClientPlugin):
             core,
             answer.call,
             content_converter=self._converter,
-            require=lambda name, what: require(engine, _capability(name), what),
+            require=self._require,
         )
 
     async def _open_raw(
@@ -266,7 +269,7 @@ class _Answer:
         self.upgrade = upgrade
         self.call = HttpClientCall(request, upgrade.response)
         self._key = key
-        self._negotiated = handshake.Negotiated()
+        self._negotiated = handshake.NOTHING
 
     def verify(self, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]) -> None:
         headers, version = self.upgrade.response.headers, self.upgrade.response.http_version

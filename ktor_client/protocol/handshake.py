@@ -20,6 +20,7 @@ from ktor_client.protocol.extensions import (
 )
 
 __all__ = [
+    "NOTHING",
     "Negotiated",
     "accept_for",
     "check_choices",
@@ -49,6 +50,10 @@ class Negotiated:
         self.extensions = tuple(extensions)
         self.codecs = tuple(codecs)
         self.descriptions = tuple(descriptions)
+
+
+NOTHING = Negotiated()
+"""What most agree on: no subprotocol, no extension."""
 
 
 def make_key() -> str:
@@ -141,7 +146,7 @@ def check_choices(
         raise ValueError(f"the server chose subprotocol {chosen!r}; offered: {offered}")
     answer = ", ".join(headers.get_all("Sec-WebSocket-Extensions"))
     if not answer:
-        return Negotiated(chosen)
+        return NOTHING if chosen is None else Negotiated(chosen)
     agreed = negotiate(answer, extensions)
     return Negotiated(
         chosen,

@@ -25,7 +25,6 @@ from ktor_client.errors import (
 )
 from ktor_client.frames import CloseFrame, CloseReason, Frame, PongFrame, TextFrame
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
-from ktor_client.link.home_loop import session_loop
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
 from ktor_client.session.ending import Ending, checked_reason, shorten
@@ -107,7 +106,7 @@ class SessionCore:
         """Start a session on a link whose handshake was verified."""
         self.link = link
         self.clock: Clock = link.clock
-        self.home = session_loop()
+        self.home = link.home
         self.state = State.OPEN
         self.negotiated = Negotiated() if negotiated is None else negotiated
         self.max_frame_size = max_frame_size
@@ -125,8 +124,8 @@ class SessionCore:
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
         self.is_choked = False
-        self.reason: OneShot[CloseReason] = OneShot(self.home.check)
-        self.closed: OneShot[None] = OneShot(self.home.check)
+        self.reason: OneShot[CloseReason] = OneShot(self.home)
+        self.closed: OneShot[None] = OneShot(self.home)
         self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
         self.arrived = self._arrived_strictly if self._strict else self.incoming._arrived
         self._close_timeout = close_timeout
@@ -136,7 +135,7 @@ class SessionCore:
         self._due = 0.0
         self._violation: Violation | None = None
         self._owed_pong: PongFrame | None = None
-        self._on_closed: list[Callable[[], None]] = []
+        self._on_closed: list[Callable[[SessionCore], object]] = []
         self._writable_again: OneShot[None] | None = None
         options = LinkOptions(
             max_frame_size=max_frame_size, raw=raw, client=client, negotiated=negotiated
@@ -151,10 +150,10 @@ class SessionCore:
         """Whether no side has said Close and the connection stands."""
         return self.state is State.OPEN
 
-    def on_closed(self, callback: Callable[[], None]) -> None:
-        """Call back when the connection is gone; at once if it is."""
+    def on_closed(self, callback: Callable[[SessionCore], object]) -> None:
+        """Call back with this session when its connection is gone; at once if it is."""
         if self.closed.is_set:
-            callback()
+            callback(self)
         else:
             self._on_closed.append(callback)
 
@@ -336,7 +335,7 @@ class SessionCore:
         self.incoming._detach()
         self.closed.set(None)
         while self._on_closed:
-            self._on_closed.pop(0)()
+            self._on_closed.pop(0)(self)
 
     # --- sending ---
 

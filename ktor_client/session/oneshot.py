@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from ktor_client.link.home_loop import HomeLoop
 
 __all__ = ["OneShot"]
 
@@ -14,11 +15,11 @@ T = TypeVar("T")
 class OneShot(Generic[T]):
     """Costs next to nothing while nobody waits. Cancelling one waiter does not touch the others."""
 
-    __slots__ = ("_before_wait", "_value", "_waiters", "is_set")
+    __slots__ = ("_home", "_value", "_waiters", "is_set")
 
-    def __init__(self, before_wait: Callable[[], None] | None = None) -> None:
-        """`before_wait` may raise where nobody can wait: on another event loop."""
-        self._before_wait = before_wait
+    def __init__(self, home: HomeLoop | None = None) -> None:
+        """On another event loop than `home` nobody can wait: that raises."""
+        self._home = home
         self.is_set = False
         self._value: T | None = None
         self._waiters: list[asyncio.Future[T]] | None = None
@@ -44,8 +45,8 @@ class OneShot(Generic[T]):
         if self.is_set:
             value: T = self._value  # type: ignore[assignment]  # it is set
             return value
-        if self._before_wait is not None:
-            self._before_wait()
+        if self._home is not None:
+            self._home.check()
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._waiters is None:
             self._waiters = []

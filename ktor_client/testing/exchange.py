@@ -239,7 +239,9 @@ class Exchange:
         stream = self.stream
         self.is_taken = stream.is_session = True
         stream.transport.write(_head(101, headers))
-        link = StreamLink(stream.transport, stream.take_leading(), on_lost=stream.connection_lost)
+        link = StreamLink(
+            stream.transport, stream.take_leading(), on_lost=lambda _: stream.connection_lost(None)
+        )
         stream.transport.set_protocol(link)
         core = PatientCore(
             link,

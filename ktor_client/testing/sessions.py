@@ -27,7 +27,7 @@ class SessionRecord:
         """What came, in routes that say so; at most 1000 frames."""
         self.ended: OneShot[None] = OneShot()
         self.released = asyncio.Event()
-        core.on_closed(lambda: self.ended.set(None))
+        core.on_closed(lambda _: self.ended.set(None))
 
     def keep(self, frame: Frame) -> None:
         """Remember a frame that came."""
@@ -68,7 +68,7 @@ class Sessions:
     def add(self, core: SessionCore, session_id: str | None) -> None:
         """Take note of a new session."""
         self._open.add(core)
-        core.on_closed(lambda: self._open.discard(core))
+        core.on_closed(self._open.discard)
         if session_id is not None:
             self._records.pop(session_id, None)
             self._records[session_id] = SessionRecord(core)

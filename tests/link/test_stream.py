@@ -238,7 +238,7 @@ async def test_the_end_of_the_stream_closes_the_transport() -> None:
 
 
 async def test_a_loss_is_told_once_and_nothing_comes_behind_it() -> None:
-    engine: list[Exception | None] = []
+    engine: list[StreamLink] = []
     transport = FakeTransport()
     link = StreamLink(transport, on_lost=engine.append)
     receiver = Receiver()
@@ -249,7 +249,7 @@ async def test_a_loss_is_told_once_and_nothing_comes_behind_it() -> None:
     transport.closing = True
     link.connection_lost(error)
     assert receiver.end.result() is error
-    assert engine == [error]
+    assert engine == [link]
     assert not link.writable
     await asyncio.sleep(0)
     assert not link.writable

@@ -382,11 +382,11 @@ async def test_codes_that_may_not_be_sent(code: int) -> None:
 async def test_watchers_are_called_once_and_at_once_if_it_is_late() -> None:
     session, link = on_fake_link()
     seen: list[str] = []
-    session._core.on_closed(lambda: seen.append("early"))
+    session._core.on_closed(lambda _: seen.append("early"))
     link.peer_closes()
     assert seen == []
     link.lose()
-    session._core.on_closed(lambda: seen.append("late"))
+    session._core.on_closed(lambda _: seen.append("late"))
     assert seen == ["early", "late"]
 
 

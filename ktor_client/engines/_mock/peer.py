@@ -88,7 +88,7 @@ class MockPeerSession(DefaultWebSocketSession):
             client=False,
         )
         super().__init__(core)
-        core.on_closed(lambda: self._tap.pings.put_nowait(None))
+        core.on_closed(lambda _: self._tap.pings.put_nowait(None))
 
     @property
     def request(self) -> HttpRequest:
