@@ -23,6 +23,8 @@ ONE_READ = 4 + MEDIUM
 _FIRST = 4 * 1024
 _WINDOW = 64 * 1024
 """Bytes that are copied at once: few where one long frame may follow another, then many."""
+_WHOLE = b"\x81\x82"
+"""First bytes of the frames that are taken here."""
 
 _Form: TypeAlias = tuple[Callable[[memoryview, int], tuple[int, int]], int, int, int, int]
 """How long frames begin: what reads kind and length, the header's size, which kinds are text and
@@ -56,8 +58,8 @@ def take_plain(
             if second != 126 or data[position + 2] << 8 | data[position + 3] > MEDIUM:
                 break
         position += take_copied(data[position : position + window].tobytes(), max_size, append)
-        if position == before:
-            break
+        if position == before or (position < end and data[position] not in _WHOLE):
+            break  # a Ping or a fragment: another copy of what follows would be for nothing
         window = _WINDOW
     return position
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
 from ktor_client.frames import Frame
+from ktor_client.protocol import plain
 from ktor_client.protocol.decoder import WORK, FrameDecoder
+from ktor_client.protocol.plain import take_copied
 from ktor_client.protocol.violation import Violation
 from tests.protocol.test_deflate_codec import pack
 from tests.protocol.wire import (
@@ -319,3 +322,21 @@ def test_what_inflates_is_work(pieces: int) -> None:
         codec.feed(b"")
     assert len(codec.messages) == 40
     assert codec.inflated == 40 << 20
+
+
+@pytest.mark.parametrize("between", [frame(PING), frame(BINARY, b"x", fin=False) + frame(CONT)])
+def test_what_is_no_whole_message_costs_no_second_copy(
+    monkeypatch: pytest.MonkeyPatch, between: bytes
+) -> None:
+    copied = 0
+
+    def count(data: bytes, max_size: int, append: Callable[[Frame], None]) -> int:
+        nonlocal copied
+        copied += len(data)
+        return take_copied(data, max_size, append)
+
+    monkeypatch.setattr(plain, "take_copied", count)
+    rounds = 300
+    stream = (frame(TEXT, b"x" * 1000) + between) * rounds
+    assert len(frames(stream)) == rounds * (1 if between == frame(PING) else 2)
+    assert copied <= rounds * 4096
