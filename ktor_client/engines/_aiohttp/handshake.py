@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "shake_hands"]
 
+_CONTROLS = bytes({*range(32), 127} - {9})
+
 
 class Answer:
     """What is asked here of an `aiohttp.ClientResponse`, under the same names."""
@@ -93,11 +95,24 @@ class _Wanted:
 
 
 def _head(request: HttpRequest) -> bytes:
+    """Write the head as aiohttp writes those of plain requests: one Host, and that first."""
     url, fields = request.url, request.headers.fields()
-    lines = [f"{name}: {value}" for name, value in fields]
-    if not any(name.lower() == "host" for name, _ in fields):
-        lines.insert(0, f"Host: {url.authority}")
-    text = "\r\n".join([f"{request.method} {url.target} HTTP/1.1", *lines, "", ""])
-    if text.count("\n") != len(lines) + 2 or text.count("\r") != len(lines) + 2 or "\0" in text:
-        raise UnsafeHeaderError("a header of the handshake has CR, LF or NUL in it")
-    return text.encode()
+    if "host" in request.headers:
+        host = request.headers.get_all("host")[-1]
+        fields = [(name, value) for name, value in fields if name.lower() != "host"]
+    else:
+        host = url.authority
+        if url.host.endswith("."):  # which is for the resolver
+            host = host.replace(url.host, url.host.rstrip("."), 1)
+    lines = [f"{request.method} {url.target} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    lines += ("", "")
+    try:
+        head = "\r\n".join(lines).encode()
+    except UnicodeEncodeError:
+        raise UnsafeHeaderError("a header of the handshake has a lone surrogate in it") from None
+    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):
+        raise UnsafeHeaderError(
+            "a header of the handshake has a control character (CR, LF, NUL ...) in it"
+        )
+    return head
