@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,20 @@ async def test_what_would_smuggle_is_refused_before_a_connection(value: str) -> 
 async def test_other_values_are_sent_as_utf_8(tmp_path: Path) -> None:
     lines, _ = await heads(tmp_path, "example.com/", ("X-A", "é漢\t😀"), ("x-a", ""))
     assert lines[-2:] == ["X-A: é漢\t😀", "x-a: "]
+
+
+@pytest.mark.parametrize("status", ["000", "099"])
+async def test_a_status_below_100_is_an_answer(status: str) -> None:
+    """No number of RFC 9110 15, but nothing follows it either: waiting would be for ever."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(REFUSAL.replace(b"403", status.encode()))
+        assert await peer.read_eof() == b""
+
+    engine = AiohttpEngine()
+    async with raw_server(script) as server, asyncio.timeout(20):
+        upgrade = await engine.open_web_socket(handshake(server.url), WebSocketOptions())
+        assert (upgrade.response.status, upgrade.link) == (int(status), None)
+        await server.finished.wait()
+        await engine.close()

@@ -68,7 +68,7 @@ async def shake_hands(connector: aiohttp.BaseConnector, request: HttpRequest) ->
             protocol.transport.write(head)
         try:
             message, content = await protocol.read()
-            while message.code < 200 and message.code != 101:
+            while 100 <= message.code < 200 and message.code != 101:
                 message, content = await protocol.read()
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise no_answer(error) from error
