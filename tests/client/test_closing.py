@@ -25,6 +25,7 @@ from ktor_client.engines._mock import MockPeerSession
 from ktor_client.plugins import PluginScope, WebSockets, client_plugin
 from ktor_client.session import DefaultClientWebSocketSession
 from ktor_client.testing import echo_server
+from tests.support.certificates import client_context, server_context
 from tests.support.leaks import Held
 from tests.support.raw_server import Peer, close_frame, raw_server
 
@@ -164,6 +165,26 @@ async def test_requests_that_wait_for_a_connection_end_with_the_client(
         for ended in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(ended, ClientClosedError)
     await before.again()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_who_reads_a_body_hears_of_the_end(engine: EngineFactory, tls: bool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        await peer.read_eof()
+
+    context = server_context() if tls else None
+    async with asyncio.timeout(20), raw_server(script, tls=context) as server:
+        client = HttpClient(partial(engine, ssl_context=client_context()))
+        async with client.prepare_get(server.url.replace("ws", "http", 1)) as response:
+            chunks = response.chunks()
+            assert await anext(chunks) == b"half"
+            rest = asyncio.ensure_future(anext(chunks))
+            await asyncio.sleep(0)
+            await client.close()
+            with pytest.raises(KtorClientError):
+                await rest
 
 
 async def test_closing_in_any_step_of_a_request(engine: EngineFactory) -> None:

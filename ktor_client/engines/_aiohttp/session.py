@@ -79,9 +79,22 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _Protocol(ResponseHandler):
-    """aiohttp's queue of heads, which it takes without a pause as long as they are interim."""
+    """aiohttp's queue of heads, which it takes without a pause as long as they are interim.
+
+    Who reads a body hears of it when the connector closes the connection.
+    """
 
     _interim = 0
+
+    def close(self) -> None:
+        body = self._payload
+        super().close()
+        _break_off(body)
+
+    def abort(self) -> None:
+        body = self._payload
+        super().abort()
+        _break_off(body)
 
     async def read(self) -> tuple[RawResponseMessage, StreamReader]:
         message, body = await super().read()
@@ -89,6 +102,11 @@ class _Protocol(ResponseHandler):
         if self._interim > MAX_INTERIM:
             raise NoAnswerError(f"more than {MAX_INTERIM} interim answers came before it")
         return message, body
+
+
+def _break_off(body: StreamReader | None) -> None:
+    if body is not None and not body.is_eof() and body.exception() is None:
+        body.set_exception(aiohttp.ClientConnectionError("it was closed here"))
 
 
 class _Connector(aiohttp.TCPConnector):
