@@ -57,8 +57,8 @@ class Url:
         """Check the parts; `path` and `query` are taken as already percent-encoded where needed.
 
         Raises:
-            InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, or a
-                control character that would smuggle bytes into the request.
+            InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, a
+                fragment, or a control character that would smuggle bytes into the request.
             TypeError: a port that is no int.
         """
         if scheme not in DEFAULT_PORTS:
@@ -72,6 +72,9 @@ class Url:
         if _bad_character(path) or _bad_character(query):
             part = "path" if _bad_character(path) else "query"
             raise InvalidUrlError(f"the {part} has a space, backslash or control character")
+        if "#" in path or "#" in query:  # in a request line it is no URL (RFC 9112 3.2.1)
+            part = "path" if "#" in path else "query"
+            raise InvalidUrlError(f"the {part} has a fragment (#), which is never sent")
         path = path if path.startswith("/") else f"/{path}"
         self._set(scheme, _checked_host(host), port, path, query, user, password)
 

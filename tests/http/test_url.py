@@ -433,3 +433,9 @@ def test_nothing_is_smuggled(path: str, query: str) -> None:
     assert not any(character <= " " or character in "\\#\x7f" for character in text)
     assert Url.parse(text) == url
     assert url.host == "host"
+
+
+@pytest.mark.parametrize(("part", "parts"), [("path", ("/a#b", "")), ("query", ("/", "a#b"))])
+def test_a_fragment_in_a_part_is_refused(part: str, parts: tuple[str, str]) -> None:
+    with pytest.raises(InvalidUrlError, match=rf"the {part} has a fragment \(#\)"):
+        Url("ws", "host", None, *parts)
