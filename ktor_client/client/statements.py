@@ -34,6 +34,17 @@ class _Once:
 
         __exit__ = __enter__
 
+        def __aiter__(self) -> NoReturn:
+            raise TypeError(
+                f"a {type(self).__name__} needs `async with` first; write {self._instead}"
+            )
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_"):
+                missing += f"; it was not entered yet: write {self._instead}"
+            raise AttributeError(missing, name=name)
+
     def _use(self) -> None:
         if self._used:
             raise RuntimeError(

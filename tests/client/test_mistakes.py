@@ -96,6 +96,24 @@ async def test_with_instead_of_async_with(client: HttpClient) -> None:
                 stack.enter_context(wrong)
 
 
+async def test_no_async_with_at_all(client: HttpClient) -> None:
+    for made, member, instead in (
+        (client.web_socket("/"), "send", "`async with client.web_socket(url) as session:`"),
+        (client.prepare_get("/"), "status", "`async with client.prepare_get(url) as response:`"),
+    ):
+        wrong: Any = made
+        with pytest.raises(AttributeError, match=rf"no attribute '{member}'; .* write ") as caught:
+            getattr(wrong, member)
+        assert instead in str(caught.value)
+        with pytest.raises(TypeError, match="needs `async with` first; write ") as refused:
+            async for _ in wrong:
+                pytest.fail("there was a message")
+        assert instead in str(refused.value)
+        assert not hasattr(wrong, "send")
+        with pytest.raises(AttributeError, match="no attribute '_private'$"):
+            _ = wrong._private
+
+
 async def test_for_instead_of_async_for(client: HttpClient) -> None:
     wrong: Any
     async with client.web_socket("/") as wrong:
