@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec
 
 from ktor_client.client.scope import ClientScope
 from ktor_client.config import HttpClientConfig, Install, PluginKey, check_names, plugin_name
@@ -14,10 +15,38 @@ from ktor_client.engine.registry import default_engine, engine_class
 from ktor_client.engine.shared import SharedEngine
 from ktor_client.plugin import HttpClientPlugin
 from ktor_client.plugins.redirect import HttpRedirect
+from ktor_client.plugins.websockets import WebSockets
 
-__all__ = ["EngineLike", "install_plugins", "make_engine"]
+__all__ = ["EngineLike", "install_plugins", "make_engine", "only_blocks"]
+
+P = ParamSpec("P")
 
 EngineLike = HttpClientEngine | Callable[..., HttpClientEngine] | str | None
+
+
+def only_blocks(init: Callable[P, None]) -> Callable[P, None]:
+    """Let `HttpClient(...)` say where an option belongs that was given to it."""
+    own = frozenset(inspect.signature(init).parameters)
+
+    @functools.wraps(init)
+    def checked(*args: P.args, **options: P.kwargs) -> None:
+        for name in options:
+            if name not in own:
+                engine = options.get("engine", args[1] if len(args) > 1 else None)
+                where = _where_it_belongs(name, engine)
+                raise TypeError(f"HttpClient has no option {name!r}; {where}")
+        init(*args, **options)
+
+    return checked
+
+
+def _where_it_belongs(name: str, engine: object) -> str:
+    if name in ("expect_success", "follow_redirects"):
+        return f"a block sets it: def block(config): config.{name} = ..."
+    if name in inspect.signature(WebSockets).parameters:
+        return f"the plugin has it: install(WebSockets, {name}=...)"
+    made = engine.__name__ if isinstance(engine, type) else "AiohttpEngine"
+    return f"an engine's options go with it: functools.partial({made}, {name}=...)"
 
 
 def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:

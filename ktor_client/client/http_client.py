@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from ktor_client.client.building import EngineLike, install_plugins, make_engine
+from ktor_client.client.building import EngineLike, install_plugins, make_engine, only_blocks
 from ktor_client.client.expectation import fail_unless_success
 from ktor_client.client.preparing import (
     Body,
@@ -59,6 +59,7 @@ class HttpClient(HttpCalls):
     async context manager, or `close()` it.
     """
 
+    @only_blocks
     def __init__(self, engine: EngineLike = None, *blocks: Block) -> None:
         """Make a client.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pytest
 
 from ktor_client import ConnectError, HttpClient, HttpRequestBuilder, install
 from ktor_client.engine.registry import EngineFactory
-from ktor_client.engines import MockEngine
+from ktor_client.engines import HttpxEngine, MockEngine
 from ktor_client.plugins import DefaultRequest, WebSockets
 from tests.engines.mock.scripts import echo
 
@@ -76,6 +77,35 @@ async def test_other_paths_need_no_such_word(engine: EngineFactory, nobody: int)
         assert await notes_of_web_socket(client, "a.b/c", host="127.0.0.1", port=nobody) == []
 
 
+# --- options that belong elsewhere
+
+
+@pytest.mark.parametrize(
+    ("args", "name", "belongs"),
+    [
+        ((HttpxEngine,), "limit", "functools.partial(HttpxEngine, limit=...)"),
+        (("httpx",), "limit", "functools.partial(AiohttpEngine, limit=...)"),
+        ((), "ssl", "functools.partial(AiohttpEngine, ssl=...)"),
+        ((MockEngine,), "ping_interval", "install(WebSockets, ping_interval=...)"),
+        ((MockEngine,), "expect_success", "def block(config): config.expect_success = ..."),
+    ],
+)
+def test_options_of_something_else(args: tuple[Any, ...], name: str, belongs: str) -> None:
+    make: Any = HttpClient
+    with pytest.raises(TypeError, match=rf"^HttpClient has no option '{name}'; ") as caught:
+        make(*args, **{name: True})
+    assert str(caught.value).endswith(belongs)
+
+
+def test_the_engine_by_its_keyword() -> None:
+    make: Any = HttpClient
+    assert isinstance(make(engine=MockEngine).engine, MockEngine)
+    with pytest.raises(TypeError, match=r"partial\(MockEngine, limit=\.\.\.\)$"):
+        make(engine=MockEngine, limit=5)
+    signature = inspect.signature(HttpClient)
+    assert list(signature.parameters) == ["engine", "blocks"]
+
+
 # --- what is asynchronous
 
 
@@ -110,7 +140,7 @@ async def test_no_async_with_at_all(client: HttpClient) -> None:
                 pytest.fail("there was a message")
         assert instead in str(refused.value)
         assert not hasattr(wrong, "send")
-        with pytest.raises(AttributeError, match="no attribute '_private'$"):
+        with pytest.raises(AttributeError, match=r"no attribute '_private'$"):
             _ = wrong._private
 
 

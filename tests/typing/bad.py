@@ -34,6 +34,7 @@ async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> No
     HttpClient(AiohttpEngine, lambda config: config.instal(WebSockets))  # wrong
     HttpClient(partial(AiohttpEngine, limits=5))  # wrong
     HttpClient(42)  # wrong
+    HttpClient(AiohttpEngine, limit=5)  # wrong
     config = HttpClientConfig()
     config.expect_sucess = True  # wrong
     client.plugin(WebSockets).nonsense()  # wrong
