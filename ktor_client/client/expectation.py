@@ -30,5 +30,5 @@ async def fail_unless_success(response: HttpResponse) -> None:
         else (ServerResponseError, "Server error")
     )
     text = (await response.body_as_text())[:200]
-    message = f"{what}: {request.method} {request.url!r} gave {status}. {text}"
+    message = f"{what}: {request.method} {request.url._shown} gave {status}. {text}"
     raise kind(message, response) from response.body_error

@@ -187,6 +187,11 @@ class Url:
         secret = "***@" if self.user is not None else ""
         return f"Url('{self.scheme}://{secret}{self.authority}{self.target}')"
 
+    @property
+    def _shown(self) -> str:
+        """What messages show: nothing secret, so no query either."""
+        return f"{self.scheme}://{self.authority}{self.path}{'?...' if self.query else ''}"
+
     def _key(self) -> tuple[object, ...]:
         return (str(self), self.user, self.password)
 

@@ -22,8 +22,7 @@ def handshake_error(
 ) -> WebSocketHandshakeError:
     """Return the error, with a note for tracebacks; `text` is the body of the answer."""
     error = WebSocketHandshakeError(message, response)
-    url = response.request.url
-    note = f"asked {url.scheme}://{url.authority}{url.path}{'?...' if url.query else ''}"
+    note = f"asked {response.request.url._shown}"
     begin = " ".join(text.split())[:SHOWN_TEXT]
     if begin and _is_readable(response, text) and not _repeats(response.request, text):
         note += f"; the answer begins {begin!r}"

@@ -249,7 +249,7 @@ class WebSockets(HttpClientPlugin):
                     raise
                 still = was_still(error) or ("" if attempts else "; no answer came")
                 raise OpenTimeoutError(
-                    f"{type(engine).__name__} did not open {request.url!r} within "
+                    f"{type(engine).__name__} did not open {request.url._shown} within "
                     f"open_timeout={self._open_timeout:g} s{still}"
                 ) from error
             finally:

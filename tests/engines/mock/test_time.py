@@ -88,8 +88,9 @@ class TestVirtualTime:
 
     async def test_the_open_timeout(self, engine: MockEngine, client: HttpClient) -> None:
         engine.on_web_socket("/", echo, delay=30)
-        with pytest.raises(OpenTimeoutError, match=r"open_timeout=10 s; no answer came$"):
-            await client.web_socket_session("/")
+        with pytest.raises(OpenTimeoutError, match=r"open_timeout=10 s; no answer came$") as caught:
+            await client.web_socket_session("/?token=s3cret")
+        assert "did not open ws://localhost/?... within" in str(caught.value)
         assert engine.clock.time() == 10
 
     async def test_the_open_timeout_after_the_answer(self, engine: MockEngine) -> None:
