@@ -41,6 +41,8 @@ _SYSTEM_ROWS: tuple[ErrorRow, ...] = (
 )
 
 _NO_TLS = "; no TLS is spoken there, so ws:// or http:// may be meant"
+_TRUST = "; to trust it, give the engine an ssl_context that does"
+_NOT_TRUSTED = ("self-signed certificate", "self signed certificate", "local issuer certificate")
 
 
 class ErrorTable:
@@ -81,6 +83,8 @@ class ErrorTable:
             return ""
         text = self._said(error) or type(error).__name__
         hint = _NO_TLS if "WRONG_VERSION_NUMBER" in text else ""
+        if "CERTIFICATE_VERIFY_FAILED" in text and any(one in text for one in _NOT_TRUSTED):
+            hint = _TRUST
         return f": {text}{hint}"
 
     def fail(

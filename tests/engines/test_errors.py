@@ -86,12 +86,14 @@ async def test_a_certificate_of_nobody_we_know(engine: EngineFactory, call: Call
     async with raw_server(_read, tls=server_context()) as server:
         error = await failure(TlsError, engine(), call, server.url, f"127.0.0.1:{server.port}")
         assert "does not trust the certificate" in str(error)
+        assert str(error).endswith("; to trust it, give the engine an ssl_context that does")
 
 
 async def test_a_certificate_for_another_name(engine: EngineFactory, call: Call) -> None:
     async with raw_server(_read, tls=server_context("elsewhere.example")) as server:
         client = engine(ssl_context=client_context())
-        await failure(TlsError, client, call, server.url, f"127.0.0.1:{server.port}")
+        error = await failure(TlsError, client, call, server.url, f"127.0.0.1:{server.port}")
+        assert "ssl_context" not in str(error)  # it is trusted, for another name
 
 
 async def test_no_tls_on_that_port(engine: EngineFactory, call: Call) -> None:
