@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import ktor_client
 from ktor_client.cli.echo import port
-from ktor_client.cli.failure import CommandError
+from ktor_client.cli.failure import CommandError, cannot_listen
 from ktor_client.testing import EchoServer
 from ktor_client.testing.exchange import Response
 
@@ -100,10 +100,7 @@ async def run(options: argparse.Namespace) -> int:
     try:
         await server.start(options.host, options.port)
     except OSError as error:
-        raise CommandError(
-            f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; "
-            "--port 0 takes a free one"
-        ) from error
+        raise cannot_listen(options.host, options.port, error) from error
     try:
         print(f"Open {server.http_url}/demo/ in a browser. Ctrl-C ends.", flush=True)
         ended = asyncio.Event()

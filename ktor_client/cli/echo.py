@@ -8,7 +8,7 @@ import signal
 from contextlib import suppress
 from typing import Any
 
-from ktor_client.cli.failure import CommandError
+from ktor_client.cli.failure import cannot_listen
 from ktor_client.testing import EchoServer
 
 __all__ = ["add_to", "run"]
@@ -43,10 +43,7 @@ async def run(options: argparse.Namespace) -> int:
     try:
         await server.start(options.host, options.port)
     except OSError as error:
-        raise CommandError(
-            f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; "
-            "--port 0 takes a free one"
-        ) from error
+        raise cannot_listen(options.host, options.port, error) from error
     try:
         print(f"{server.url}/echo echoes; {server.http_url}/ lists more. Ctrl-C ends.", flush=True)
         ended = asyncio.Event()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FAILED", "INTERRUPTED", "USAGE", "CommandError"]
+import errno
+
+__all__ = ["FAILED", "INTERRUPTED", "USAGE", "CommandError", "cannot_listen"]
 
 FAILED = 1
 USAGE = 2
@@ -16,3 +18,11 @@ class CommandError(Exception):
     def __init__(self, message: str, status: int = FAILED) -> None:
         super().__init__(message)
         self.status = status
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> CommandError:
+    """Return the failure of a server; where another port helps, it says so."""
+    hint = ""
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        hint = "; --port 0 takes a free one"
+    return CommandError(f"cannot listen on {host} port {port}: {error.strerror or error}{hint}")

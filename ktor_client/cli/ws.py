@@ -17,9 +17,10 @@ from ktor_client import (
     Frame,
     HttpClient,
     HttpClientConfig,
+    TlsError,
 )
 from ktor_client.cli.engine_choice import find_engine
-from ktor_client.cli.failure import CommandError
+from ktor_client.cli.failure import USAGE, CommandError
 from ktor_client.cli.lines import Lines
 from ktor_client.plugins import WebSockets
 
@@ -86,7 +87,9 @@ def seconds(text: str) -> float:
 async def run(options: argparse.Namespace) -> int:
     """Chat until either side ends it."""
     if "://" not in options.url:
-        raise CommandError(f"{options.url!r} is no ws:// or wss:// URL; write ws://host/path", 2)
+        raise CommandError(
+            f"{options.url!r} is no ws:// or wss:// URL; write ws://host/path", USAGE
+        )
     factory = None if options.engine is None else find_engine(options.engine)
 
     def blocks(config: HttpClientConfig) -> None:
@@ -95,15 +98,26 @@ async def run(options: argparse.Namespace) -> int:
             _say("warning: the server's certificate is not checked")
             config.engine(ssl_context=_unchecked())
 
-    async with HttpClient(factory, blocks) as client:
+    try:
+        made = HttpClient(factory, blocks)
+    except TypeError as error:
+        if not options.insecure:
+            raise
+        raise CommandError(f"--insecure is for engines with TLS: {error}", USAGE) from error
+    async with made as client:
         try:
             statement = client.web_socket(
                 options.url, headers=options.header, subprotocols=options.subprotocol
             )
         except ValueError as error:
-            raise CommandError(str(error), 2) from error
-        async with statement as session:
-            await _talk(session, client.engine.name, options)
+            raise CommandError(str(error), USAGE) from error
+        try:
+            async with statement as session:
+                await _talk(session, client.engine.name, options)
+        except TlsError as error:
+            if "the certificate of" in str(error):
+                error.add_note("--insecure goes on without that check")
+            raise
         reason = await session.close_reason
         if _is_interactive():
             _say(f"closed by {'you' if reason.initiator == 'local' else 'the server'}: {reason}")

@@ -170,10 +170,17 @@ async def test_input_that_is_no_text(server: EchoServer) -> None:
 async def test_certificates() -> None:
     async with echo_server(ssl_context=server_context()) as server:
         url = f"{server.url}/text?size=5"
-        (await run("ws", url)).fails(1, "certificate")
+        (await run("ws", url)).fails(1, "certificate", "--insecure goes on without that check")
         done = await run("ws", url, "--insecure", "--wait", "60")
         assert (done.status, done.out) == (0, "xxxxx\n")
         assert done.err == "warning: the server's certificate is not checked\n"
+
+
+async def test_insecure_on_an_engine_without_tls() -> None:
+    done = await run("ws", "wss://h/", "--insecure", "--engine", "mock")
+    assert done.status == 2
+    *_, last = done.err.splitlines()
+    assert last.startswith("ktor-client: --insecure is for engines with TLS: MockEngine has no ")
 
 
 async def test_ctrl_c_on_a_pipe(server: EchoServer) -> None:
