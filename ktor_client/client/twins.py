@@ -19,7 +19,8 @@ __all__ = ["opened", "over_tls"]
 P = ParamSpec("P")
 S = TypeVar("S", bound=WebSocketSession)
 
-# For who asks `iscoroutinefunction`, such as mocks; unknown before Python 3.12.
+# For who asks `iscoroutinefunction`, such as mocks and `help`; unknown before Python 3.12.
+_can_be_marked = hasattr(inspect, "markcoroutinefunction")
 _mark_as_coroutine_function = getattr(inspect, "markcoroutinefunction", callable)
 
 
@@ -61,7 +62,7 @@ def opened(
     # What `help` shows: all of `method`'s signature but what comes of it.
     signature = inspect.signature(method)
     session = signature.return_annotation.partition("[")[2].removesuffix("]")
-    opening = f"Coroutine[Any, Any, {session}]"
+    opening = session if _can_be_marked else f"Coroutine[Any, Any, {session}]"
     twin.__signature__ = signature.replace(return_annotation=opening)  # type: ignore[attr-defined]
     open_session.__name__ = twin.__name__ = name
     open_session.__qualname__ = twin.__qualname__ = f"HttpClient.{name}"
