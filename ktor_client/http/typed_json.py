@@ -16,6 +16,9 @@ from ktor_client.errors import DeserializationError
 
 __all__ = ["from_json", "structure", "to_json"]
 
+SHOWN = 60
+"""Characters of what does not fit that errors show."""
+
 T = TypeVar("T")
 
 
@@ -40,7 +43,7 @@ def from_json(data: str | bytes, type_: type[T]) -> T:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DeserializationError(f"not JSON: {error}") from error
+        raise DeserializationError(f"not JSON: {error}; got {_beginning(data)}") from error
     result: T = structure(value, type_)
     return result
 
@@ -157,6 +160,12 @@ def _unstructure(value: Any) -> Any:
 
 def _refuse(value: Any, wanted: str, where: str) -> Any:
     shown = repr(value)
-    if len(shown) > 60:
-        shown = f"{shown[:60]}..."
+    if len(shown) > SHOWN:
+        shown = f"{shown[:SHOWN]}..."
     raise DeserializationError(f"{where}: expected {wanted}, got {shown}")
+
+
+def _beginning(data: str | bytes) -> str:
+    start = data[:SHOWN]
+    text = start if isinstance(start, str) else start.decode("utf-8", "backslashreplace")
+    return f"{text!r}{'...' if len(data) > SHOWN else ''}"

@@ -153,6 +153,21 @@ def test_what_is_no_json(data: str | bytes) -> None:
     assert caught.value.frame is None
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("", "; got ''"),
+        (b"hello", "; got 'hello'"),
+        ("<html>" + "x" * 100, f"; got '<html>{'x' * 54}'..."),
+        (b"\xff", r"; got '\\xff'"),
+    ],
+)
+def test_what_is_no_json_is_shown(data: str | bytes, shown: str) -> None:
+    with pytest.raises(DeserializationError) as caught:
+        from_json(data, object)
+    assert str(caught.value).endswith(shown)
+
+
 def test_writing() -> None:
     assert to_json({"ä": [1, 2.5, None, True, "\n"]}) == '{"ä":[1,2.5,null,true,"\\n"]}'
     assert to_json([Color.BLUE, Level.LOW]) == '["blue",1]'
