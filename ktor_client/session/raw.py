@@ -160,8 +160,10 @@ class WebSocketSession:
             WrongLoopError: the session was opened on another event loop.
         """
         if not isinstance(reason, CloseReason):
+            code = reason if isinstance(reason, int) else 1000
             raise TypeError(
-                f"close takes a CloseReason, not {type(reason).__name__}: close(CloseReason(1000))"
+                f"close takes a CloseReason, not {type(reason).__name__}: "
+                f"close(CloseReason({code}))"
             )
         checked_reason(reason)
         if not self._core.closed.is_set:
