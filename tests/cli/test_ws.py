@@ -176,6 +176,17 @@ async def test_certificates() -> None:
         assert done.err == "warning: the server's certificate is not checked\n"
 
 
+async def test_no_tls_on_that_port(server: EchoServer) -> None:
+    done = await run("ws", server.url.replace("ws:", "wss:"))
+    done.fails(1, "no TLS is spoken there")
+    assert "--insecure" not in done.err
+
+
+async def test_an_engine_that_is_none() -> None:
+    done = await run("ws", "ws://h/", "--engine", "builtins:dict")
+    done.fails(1, "TypeError", "made {}, which is no HttpClientEngine")
+
+
 async def test_insecure_on_an_engine_without_tls() -> None:
     done = await run("ws", "wss://h/", "--insecure", "--engine", "mock")
     assert done.status == 2
