@@ -55,7 +55,7 @@ def test_mixed_content(harness: Harness) -> None:
     with page_at(harness, f"{harness.secure_base}/page/boot.html") as page:
         harness.call(harness.run_python(page, OPEN))
         told = harness.call(harness.run_python(page, "await attempt('ws://example.org/')"))
-        assert told.startswith("ConnectError: the browser forbids Url('ws://example.org/')")
+        assert told.startswith("ConnectError: the browser forbids ws://example.org/;")
         own = harness.secure_base.replace("https", "wss", 1)
         assert harness.call(harness.run_python(page, f"await attempt('{own}/ws/echo')")) == "opened"
 

@@ -343,9 +343,11 @@ class BrowserLink(FrameLink):
 
     def _failed(self) -> None:
         error = ConnectionError("the browser reports close code 1006: no Close frame came")
+        asked, query, _ = str(self._socket.url).partition("?")
+        shown = f"{asked}{'?...' if query else ''}"  # pages have their tokens there
         self._end(
             error,
-            f"the browser could not open {self._socket.url!r}. Browsers hide the reason from "
+            f"the browser could not open {shown!r}. Browsers hide the reason from "
             "programs (server not reached, handshake refused, certificate, no common subprotocol, "
             "Content-Security-Policy); the browser's console shows it",
         )

@@ -12,6 +12,7 @@ from ktor_client.errors import (
     InvalidUrlError,
     KtorClientError,
 )
+from ktor_client.http import Url
 
 __all__ = ["Platform"]
 
@@ -48,22 +49,24 @@ class Platform:
         """Return a plain JavaScript object."""
         return self.ffi.to_js(values, dict_converter=self.js.Object.fromEntries)
 
-    def error(self, url: object, cause: Exception) -> KtorClientError:
+    def error(self, url: Url | None, cause: Exception) -> KtorClientError:
         """Return our error for an exception of `new WebSocket` or `fetch`.
 
         SyntaxError is a URL that the browser does not take, SecurityError mixed content. Everything
         else is a TypeError without a reason, so that pages cannot look around in a network.
+        The query is not shown: pages have their tokens there.
         """
         name = str(getattr(cause, "name", type(cause).__name__))
-        text = str(getattr(cause, "message", cause))
+        shown = url._shown if url is not None else "the server"
+        text = str(getattr(cause, "message", cause)).replace(str(url), shown)
         if name == "SyntaxError":
-            return InvalidUrlError(f"the browser refuses {url!r}: {text}")
+            return InvalidUrlError(f"the browser refuses {shown}: {text}")
         if name == "SecurityError":
             return ConnectError(
-                f"the browser forbids {url!r}; pages from https may use wss and https only ({text})"
+                f"the browser forbids {shown}; pages from https may use wss and https only ({text})"
             )
         return ConnectError(
-            f"no answer from {url!r}: {text}. Browsers hide the reason from programs (server not "
+            f"no answer from {shown}: {text}. Browsers hide the reason from programs (server not "
             "reached, certificate, CORS, Content-Security-Policy, mixed content); the browser's "
             "console shows it"
         )

@@ -129,10 +129,12 @@ async def test_urls_that_the_browser_refuses() -> None:
         ("refused-by-syntax", InvalidUrlError),
         ("refused-by-security", ConnectError),
     ):
-        request = handshake(f"ws://example.org/{path}")
+        request = handshake(f"ws://example.org/{path}?token=s3cret")
         with pytest.raises(kind) as caught:
             await BrowserEngine().open_web_socket(request, WebSocketOptions())
         assert isinstance(caught.value.__cause__, JsException)
+        assert f" ws://example.org/{path}?..." in str(caught.value)
+        assert "s3cret" not in str(caught.value)
 
 
 async def test_a_header_that_a_plugin_added_late(browser: Browser) -> None:
@@ -144,9 +146,11 @@ async def test_a_header_that_a_plugin_added_late(browser: Browser) -> None:
 
 async def test_an_error_without_a_close_event(browser: Browser) -> None:
     task = await opening(browser, BrowserEngine())
+    browser.socket.url = "ws://example.org/a?token=s3cret"
     browser.socket.fire_error()
-    with pytest.raises(ConnectError, match="Content-Security-Policy"):
+    with pytest.raises(ConnectError, match="Content-Security-Policy") as caught:
         await task
+    assert "could not open 'ws://example.org/a?...'. " in str(caught.value)
 
 
 async def test_an_error_before_its_close_event(browser: Browser) -> None:
@@ -241,7 +245,8 @@ async def test_a_body_that_breaks(browser: Browser) -> None:
 async def test_a_request_that_fails(browser: Browser) -> None:
     browser.answer = JsException("TypeError", "Failed to fetch")
     with pytest.raises(ConnectError, match="Failed to fetch") as caught:
-        await BrowserEngine().execute(get("http://example.org/"))
+        await BrowserEngine().execute(get("http://example.org/?token=s3cret"))
+    assert "from http://example.org/?...: " in str(caught.value)
     assert caught.value.__cause__ is browser.answer
 
 
