@@ -37,11 +37,9 @@ class MsgspecConverter(WebSocketContentConverter):
     def __init__(self, *, format: str = "json") -> None:
         if format not in ("json", "msgpack"):
             raise ValueError(f"format is 'json' or 'msgpack', not {format!r}")
-        from importlib import import_module
-
         self._binary = format == "msgpack"
-        self._codec: Any = import_module(f"msgspec.{format}")
-        self._error: Any = import_module("msgspec").MsgspecError
+        self._error: Any = _library_of(self, "msgspec").MsgspecError
+        self._codec: Any = _library_of(self, f"msgspec.{format}")
 
     def serialize(self, value: object) -> Frame:
         """Return a text frame for JSON, a binary one for MessagePack."""
@@ -64,9 +62,7 @@ class PydanticConverter(WebSocketContentConverter):
     """JSON by pydantic 2: models, dataclasses, and everything that `TypeAdapter` takes."""
 
     def __init__(self) -> None:
-        from importlib import import_module
-
-        pydantic = import_module("pydantic")
+        pydantic = _library_of(self, "pydantic")
         self._adapter: Any = pydantic.TypeAdapter
         self._error: Any = pydantic.ValidationError
         self._adapters: dict[Any, Any] = {}
@@ -92,3 +88,16 @@ class PydanticConverter(WebSocketContentConverter):
         if adapter is None:
             adapter = self._adapters[type_] = self._adapter(type_)
         return adapter
+
+
+def _library_of(converter: object, module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ModuleNotFoundError(
+            f"{type(converter).__name__} needs {module}; try: pip install {module}", name=module
+        ) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -77,3 +79,23 @@ def test_message_pack_is_binary() -> None:
 def test_other_formats_are_refused() -> None:
     with pytest.raises(ValueError, match="'json' or 'msgpack', not 'yaml'"):
         MsgspecConverter(format="yaml")
+
+
+@pytest.mark.parametrize("converter", [MsgspecConverter, PydanticConverter])
+def test_a_library_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, converter: type[MsgspecConverter | PydanticConverter]
+) -> None:
+    name = converter.__name__.removesuffix("Converter").lower()
+    monkeypatch.setitem(sys.modules, name, None)  # as Python notes what cannot be imported
+    with pytest.raises(ModuleNotFoundError) as caught:
+        converter()
+    told = f"{converter.__name__} needs {name}; try: pip install {name}"
+    assert (str(caught.value), caught.value.name) == (told, name)
+
+
+def test_a_library_that_lacks_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pydantic.py").write_text("import a_library_that_is_not_there")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pydantic")
+    with pytest.raises(ModuleNotFoundError, match="named 'a_library_that_is_not_there'"):
+        PydanticConverter()
