@@ -45,6 +45,6 @@ def describe_leaks(clients: Iterable[HttpClient]) -> str:
         if client.is_closed or not client._used:
             continue
         lines.append(f"    {client!r}")
-        lines += [f"        {session!r}" for session in client._sessions]
+        lines += [f"        {session!r}" for session in client._sessions.values()]
         client._used = False  # it is named here; no ResourceWarning in the midst of another test
     return "\n".join(lines)
