@@ -160,7 +160,7 @@ def _single(headers: Headers, name: str) -> str | None:
     values = headers._by_name().get(name.lower())
     if values is None:
         return None
-    if len(values) > 1:
+    if len(values) != 1:
         raise ValueError(f"the {name} header stands {len(values)} times")
     return values[0].strip()
 
