@@ -181,7 +181,7 @@ class AiohttpEngine(HttpClientEngine):
             if not self._is_over or task is None or task.cancelling():
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
-        except (AssertionError, RuntimeError, ConnectError) as error:
+        except (AssertionError, AttributeError, RuntimeError, ConnectError) as error:
             if not self._is_over or isinstance(error, ClientClosedError):
                 raise
             raise ClientClosedError("AiohttpEngine was closed during the request") from error
