@@ -144,18 +144,23 @@ class Url:
     def join(self, location: str) -> Url:
         """Resolve a `Location`, absolute or relative, against this URL.
 
+        A fragment is for whoever shows the answer (RFC 9110 10.2.2); it is dropped, never sent.
+
         Raises:
             InvalidUrlError: the result is not a URL that can be requested.
         """
         if _bad_character(location):
             raise InvalidUrlError(f"Location {_shown(location)} has a space or control character")
         try:
-            joined = urljoin(self.as_http, location)
+            place, _, fragment = location.partition("#")
+            joined = urljoin(self.as_http, place)
         except ValueError:  # which may show credentials
             raise InvalidUrlError(f"cannot follow Location {_shown(location)}") from None
         try:
             return Url.parse(joined)
         except InvalidUrlError as error:
+            if "@" in fragment:  # perhaps the rest of a password: the error may show its start
+                raise InvalidUrlError(f"cannot follow Location {_shown(location)}") from None
             raise InvalidUrlError(f"cannot follow Location {_shown(location)}: {error}") from error
 
     def with_scheme(self, scheme: str) -> Url:

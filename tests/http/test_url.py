@@ -249,7 +249,7 @@ def test_errors_show_no_credentials(text: str) -> None:
         f"//me:{SECRET}@ho st/",
         f"//me:{SECRET}@host:x/",
         f"//me:{SECRET}@h\u2100st/",
-        f"http://me:{SECRET}@host/#x",
+        f"http://me:{SECRET}#x@host/",
     ],
 )
 def test_errors_show_no_credentials_of_a_location(location: str) -> None:
@@ -312,6 +312,9 @@ def test_another_scheme() -> None:
         ("ws://h/a", "ws://g/b", "ws://g/b"),
         ("http://h/a", "/ü", "http://h/%C3%BC"),
         ("http://[::1]/a", "b", "http://[::1]/b"),
+        ("http://h/a?b", "/c?d#part", "http://h/c?d"),
+        ("http://h/a", "https://g#", "https://g/"),
+        ("http://h/a?b", "#part", "http://h/a?b"),
     ],
 )
 def test_joining(base: str, location: str, expected: str) -> None:

@@ -69,6 +69,7 @@ async def test_a_put_is_not_turned_into_a_get_by_302() -> None:
         ("//other/x", "http://other/x"),
         ("https://h/x", "https://h/x"),
         ("http://h:8080/x", "http://h:8080/x"),
+        ("/there?x=1#part", "http://h/there?x=1"),
     ],
 )
 async def test_relative_and_absolute_locations(location: str, sent: str) -> None:
