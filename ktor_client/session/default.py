@@ -208,7 +208,9 @@ class DefaultWebSocketSession(WebSocketSession):
     def ping_interval(self, value: Duration | None) -> None:
         if value is not None and self._require is not None:
             self._require("PingCapability", "ping_interval")
-        self._core.keepalive.interval = optional_seconds(value, "ping_interval")
+        seconds = optional_seconds(value, "ping_interval")
+        self._core.home.check()
+        self._core.keepalive.interval = seconds
 
     @property
     def timeout(self) -> float | None:
@@ -219,7 +221,9 @@ class DefaultWebSocketSession(WebSocketSession):
     def timeout(self, value: Duration | None) -> None:
         if value is not None and self._require is not None:
             self._require("PingCapability", "timeout")
-        self._core.keepalive.timeout = optional_seconds(value, "timeout")
+        seconds = optional_seconds(value, "timeout")
+        self._core.home.check()
+        self._core.keepalive.timeout = seconds
 
     async def __aenter__(self) -> DefaultWebSocketSession:
         return self

@@ -172,7 +172,13 @@ class WebSocketSession:
         await self._core.closed.wait()
 
     def cancel(self) -> None:
-        """Drop the connection now, without a Close; `close_reason` becomes 1006, by us."""
+        """Drop the connection now, without a Close; `close_reason` becomes 1006, by us.
+
+        Raises:
+            WrongLoopError: the session was opened on another event loop, which is still there.
+        """
+        if not (self._core.closed.is_set or self._core.home.is_closed):
+            self._core.home.check()
         self._core.cancel()
 
     @property
@@ -199,7 +205,9 @@ class WebSocketSession:
 
     @max_frame_size.setter
     def max_frame_size(self, size: int) -> None:
-        self._core.max_frame_size = checked_max_frame_size(size)
+        size = checked_max_frame_size(size)
+        self._core.home.check()
+        self._core.max_frame_size = size
         self._link.set_max_frame_size(size)
 
     @property

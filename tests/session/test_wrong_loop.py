@@ -36,6 +36,22 @@ async def send_nowait(session: Session) -> None:
     session.outgoing.send_nowait(Frame.Text("x"))
 
 
+async def set_ping_interval(session: Session) -> None:
+    session.ping_interval = 1
+
+
+async def set_timeout(session: Session) -> None:
+    session.timeout = 1
+
+
+async def set_max_frame_size(session: Session) -> None:
+    session.max_frame_size = 1
+
+
+async def cancel(session: Session) -> None:
+    session.cancel()
+
+
 async def final_reason(session: Session) -> None:
     await session.close_reason
 
@@ -60,6 +76,9 @@ USES: dict[str, Use] = {
     "async with": as_context,
     "wait_closed": lambda session: session.wait_closed(),
     "close_reason": final_reason,
+    "ping_interval": set_ping_interval,
+    "timeout": set_timeout,
+    "max_frame_size": set_max_frame_size,
 }
 
 
@@ -83,6 +102,18 @@ async def test_another_loop_is_refused(engine: EngineFactory) -> None:
             assert await session.receive_text() == "hello"
         for name in ("close", "wait_closed", "close_reason"):
             await elsewhere(USES[name], session)  # an end can be asked for anywhere
+        assert session.close_reason.clean
+
+
+async def test_the_connection_is_not_dropped_from_another_loop(engine: EngineFactory) -> None:
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        session = await client.web_socket_session(f"{server.url}/echo")
+        with pytest.raises(WrongLoopError, match=r"\(still there\)"):
+            await elsewhere(cancel, session)
+        await session.send("hello")
+        assert await session.receive_text() == "hello"
+        await session.close()
+        await elsewhere(cancel, session)  # there is nothing to drop
         assert session.close_reason.clean
 
 
@@ -135,6 +166,7 @@ def outlive_the_loop(engine: EngineFactory, server: BackgroundEchoServer) -> Non
     client, session = asyncio.run(open_one())
     for use in USES.values():
         asyncio.run(attempt(use, session))
+    asyncio.run(cancel(session))  # nobody else can drop it any more
     asyncio.run(close(client))
     assert client.is_closed
     assert (session.close_reason.code, session.close_reason.initiator) == (1006, "local")
