@@ -6,6 +6,7 @@ What aiohttp does on its own account (cookies, redirects, retries, timeouts) is 
 from __future__ import annotations
 
 import asyncio
+import select
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,12 +80,23 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _Protocol(ResponseHandler):
-    """aiohttp's queue of heads, which it takes without a pause as long as they are interim.
+    """A connection that knows when to give up, and when not to be used again.
 
-    Who reads a body hears of it when the connector closes the connection.
+    aiohttp takes interim heads without a pause, would send a GET again on a connection that the
+    server has closed, and lets who reads a body wait for ever when the connector is closed.
     """
 
     _interim = 0
+
+    def is_connected(self) -> bool:
+        """Whether the pool may use the connection again: nothing waits to be read, no end either.
+
+        The event loop may not have come to that yet; what is sent then gets no answer.
+        """
+        if not super().is_connected() or self.transport is None:
+            return False
+        socket = self.transport.get_extra_info("socket")
+        return socket is None or not _is_readable(socket.fileno())
 
     def close(self) -> None:
         body = self._payload
@@ -102,6 +114,14 @@ class _Protocol(ResponseHandler):
         if self._interim > MAX_INTERIM:
             raise NoAnswerError(f"more than {MAX_INTERIM} interim answers came before it")
         return message, body
+
+
+def _is_readable(descriptor: int) -> bool:
+    if not hasattr(select, "poll"):  # pragma: no cover  # Windows
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _break_off(body: StreamReader | None) -> None:
