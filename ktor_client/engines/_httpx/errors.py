@@ -14,7 +14,7 @@ from ktor_client.errors import (
     RequestTimeoutError,
 )
 
-__all__ = ["ERRORS"]
+__all__ = ["BODY_ERRORS", "ERRORS"]
 
 ERRORS = ErrorTable(
     "HttpxEngine",
@@ -43,3 +43,13 @@ ERRORS = ErrorTable(
         (httpcore.ConnectionNotAvailable, ConnectError, "got no connection to"),
     ),
 )
+
+BODY_ERRORS = ErrorTable(
+    "HttpxEngine",
+    (
+        (httpx.ProtocolError, ConnectError, "did not get the whole body from"),
+        (httpcore.ProtocolError, ConnectError, "did not get the whole body from"),
+        *ERRORS.rows,
+    ),
+)
+"""While a body is read: an answer that is HTTP has come, and was cut off or broke its framing."""

@@ -13,7 +13,7 @@ from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.decoding import decoder_for
-from ktor_client.engines._httpx.errors import ERRORS
+from ktor_client.engines._httpx.errors import BODY_ERRORS, ERRORS
 from ktor_client.errors import ConnectError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
 
@@ -82,7 +82,7 @@ class _Body(ResponseBody):
         try:
             return await anext(raw, None)
         except ERRORS.foreign as error:
-            ERRORS.fail(error, self._request, self._upload)
+            BODY_ERRORS.fail(error, self._request, self._upload)
         finally:
             self._reading = False
 
