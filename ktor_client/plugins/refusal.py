@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_plus
 
-from ktor_client.errors import WebSocketHandshakeError
+from ktor_client.errors import InvalidUrlError, WebSocketHandshakeError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.headers import SECRET_HEADERS
 
@@ -22,12 +22,25 @@ def handshake_error(
 ) -> WebSocketHandshakeError:
     """Return the error, with a note for tracebacks; `text` is the body of the answer."""
     error = WebSocketHandshakeError(message, response)
-    note = f"asked {response.request.url._shown}"
+    note = f"asked {response.request.url._shown}{_sent_on(response)}"
     begin = " ".join(text.split())[:SHOWN_TEXT]
     if begin and _is_readable(response, text) and not _repeats(response.request, text):
         note += f"; the answer begins {begin!r}"
     error.add_note(note)
     return error
+
+
+def _sent_on(response: HttpResponse) -> str:
+    location = response.headers.get("location", "")
+    if not (300 <= response.status < 400 and location):
+        return ""
+    url = response.request.url
+    try:
+        target = url.join(location)
+    except InvalidUrlError:
+        return ""
+    why = ", since it gives up TLS" if url.is_secure and not target.is_secure else ""
+    return f"; the redirect to {target._shown} was not followed{why}"
 
 
 def _is_readable(response: HttpResponse, text: str) -> bool:

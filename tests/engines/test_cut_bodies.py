@@ -1,6 +1,8 @@
-"""Bodies that are cut off: the error says that an answer had begun, the same on each engine."""
+"""Bodies that are cut off or broken: the error says that an answer had begun, on each engine."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 
@@ -29,4 +31,25 @@ async def test_a_body_that_is_cut_off(engine: EngineFactory, answer: bytes) -> N
         assert response.status == 200
         with pytest.raises(ConnectError, match="did not get the whole body from"):
             await response.body_as_bytes()
+        await client.close()
+
+
+async def test_chunks_that_are_none(engine: EngineFactory) -> None:
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await go_on.wait()
+        await peer.send(b"zz\r\n")
+        await peer.read_eof()
+
+    client = engine()
+    async with asyncio.timeout(20), raw_server(script) as server:
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        chunks = response.chunks()
+        assert await anext(chunks) == b"hello"
+        go_on.set()
+        with pytest.raises(ConnectError, match="did not get the whole body from"):
+            await anext(chunks)
         await client.close()

@@ -108,9 +108,10 @@ async def test_a_refusal_that_stalls_is_told(engine: EngineFactory) -> None:
     [
         (b"Content-Length: 50\r\n\r\nhello", b"hello"),
         (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"hello"),
+        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b""),
         (b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", b""),
     ],
-    ids=["cut", "chunks cut", "bad gzip"],
+    ids=["cut", "chunks cut", "bad chunk", "bad gzip"],
 )
 async def test_a_refusal_with_a_broken_body_is_told(
     engine: EngineFactory, rest: bytes, kept: bytes

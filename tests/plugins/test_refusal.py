@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from ktor_client import HttpClient, WebSocketHandshakeError, header, install
+from ktor_client import HttpClient, HttpClientConfig, WebSocketHandshakeError, header, install
 from ktor_client.engines import MockEngine
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import MockPeerSession, MockResponse, respond
@@ -36,6 +36,39 @@ async def test_a_traceback_tells_who_was_asked_and_what_was_answered() -> None:
     last = "".join(traceback.format_exception_only(error)).splitlines()
     assert last[0].endswith(str(error))
     assert last[1:] == [f"{WHERE}; the answer begins 'no such room'"]
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/away?token=secret", "http://example.org/away?..."),
+        ("wss://other.example/", "wss://other.example/"),
+        ("mailto:me@example.org", None),
+        ("", None),
+    ],
+)
+async def test_a_redirect_that_was_not_followed_is_named(location: str, shown: str | None) -> None:
+    def keep(config: HttpClientConfig) -> None:
+        config.follow_redirects = False
+
+    engine = MockEngine()
+    engine.on_web_socket("/room", respond("", 302, headers={"Location": location}))
+    async with HttpClient(engine, install(WebSockets), keep) as client:
+        with pytest.raises(WebSocketHandshakeError) as caught:
+            await client.web_socket_session("ws://example.org/room")
+    also = "" if shown is None else f"; the redirect to {shown} was not followed"
+    assert note(caught.value) == WHERE + also
+
+
+async def test_a_redirect_that_gives_up_tls_is_named() -> None:
+    engine = MockEngine()
+    engine.on_web_socket("/room", respond("", 302, headers={"Location": "ws://example.org/"}))
+    async with HttpClient(engine, install(WebSockets)) as client:
+        with pytest.raises(WebSocketHandshakeError) as caught:
+            await client.web_socket_session("wss://example.org/room")
+    assert note(caught.value).endswith(
+        "; the redirect to ws://example.org/ was not followed, since it gives up TLS"
+    )
 
 
 async def test_a_wrong_101_tells_who_was_asked() -> None:

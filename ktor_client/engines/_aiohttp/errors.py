@@ -16,7 +16,7 @@ from ktor_client.errors import (
     TlsError,
 )
 
-__all__ = ["ERRORS", "NoAnswerError", "no_answer"]
+__all__ = ["ERRORS", "NoAnswerError", "no_answer", "said"]
 
 _DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
     ((aiohttp.ClientConnectorDNSError, DnsError, "could not resolve"),)
@@ -36,8 +36,11 @@ def no_answer(error: aiohttp.ClientConnectionError) -> NoAnswerError:
     return NoAnswerError(str(error))
 
 
-def _said(error: Exception) -> str:
-    """Leave out what aiohttp adds: the URL with its query, and a 400 for what is no HTTP."""
+def said(error: Exception) -> str:
+    """Return what an error says, without what aiohttp adds.
+
+    That is the URL with its query, and a 400 for what is no HTTP.
+    """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"{error.status} {error.message}"
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
@@ -73,5 +76,5 @@ ERRORS = ErrorTable(
         (aiohttp.ClientError, ConnectError, "failed at"),
         (HttpProcessingError, ConnectError, "got an answer that is not HTTP from"),
     ),
-    _said,
+    said,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import aiohttp
 
 from ktor_client.engines._aiohttp.errors import no_answer
-from ktor_client.engines._aiohttp.session import MAX_LINE, NO_TIMEOUT, Way
+from ktor_client.engines._aiohttp.session import MAX_LINE, NO_TIMEOUT, PooledProtocol, Way
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http import HttpRequest, Url
 
@@ -59,8 +59,8 @@ async def shake_hands(connector: aiohttp.BaseConnector, request: HttpRequest) ->
     head = _head(request)
     connection = await connector.connect(cast("Any", _Wanted(request.url)), [], NO_TIMEOUT)
     try:
-        protocol = connection.protocol
-        assert protocol is not None  # it has just been taken
+        protocol = cast("PooledProtocol", connection.protocol)
+        protocol.takes_head_alone = True
         protocol.set_response_params(
             read_until_eof=True, max_line_size=MAX_LINE, max_field_size=MAX_LINE
         )

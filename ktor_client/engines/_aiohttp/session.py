@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import environment_proxy
 from ktor_client.engine.received import MAX_INTERIM
-from ktor_client.engines._aiohttp.errors import NoAnswerError, no_answer
+from ktor_client.engines._aiohttp.errors import NoAnswerError, no_answer, said
 from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Url
 
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
-__all__ = ["MAX_LINE", "NOT_ADDED", "NO_TIMEOUT", "Way", "new_session", "refuse_proxied"]
+__all__ = [
+    "MAX_LINE",
+    "NOT_ADDED",
+    "NO_TIMEOUT",
+    "PooledProtocol",
+    "Way",
+    "new_session",
+    "refuse_proxied",
+]
 
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 NOT_ADDED = ("User-Agent", "Content-Type")
 """Headers that aiohttp must not add: what says who we are, or what we send."""
 MAX_LINE = 64 * 1024
+_CLOSED = "the connection was closed here"
 
 
 def new_session(dialer: Dialer) -> aiohttp.ClientSession:
@@ -79,14 +89,23 @@ class _Response(aiohttp.ClientResponse):
             raise no_answer(error) from error
 
 
-class _Protocol(ResponseHandler):
+class PooledProtocol(ResponseHandler):
     """A connection that knows when to give up, and when not to be used again.
 
     aiohttp takes interim heads without a pause, would send a GET again on a connection that the
-    server has closed, and lets who reads a body wait for ever when the connector is closed.
+    server has closed, and lets who reads a body wait for ever when its chunks are broken or the
+    connector is closed.
     """
 
     _interim = 0
+    takes_head_alone = False
+    """Whether the next head counts though what stands right behind it is broken."""
+
+    def data_received(self, data: bytes) -> None:
+        if self.takes_head_alone and 3 < (end := data.find(b"\r\n\r\n") + 4) < len(data):
+            super().data_received(data[:end])
+            data = data[end:]
+        super().data_received(data)
 
     def is_connected(self) -> bool:
         """Whether the pool may use the connection again: nothing waits to be read, no end either.
@@ -101,12 +120,18 @@ class _Protocol(ResponseHandler):
     def close(self) -> None:
         body = self._payload
         super().close()
-        _break_off(body)
+        _break_off(body, _CLOSED)
 
     def abort(self) -> None:
         body = self._payload
         super().abort()
-        _break_off(body)
+        _break_off(body, _CLOSED)
+
+    def set_exception(self, exc: Any, *cause: Any) -> None:
+        body = self._payload
+        super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError):
+            _break_off(body, said(exc))
 
     async def read(self) -> tuple[RawResponseMessage, StreamReader]:
         message, body = await super().read()
@@ -124,9 +149,9 @@ def _is_readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _break_off(body: StreamReader | None) -> None:
+def _break_off(body: StreamReader | None, why: str) -> None:
     if body is not None and not body.is_eof() and body.exception() is None:
-        body.set_exception(aiohttp.ClientConnectionError("it was closed here"))
+        body.set_exception(aiohttp.ClientPayloadError(why))
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -143,7 +168,7 @@ class _Connector(aiohttp.TCPConnector):
         )
         self._dialer = dialer
         self._factory = partial(  # type: ignore[assignment]  # of a subclass
-            _Protocol, loop=asyncio.get_running_loop()
+            PooledProtocol, loop=asyncio.get_running_loop()
         )
 
     async def _wait_for_available_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
