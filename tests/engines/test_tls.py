@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -17,6 +18,7 @@ from ktor_client.frames import TextFrame
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import echo_server
 from tests.support.certificates import client_context, server_context
+from tests.support.leaks import Held
 from tests.support.raw_server import TEXT, Peer, frame, raw_server
 from tests.support.receiver import get, open_link, start
 
@@ -98,3 +100,44 @@ async def test_a_port_without_tls_says_so_at_once(engine: EngineFactory, scheme:
         url = f"{scheme}://127.0.0.1:{server.port}/echo"
         with pytest.raises(TlsError, match=f"127.0.0.1:{server.port}.*WRONG_VERSION_NUMBER"):
             await (client.get(url) if scheme == "https" else client.web_socket_session(url))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer"),
+    [
+        ("wss", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"),
+        ("wss", b"\0\0\x12\x04\0\0\0\0\0"),  # HTTP/2
+        ("https", b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"),
+    ],
+    ids=["refusal", "no HTTP", "last answer"],
+)
+async def test_a_peer_that_says_no_farewell(
+    engine: EngineFactory, scheme: str, answer: bytes
+) -> None:
+    """TLS has a farewell of its own; a connection that is dropped waits for nobody's."""
+    held: list[Held] = []
+    gone = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        held.append(Held())
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a duplex one
+        await peer.send(answer)
+        await gone.wait()
+        peer.writer.transport.abort()
+
+    async with raw_server(script, tls=server_context()) as server:
+        client = engine(ssl_context=client_context())
+        url = f"{scheme}://127.0.0.1:{server.port}/"
+        with contextlib.suppress(ConnectError):
+            if scheme == "wss":
+                await open_link(client, url)
+            else:
+                response = await client.execute(get(url))
+                assert await response.body_as_bytes() == b"ok"
+        held[0].sockets -= 1  # the client's
+        try:
+            await held[0].again()
+        finally:
+            gone.set()
+            await client.close()

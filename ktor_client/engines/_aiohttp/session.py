@@ -178,6 +178,16 @@ class _Connector(aiohttp.TCPConnector):
             self._release_waiter()  # else a slot that came in the same moment wakes nobody
             raise
 
+    def _release(
+        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
+    ) -> None:
+        transport = protocol.transport
+        if transport is not None and (should_close or protocol.should_close):
+            if not transport.is_closing():
+                transport.close()  # TLS says farewell,
+            transport.abort()  # and does not wait half a minute for a peer that says none
+        super()._release(key, protocol, should_close=should_close)
+
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
