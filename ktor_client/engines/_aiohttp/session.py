@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,6 +99,7 @@ class PooledProtocol(ResponseHandler):
     """
 
     _interim = 0
+    _poll: Callable[[int], Sequence[object]] | None = None
     takes_head_alone = False
     """Whether the next head counts though what stands right behind it is broken."""
 
@@ -112,10 +114,12 @@ class PooledProtocol(ResponseHandler):
 
         The event loop may not have come to that yet; what is sent then gets no answer.
         """
-        if not super().is_connected() or self.transport is None:
+        transport = self.transport
+        if transport is None or transport.is_closing():
             return False
-        socket = self.transport.get_extra_info("socket")
-        return socket is None or not _is_readable(socket.fileno())
+        if self._poll is None:
+            self._poll = _poll_of(transport)
+        return not self._poll(0)
 
     def close(self) -> None:
         body = self._payload
@@ -127,9 +131,9 @@ class PooledProtocol(ResponseHandler):
         super().abort()
         _break_off(body, _CLOSED)
 
-    def set_exception(self, exc: Any, *cause: Any) -> None:
+    def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
         body = self._payload
-        super().set_exception(exc, *cause)
+        super().set_exception(exc, exc_cause or exc)
         if isinstance(exc, HttpProcessingError):
             _break_off(body, said(exc))
 
@@ -141,12 +145,14 @@ class PooledProtocol(ResponseHandler):
         return message, body
 
 
-def _is_readable(descriptor: int) -> bool:
+def _poll_of(transport: asyncio.Transport) -> Callable[[int], Sequence[object]]:
+    """Return what tells, within a timeout, whether a transport's socket can be read."""
+    descriptor = transport.get_extra_info("socket").fileno()
     if not hasattr(select, "poll"):  # pragma: no cover  # Windows
-        return bool(select.select([descriptor], [], [], 0)[0])
+        return lambda timeout: select.select([descriptor], [], [], timeout)[0]
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return poll.poll
 
 
 def _break_off(body: StreamReader | None, why: str) -> None:
@@ -182,7 +188,7 @@ class _Connector(aiohttp.TCPConnector):
         self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
     ) -> None:
         transport = protocol.transport
-        if transport is not None and (should_close or protocol.should_close):
+        if key.is_ssl and transport is not None and (should_close or protocol.should_close):
             if not transport.is_closing():
                 transport.close()  # TLS says farewell,
             transport.abort()  # and does not wait half a minute for a peer that says none
