@@ -62,9 +62,7 @@ def measured(options: argparse.Namespace) -> Results:
         except ImportError as error:
             print(f"uvloop: left out, {error}")
             loops.remove("uvloop")
-    choice = Choice(
-        options.suites, options.scenarios, contenders, loops, options.rounds, options.quick
-    )
+    choice = Choice(options.suites, options.scenarios, contenders, loops, options.rounds)
     runs = plan(choice, random.Random())
     return execute(runs, contenders, budget=options.budget, pin=options.pin)
 

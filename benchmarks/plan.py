@@ -19,7 +19,7 @@ SUITES = ("cost", "memory", "import", "latency", "scale")
 
 QUICK_SCENARIOS = ("pingpong", "flood32", "send32", "echo1m")
 PEER_ROUNDS = 3
-"""Rounds of the contenders that no goal names; in the short form, of httpx and our engine on it."""
+"""Rounds of the contenders that no goal names."""
 
 MEMORY_ROUNDS = 1
 IMPORT_ROUNDS = 5
@@ -28,7 +28,6 @@ LATENCY_CONTENDERS = ("aiohttp", "websockets", "ours-aiohttp", "ours-httpx")
 SCALE_CONTENDERS = ("aiohttp", "websockets", "httpx-ws", "ours-aiohttp", "ours-httpx")
 
 MEASURED = frozenset(BASES) | frozenset(BASES.values())
-QUICK_OFTEN = frozenset(("aiohttp", "ours-aiohttp"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class Choice:
     contenders: dict[str, type[AnyContender]]
     loops: Sequence[str]
     rounds: int
-    quick: bool = False
 
 
 def _mixed(
@@ -70,13 +68,12 @@ def _mixed(
 def plan(choice: Choice, source: random.Random) -> list[Run]:
     """All runs, in the order in which they have to be run."""
     runs: list[Run] = []
-    often = QUICK_OFTEN if choice.quick else MEASURED
 
     def add(scenarios: Iterable[str], contenders: Iterable[str], rounds: int) -> None:
         chosen = [name for name in contenders if name in choice.contenders]
         scenarios = list(scenarios)
         for number in range(1, rounds + 1):
-            present = [name for name in chosen if name in often or number <= PEER_ROUNDS]
+            present = [name for name in chosen if name in MEASURED or number <= PEER_ROUNDS]
             runs.extend(
                 run
                 for run in _mixed(scenarios, choice.loops, present, number, source)

@@ -477,6 +477,27 @@ async def test_timers_of_aiohttp_end_with_the_handshake() -> None:
         await client.close()
 
 
+async def test_a_101_that_upgrades_nothing() -> None:
+    """Aiohttp takes it for any response, whose connection it keeps: it must not be used again."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 101 Odd\r\nX-Odd: yes\r\n\r\n")
+        assert await peer.read_eof() == b""
+
+    async with (
+        asyncio.timeout(20),
+        raw_server(script) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client = AiohttpEngine(session=session)
+        upgrade = await open_link(client, server.url)
+        assert upgrade.response.headers["x-odd"] == "yes"
+        await start(upgrade.link).end
+        await server.finished.wait()
+        await client.close()
+
+
 def _inner(client: HttpClientEngine) -> aiohttp.ClientSession | httpx.AsyncClient:
     inner: aiohttp.ClientSession | httpx.AsyncClient | None
     if isinstance(client, AiohttpEngine):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ktor_client.engine import WebSocketOptions
 from ktor_client.engines import AiohttpEngine
+from ktor_client.engines._aiohttp.errors import NoAnswerError
+from ktor_client.engines._aiohttp.handshake import shake_hands
+from ktor_client.engines._aiohttp.session import PooledProtocol
 from ktor_client.errors import UnsafeHeaderError
 from tests.support.raw_server import Peer, raw_server
 from tests.support.receiver import get, handshake
@@ -94,3 +99,38 @@ async def test_a_status_below_100_is_an_answer(status: str) -> None:
         assert (upgrade.response.status, upgrade.link) == (int(status), None)
         await server.finished.wait()
         await engine.close()
+
+
+async def test_an_answer_is_closed_once() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(REFUSAL)
+        assert await peer.read_eof() == b""
+
+    engine = AiohttpEngine(limit=1)
+    async with raw_server(script) as server, asyncio.timeout(20):
+        connector = engine._open_session().connector
+        assert connector is not None
+        for _ in range(2):
+            answer = await shake_hands(connector, handshake(server.url))
+            assert (answer.status, answer.closed) == (403, False)
+            answer.close()
+            answer.close()
+            assert answer.closed
+        await engine.close()
+
+
+async def test_a_connection_that_is_lost_at_once() -> None:
+    protocol = PooledProtocol(asyncio.get_running_loop())
+    closed: list[bool] = []
+
+    class Connector:
+        async def connect(self, *_: object) -> SimpleNamespace:
+            protocol.connection_lost(None)
+            return SimpleNamespace(protocol=protocol, close=lambda: closed.append(True))
+
+    connector: Any = Connector()
+    with pytest.raises(NoAnswerError):
+        await shake_hands(connector, handshake("ws://example.com/"))
+    assert closed == [True]
+    assert not protocol.is_connected()

@@ -26,8 +26,9 @@ def take_over(response: aiohttp.ClientResponse | Answer, links: OpenLinks) -> St
     connection = response.connection
     protocol = None if connection is None else connection.protocol
     transport = None if protocol is None else protocol.transport
-    if isinstance(response, aiohttp.ClientResponse) and connection is None and response._protocol:
+    if isinstance(response, aiohttp.ClientResponse) and connection is None:
         # Without `Upgrade` aiohttp took the 101 for any response: its connection is in the pool.
+        assert response._protocol is not None  # which stays known
         response._protocol.close()
     leading = _Leading(links)
     if protocol is not None:
