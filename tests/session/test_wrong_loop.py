@@ -144,13 +144,16 @@ async def test_a_client_is_closed_on_its_own_loop(engine: EngineFactory) -> None
         await asyncio.to_thread(asyncio.run, close())  # idempotent anywhere
 
 
-def test_when_the_loop_is_closed(engine: EngineFactory) -> None:
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_when_the_loop_is_closed(engine: EngineFactory, is_cancelled: bool) -> None:
     with BackgroundEchoServer() as server:
         with pytest.warns(ResourceWarning, match="unclosed"):  # asyncio, of its own sockets
-            outlive_the_loop(engine, server)
+            outlive_the_loop(engine, server, is_cancelled=is_cancelled)
 
 
-def outlive_the_loop(engine: EngineFactory, server: BackgroundEchoServer) -> None:
+def outlive_the_loop(
+    engine: EngineFactory, server: BackgroundEchoServer, *, is_cancelled: bool
+) -> None:
     async def open_one() -> tuple[HttpClient, Session]:
         client = HttpClient(engine, install(WebSockets))
         await client.get(f"{server.http_url}/hello")  # its connection is kept
@@ -166,7 +169,8 @@ def outlive_the_loop(engine: EngineFactory, server: BackgroundEchoServer) -> Non
     client, session = asyncio.run(open_one())
     for use in USES.values():
         asyncio.run(attempt(use, session))
-    asyncio.run(cancel(session))  # nobody else can drop it any more
+    if is_cancelled:
+        asyncio.run(cancel(session))  # nobody else can drop it any more
     asyncio.run(close(client))
     assert client.is_closed
     assert (session.close_reason.code, session.close_reason.initiator) == (1006, "local")
