@@ -29,10 +29,10 @@ _WHOLE = b"\x81\x82"
 _Form: TypeAlias = tuple[Callable[[memoryview, int], tuple[int, int]], int, int, int, int]
 """How long frames begin: what reads kind and length, the header's size, which kinds are text and
 binary, and what is too short for this form."""
-_LONG: _Form = (cast("Any", Struct(">HH").unpack_from), 4, 0x817E, 0x827E, MEDIUM)
+_head: Callable[[bytes | memoryview, int], tuple[int, int]] = cast("Any", Struct(">HH").unpack_from)
+_LONG: _Form = (_head, 4, 0x817E, 0x827E, MEDIUM)
 _LARGE: _Form = (cast("Any", Struct(">HQ").unpack_from), 10, 0x817F, 0x827F, 0xFFFF)
 
-_head: Callable[[bytes, int], tuple[int, int]] = cast("Any", Struct(">HH").unpack_from)
 _new = object.__new__
 
 
