@@ -20,15 +20,15 @@ from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.resolver import Resolver
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.errors import KtorClientError, ProxyError
-from ktor_client.http import Url
-from ktor_client.protocol.tunnel import (
+from ktor_client.engine.tunnel import (
     Exactly,
     Send,
     TunnelRefusedError,
     http_connect,
     socks5,
 )
+from ktor_client.errors import KtorClientError, ProxyError
+from ktor_client.http import Url
 
 __all__ = ["Dialer"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
+from ktor_client.engine.tunnel import basic_credentials
 from ktor_client.http import Url
-from ktor_client.protocol.tunnel import basic_credentials
 
 __all__ = ["Proxy", "environment_proxy"]
 

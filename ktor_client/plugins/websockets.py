@@ -36,7 +36,7 @@ from ktor_client.session import (
     SessionCore,
     WebSocketContentConverter,
 )
-from ktor_client.session.raw import checked_max_frame_size
+from ktor_client.session.base import checked_max_frame_size
 from ktor_client.unset import UNSET
 
 __all__ = ["WebSockets"]

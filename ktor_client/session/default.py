@@ -14,11 +14,11 @@ from ktor_client.errors import (
     DeserializationError,
 )
 from ktor_client.frames import BinaryFrame, CloseReason, TextFrame
+from ktor_client.session.base import ClientWebSocketSession, WebSocketSession
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.converter import WebSocketContentConverter
 from ktor_client.session.core import SessionCore
 from ktor_client.session.keepalive import PAYLOAD_SIZE
-from ktor_client.session.raw import ClientWebSocketSession, WebSocketSession
 
 __all__ = ["DefaultClientWebSocketSession", "DefaultWebSocketSession"]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         accept,
         respond,
     )
-    from ktor_client.link.faults import Faults
-    from ktor_client.link.virtual_clock import VirtualClock
+    from ktor_client.memory.faults import Faults
+    from ktor_client.memory.virtual_clock import VirtualClock
     from ktor_client.testing.background import BackgroundEchoServer
     from ktor_client.testing.client_factory import ClientFactory
     from ktor_client.testing.exchange import Exchange, Refusal, Response
@@ -51,10 +51,10 @@ _ROOMS = {
     "ClientFactory": "testing.client_factory",
     "EchoServer": "testing.server",
     "Exchange": "testing.exchange",
-    "Faults": "link.faults",
+    "Faults": "memory.faults",
     "Refusal": "testing.exchange",
     "Response": "testing.exchange",
-    "VirtualClock": "link.virtual_clock",
+    "VirtualClock": "memory.virtual_clock",
     "echo_server": "testing.server",
 }
 

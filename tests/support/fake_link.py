@@ -8,7 +8,7 @@ from typing import Any
 from ktor_client import Channels, CloseReason
 from ktor_client.frames import Frame
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.protocol.violation import Violation
 from ktor_client.session import DefaultClientWebSocketSession, SessionCore
 

@@ -18,9 +18,9 @@ from ktor_client.engines._asgi.web_socket import WebSocketConnection
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.link import FrameLink
-from ktor_client.link.faults import Faults
-from ktor_client.link.memory import MemoryLink, memory_links
-from ktor_client.link.pipe import PipedLink, piped_links
+from ktor_client.memory.faults import Faults
+from ktor_client.memory.link import MemoryLink, memory_links
+from ktor_client.memory.pipe import PipedLink, piped_links
 from ktor_client.protocol.extensions import WebSocketExtension
 
 __all__ = ["TestEngine"]

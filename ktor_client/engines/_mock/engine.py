@@ -36,9 +36,9 @@ from ktor_client.engines._mock.stage import Stage
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.body import checked_chunk
-from ktor_client.link.faults import Faults
-from ktor_client.link.real_clock import RealClock
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.memory.faults import Faults
+from ktor_client.memory.real_clock import RealClock
+from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.protocol.extensions import WebSocketExtension
 
 __all__ = ["MockEngine"]

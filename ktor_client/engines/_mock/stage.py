@@ -10,10 +10,10 @@ from ktor_client.engines._mock.peer import MockPeerSession, Peer
 from ktor_client.engines._mock.sockets import MockAcceptance, answer_handshake
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.http import HttpRequest
-from ktor_client.link.faults import Faults
-from ktor_client.link.memory import MemoryLink, memory_links
-from ktor_client.link.pipe import PipedLink, piped_links
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.memory.faults import Faults
+from ktor_client.memory.link import MemoryLink, memory_links
+from ktor_client.memory.pipe import PipedLink, piped_links
+from ktor_client.memory.virtual_clock import VirtualClock
 
 __all__ = ["Stage"]
 

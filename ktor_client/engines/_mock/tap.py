@@ -8,8 +8,8 @@ from collections import deque
 from ktor_client.engines._mock.conversation import Conversation, Entry, Side
 from ktor_client.frames import Frame, PingFrame
 from ktor_client.link import Clock, FrameLink, LinkOptions, LinkReceiver
-from ktor_client.link.memory import MemoryLink
-from ktor_client.link.pipe import PipedLink
+from ktor_client.memory.link import MemoryLink
+from ktor_client.memory.pipe import PipedLink
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["TapLink"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ktor_client.link.virtual_clock import MAX_ROUNDS, VirtualClock
+from ktor_client.memory.virtual_clock import MAX_ROUNDS, VirtualClock
 
 
 async def test_time_stands_still_while_nobody_waits() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ktor_client.durations import Duration, seconds
 from ktor_client.link.contract import Timer
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.memory.virtual_clock import VirtualClock
 
 __all__ = ["RealClock"]
 

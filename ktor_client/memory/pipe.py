@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 
 from ktor_client.link.contract import Clock, LinkOptions, LinkReceiver
-from ktor_client.link.faults import Faults, WayFaults
 from ktor_client.link.stream import StreamLink
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.memory.faults import Faults, WayFaults
+from ktor_client.memory.virtual_clock import VirtualClock
 
 __all__ = ["MemoryTransport", "PipedLink", "memory_transports", "piped_links"]
 

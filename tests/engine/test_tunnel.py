@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ktor_client.protocol.tunnel import (
+from ktor_client.engine.tunnel import (
     Conversation,
     Exactly,
     Send,

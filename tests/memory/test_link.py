@@ -17,10 +17,10 @@ from ktor_client import (
     bounded,
 )
 from ktor_client.link import LinkOptions
-from ktor_client.link.faults import Faults
-from ktor_client.link.memory import MemoryLink, memory_links
-from ktor_client.link.pipe import MemoryTransport, PipedLink, memory_transports, piped_links
-from ktor_client.link.virtual_clock import VirtualClock
+from ktor_client.memory.faults import Faults
+from ktor_client.memory.link import MemoryLink, memory_links
+from ktor_client.memory.pipe import MemoryTransport, PipedLink, memory_transports, piped_links
+from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.session import DefaultWebSocketSession, SessionCore
 from tests.support.receiver import Receiver, start
 
