@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         header,
         parameter,
     )
+    from ktor_client.retry import Backoff, Failure, Retry, RetryPolicy, Stop
     from ktor_client.session import (
         ClientWebSocketSession,
         DefaultClientWebSocketSession,
@@ -173,6 +174,12 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "bearer_auth",
     "header",
     "parameter",
+    # retry
+    "Backoff",
+    "Failure",
+    "Retry",
+    "RetryPolicy",
+    "Stop",
     # session
     "ClientWebSocketSession",
     "DefaultClientWebSocketSession",
@@ -186,6 +193,7 @@ _ROOMS = (
     "frames",
     "errors",
     "http",
+    "retry",
     "channels",
     "session",
     "engine.capabilities",

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 Duration: TypeAlias = "float | timedelta"
 
 
-def seconds(value: Duration, option: str) -> float:
+def seconds(value: Duration, option: str, *, or_zero: bool = False) -> float:
     """Return `value` in seconds.
 
     Raises:
         TypeError: neither a number nor a `timedelta`.
-        ValueError: not a positive, finite time; `option` names the culprit.
+        ValueError: not a positive, finite time; `option` names the culprit. `or_zero` allows 0.
     """
     total = getattr(value, "total_seconds", None)
     number = total() if total is not None else value
@@ -27,8 +27,9 @@ def seconds(value: Duration, option: str) -> float:
         raise TypeError(
             f"{option} takes seconds (a number) or a timedelta, not {type(value).__name__}"
         )
-    if not math.isfinite(number) or number <= 0:
-        raise ValueError(f"{option} must be a positive, finite time in seconds, not {number!r}")
+    if not math.isfinite(number) or number < 0 or (number == 0 and not or_zero):
+        least = "zero or a positive" if or_zero else "a positive"
+        raise ValueError(f"{option} must be {least}, finite time in seconds, not {number!r}")
     return float(number)
 
 

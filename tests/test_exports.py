@@ -26,6 +26,7 @@ DAILY = [
     "errors",
     "frames",
     "http",
+    "retry",
     "session",
 ]
 INTERNAL = {
@@ -42,8 +43,10 @@ INTERNAL = {
     "RSV3",
     "RSV_MASK",
     "TextFrame",
+    "is_worth_a_retry",
     "may_be_sent",
     "ALL_CAPABILITIES",
+    "Attempts",
     "Attributes",
     "BinaryFrame",  # users write Frame.Binary
     "BytesBody",

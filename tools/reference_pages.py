@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference/ that code knows best: capabilities, errors, command line.
+"""Write the pages of docs/reference/ that code knows best: errors, retries, commands and others.
 
 python tools/reference_pages.py           write them
 python tools/reference_pages.py --check   say which are not current; status 1 if one is not
@@ -39,6 +39,14 @@ ERRORS = """\
 Everything this library raises on its own account is a `KtorClientError`. The builtin in parentheses
 is what you would already catch; a foreign exception that caused one is its `__cause__`. Value
 objects such as `Frame` and `CloseReason` raise a plain `ValueError`, wrong options a `TypeError`.
+"""
+
+RETRIES = """\
+# What is worth another attempt
+
+`RetryPolicy` asks its `decide` first; what that leaves open, this table decides. A session that
+ended goes by its close code, an answer that refuses by its status, everything else by the error:
+the first row that fits. What no row names is not tried again.
 """
 
 COMMAND_LINE = """\
@@ -95,6 +103,39 @@ def errors() -> str:
     return "\n".join([*parts, ""])
 
 
+def retries() -> str:
+    """Return the table of what is tried again."""
+    from ktor_client.retry.table import CODES, ERRORS, STATUSES, NumberRow
+
+    parts = [HEAD, RETRIES]
+
+    def add(title: str, rows: list[tuple[str, bool, str]]) -> None:
+        parts.extend(
+            [f"## {title}\n", _row(title.split()[-1], "again", "why"), "| --- | --- | --- |"]
+        )
+        parts.extend(_row(f"`{what}`", "yes" if again else "no", why) for what, again, why in rows)
+        parts.append("")
+
+    def numbers(rows: tuple[NumberRow, ...]) -> list[tuple[str, bool, str]]:
+        return [
+            (f"{row.first}" if row.first == row.last else f"{row.first} to {row.last}", *row[2:])
+            for row in rows
+        ]
+
+    add("By close code", numbers(CODES))
+    add("By status", numbers(STATUSES))
+    add(
+        "By error",
+        [
+            (row.kind.__name__, row.again, row.words)
+            if row.cause is None
+            else (f"{row.kind.__name__} from {row.cause.__name__}", row.again, row.words)
+            for row in ERRORS
+        ],
+    )
+    return "\n".join(parts)
+
+
 def command_line() -> str:
     """Return each command with its arguments."""
     from ktor_client.cli.command_line import _COMMANDS
@@ -130,6 +171,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "capabilities.md": capabilities,
     "errors.md": errors,
     "cli.md": command_line,
+    "retries.md": retries,
 }
 
 

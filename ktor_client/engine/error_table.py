@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from ktor_client.engine.causes import causes
+from ktor_client.causes import causes
 from ktor_client.engine.phases import was_still
 from ktor_client.engine.upload import Upload
 from ktor_client.errors import (

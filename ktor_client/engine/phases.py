@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from ktor_client.engine.causes import causes
+from ktor_client.causes import causes
 
 __all__ = ["Phase", "was_still"]
 

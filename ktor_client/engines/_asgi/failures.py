@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ktor_client.engine.causes import causes
+from ktor_client.causes import causes
 
 __all__ = ["Failures", "is_about_disconnect"]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from ktor_client.engine.causes import causes
+from ktor_client.causes import causes
 from ktor_client.engines._asgi.failures import is_about_disconnect
 from ktor_client.engines._httpx.errors import ERRORS
 from ktor_client.errors import ConnectError, DnsError
