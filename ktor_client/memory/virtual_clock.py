@@ -14,6 +14,7 @@ from typing import Any
 
 from ktor_client.durations import Duration, seconds
 from ktor_client.link.contract import Timer
+from ktor_client.link.sleeping import sleep
 
 __all__ = ["VirtualClock"]
 
@@ -71,18 +72,7 @@ class VirtualClock:
 
     async def sleep(self, duration: Duration) -> None:
         """Let so many seconds, or a `timedelta`, pass."""
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def end() -> None:
-            if not over.done():
-                over.set_result(None)
-
-        timer = self.call_later(seconds(duration, "a virtual sleep"), end)
-        try:
-            with self.passing():
-                await over
-        finally:
-            timer.cancel()
+        await sleep(self, seconds(duration, "a virtual sleep"))
 
     @contextmanager
     def passing(self) -> Generator[None]:
