@@ -78,6 +78,9 @@ __all__ = [
 class KtorClientError(Exception):
     """Root of everything this library raises on its own account."""
 
+    nothing_sent: bool = False
+    """Whether it is certain that not a byte of the request has left; False where nobody knows."""
+
 
 class EngineUnavailableError(KtorClientError, ImportError):
     """The engine is not installed, not known, or cannot run on this platform."""
@@ -114,6 +117,8 @@ class ConnectError(KtorClientError, ConnectionError):
 class DnsError(ConnectError):
     """The host name did not resolve."""
 
+    nothing_sent = True
+
 
 class TlsError(ConnectError):
     """The TLS handshake failed: untrusted certificate, wrong host name, no TLS on that port."""
@@ -122,6 +127,8 @@ class TlsError(ConnectError):
 class ProxyError(ConnectError):
     """The proxy could not be reached or refused to connect."""
 
+    nothing_sent = True
+
 
 class RequestTimeoutError(KtorClientError, TimeoutError):
     """A time limit of the request was over."""
@@ -129,6 +136,8 @@ class RequestTimeoutError(KtorClientError, TimeoutError):
 
 class ConnectTimeoutError(RequestTimeoutError):
     """DNS, TCP, TLS or the proxy took longer than `connect_timeout`."""
+
+    nothing_sent = True
 
 
 class OpenTimeoutError(RequestTimeoutError):

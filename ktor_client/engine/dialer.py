@@ -213,7 +213,9 @@ class Dialer:
         if isinstance(error, TimeoutError):  # the system's own patience is over
             limit = self.options.connect_timeout
             return connect_timeout_error(self._errors.engine, where, limit, error)
-        return self._errors.translate(error, where)
+        ours = self._errors.translate(error, where)
+        ours.nothing_sent = True
+        return ours
 
 
 class Limited:

@@ -49,11 +49,24 @@ class ErrorTable:
     """Rows of foreign exceptions, most specific first, and the operating system's behind them."""
 
     def __init__(
-        self, engine: str, rows: Iterable[ErrorRow], said: Callable[[Exception], str] = str
+        self,
+        engine: str,
+        rows: Iterable[ErrorRow],
+        said: Callable[[Exception], str] = str,
+        *,
+        connecting: tuple[type[Exception], ...] = (),
     ) -> None:
-        """Take the rows, and `said`: what of a foreign exception's text is worth showing."""
+        """Take the rows, and what is known of the exceptions.
+
+        Args:
+            engine: the name to tell them by.
+            rows: the library's exceptions.
+            said: what of a foreign exception's text is worth showing.
+            connecting: those that say that no connection was made, so that nothing was sent.
+        """
         self.engine = engine
         self._said = said
+        self._connecting = (*connecting, ConnectionRefusedError, socket.gaierror)
         self.rows: tuple[ErrorRow, ...] = (*rows, *_SYSTEM_ROWS)
         self.foreign = tuple(row[0] for row in self.rows)
 
@@ -69,7 +82,10 @@ class ErrorTable:
                 if isinstance(cause, socket.gaierror | ssl.SSLError):
                     own, happened = self._row(cause)
                     break
-        return own(f"{self.engine} {happened} {where}{self._detail(error)}")
+        ours = own(f"{self.engine} {happened} {where}{self._detail(error)}")
+        if isinstance(error, self._connecting):
+            ours.nothing_sent = True
+        return ours
 
     def _row(self, error: Exception) -> tuple[type[KtorClientError], str]:
         for foreign, own, happened in self.rows:

@@ -6,6 +6,10 @@ from ktor_client.http.headers import is_token
 
 __all__ = ["HttpMethod"]
 
+_IDEMPOTENT: frozenset[str] = frozenset(
+    "DELETE GET HEAD OPTIONS PROPFIND PUT QUERY REPORT SEARCH TRACE".split()
+)
+
 
 class HttpMethod(str):
     """An HTTP method in upper case: `HttpMethod.Get`, or `HttpMethod("PROPFIND")` for others."""
@@ -29,6 +33,11 @@ class HttpMethod(str):
         if not is_token(name):
             raise ValueError(f"{name!r} is not an HTTP method")
         return super().__new__(cls, name.upper())
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether sending it twice is meant to do no more than sending it once (RFC 9110 9.2.2)."""
+        return str(self) in _IDEMPOTENT
 
     def __repr__(self) -> str:
         return f"HttpMethod({str(self)!r})"

@@ -69,6 +69,7 @@ async def test_nobody_listens(engine: EngineFactory, call: Call) -> None:
     assert "could not connect to" in str(error)
     assert str(error).count(f"{port}") == 2  # ours, and in what the system said
     assert "s3cret" not in str(error)
+    assert error.nothing_sent
 
 
 async def test_a_name_that_does_not_resolve(engine: EngineFactory, call: Call) -> None:
@@ -87,6 +88,7 @@ async def test_a_certificate_of_nobody_we_know(engine: EngineFactory, call: Call
         error = await failure(TlsError, engine(), call, server.url, f"127.0.0.1:{server.port}")
         assert "does not trust the certificate" in str(error)
         assert str(error).endswith("; to trust it, give the engine an ssl_context that does")
+        assert error.nothing_sent
 
 
 async def test_a_certificate_for_another_name(engine: EngineFactory, call: Call) -> None:
@@ -138,7 +140,8 @@ async def test_the_server_hangs_up(engine: EngineFactory, call: Call, tls: bool)
 
     async with raw_server(script, tls=server_context() if tls else None) as server:
         client = engine(ssl_context=client_context())
-        await failure(ConnectError, client, call, server.url, f"127.0.0.1:{server.port}")
+        error = await failure(ConnectError, client, call, server.url, f"127.0.0.1:{server.port}")
+        assert not error.nothing_sent
 
 
 async def test_the_server_resets(engine: EngineFactory, call: Call) -> None:
@@ -147,7 +150,9 @@ async def test_the_server_resets(engine: EngineFactory, call: Call) -> None:
         peer.reset()
 
     async with raw_server(script) as server:
-        await failure(ConnectError, engine(), call, server.url, f"127.0.0.1:{server.port}")
+        where = f"127.0.0.1:{server.port}"
+        error = await failure(ConnectError, engine(), call, server.url, where)
+        assert not error.nothing_sent
 
 
 async def test_the_end_within_the_head(engine: EngineFactory, call: Call) -> None:

@@ -77,4 +77,5 @@ ERRORS = ErrorTable(
         (HttpProcessingError, ConnectError, "got an answer that is not HTTP from"),
     ),
     said,
+    connecting=(aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch),
 )

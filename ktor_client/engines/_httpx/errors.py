@@ -42,6 +42,7 @@ ERRORS = ErrorTable(
         (httpcore.NetworkError, ConnectError, "lost the connection to"),
         (httpcore.ConnectionNotAvailable, ConnectError, "got no connection to"),
     ),
+    connecting=(httpx.ConnectError, httpcore.ConnectError, httpcore.ConnectionNotAvailable),
 )
 
 BODY_ERRORS = ErrorTable(
