@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import random as chance
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ktor_client.errors import ConnectionClosedError, ResponseError
 from ktor_client.frames import CloseReason
@@ -71,7 +71,9 @@ class Attempts:
         )
 
     async def verdict(
-        self, failure: Failure, default: Callable[[Failure], bool] = is_worth_a_retry
+        self,
+        failure: Failure,
+        default: Callable[[Failure], bool | Awaitable[bool]] = is_worth_a_retry,
     ) -> float | Stop:
         """Return how long to wait before the next attempt, which is counted, or why there is none.
 
@@ -84,8 +86,10 @@ class Attempts:
         word = await self._ask(failure)
         if isinstance(word, Stop):
             return word if word.why else Stop("the policy's decide said so")
-        if word is None and not default(failure):
-            return Stop("another attempt would not help")
+        if word is None:
+            again = default(failure)
+            if not (await again if inspect.isawaitable(again) else again):
+                return Stop("another attempt would not help")
         delay = failure.delay if word is None or word.delay is None else word.delay
         policy = self.policy
         if policy.max_attempts is not None and failure.attempt >= policy.max_attempts:

@@ -213,3 +213,14 @@ async def test_other_words_of_decide_are_refused(word: Any) -> None:
     attempts = Attempts(RetryPolicy(decide=lambda _: word), 0)
     with pytest.raises(TypeError, match=r"decide returns Retry\(\), Stop\(\) or None, not"):
         await attempts.verdict(attempts.failed(0, error=ConnectError("")))
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_whoever_tries_may_bring_a_table_of_their_own(again: bool) -> None:
+    async def worth_it(failure: Failure) -> bool:
+        await asyncio.sleep(0)
+        return again
+
+    attempts = Attempts(RetryPolicy(BACKOFF), 0)
+    verdict = await attempts.verdict(attempts.failed(0, error=ConnectError("")), worth_it)
+    assert verdict == (1 if again else Stop("another attempt would not help"))

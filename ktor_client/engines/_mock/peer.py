@@ -17,7 +17,7 @@ from ktor_client.engines._mock.matching import (
     holds,
     show,
 )
-from ktor_client.engines._mock.tap import TapLink
+from ktor_client.engines._mock.tap import ConversationTap
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseReason, Frame, TextFrame
 from ktor_client.http import HttpRequest
@@ -70,7 +70,7 @@ class MockPeerSession(DefaultWebSocketSession):
         raw: bool,
     ) -> None:
         """Start the session; `MockEngine` makes it."""
-        self._tap = TapLink(link, conversation)
+        self._tap = ConversationTap(link, conversation)
         self._conversation = conversation
         self._clock = clock
         self._patience = patience
