@@ -41,6 +41,12 @@ if TYPE_CHECKING:
         UnixSocketCapability,
         WebSocketCapability,
     )
+    from ktor_client.engine.settings import (
+        CONNECT_TIMEOUT,
+        SOCKET_TIMEOUT,
+        EngineSetting,
+        timeout,
+    )
     from ktor_client.errors import (
         ChannelOverflowError,
         ClientClosedError,
@@ -81,9 +87,23 @@ if TYPE_CHECKING:
         HttpResponse,
         RequestBlock,
         Url,
+        accept,
+        basic_auth,
         bearer_auth,
+        content_type,
+        cookie,
+        expect_success,
         header,
         parameter,
+        redacted,
+    )
+    from ktor_client.plugin import (
+        ClientEvent,
+        Events,
+        RequestCreated,
+        RequestFailed,
+        RequestFailure,
+        ResponseReceived,
     )
     from ktor_client.retry import Backoff, Failure, Retry, RetryPolicy, Stop
     from ktor_client.session import (
@@ -129,6 +149,10 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "TlsOptionsCapability",
     "UnixSocketCapability",
     "WebSocketCapability",
+    "CONNECT_TIMEOUT",
+    "EngineSetting",
+    "SOCKET_TIMEOUT",
+    "timeout",
     # errors
     "ChannelOverflowError",
     "ClientClosedError",
@@ -171,9 +195,22 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "HttpResponse",
     "RequestBlock",
     "Url",
+    "accept",
+    "basic_auth",
     "bearer_auth",
+    "content_type",
+    "cookie",
+    "expect_success",
     "header",
     "parameter",
+    "redacted",
+    # plugin
+    "ClientEvent",
+    "Events",
+    "RequestCreated",
+    "RequestFailed",
+    "RequestFailure",
+    "ResponseReceived",
     # retry
     "Backoff",
     "Failure",
@@ -197,6 +234,8 @@ _ROOMS = (
     "channels",
     "session",
     "engine.capabilities",
+    "engine.settings",
+    "plugin",
     "config",
     "client",
 )

@@ -9,19 +9,25 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from ktor_client.engine import HttpClientEngine
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
+
+if TYPE_CHECKING:
+    from ktor_client.client import HttpClient
 
 __all__ = [
     "ClientEvent",
     "Events",
     "HttpClientPlugin",
     "Interceptor",
+    "LayerKind",
     "PluginScope",
     "RequestCreated",
-    "ResponseFailed",
+    "RequestFailed",
+    "RequestFailure",
     "ResponseReceived",
     "Send",
     "client_plugin",
@@ -36,6 +42,35 @@ Send: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 Interceptor: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
 """A layer of the send onion: `async def layer(request, send): return await send(request)`."""
 
+RequestHook: TypeAlias = Callable[[HttpRequestBuilder], Awaitable[None] | None]
+ResponseHook: TypeAlias = Callable[[HttpResponse], Awaitable[None] | None]
+ErrorHook: TypeAlias = Callable[[Exception, HttpRequest], Awaitable[None] | None]
+CloseHook: TypeAlias = Callable[[], Awaitable[None] | None]
+
+
+class LayerKind(Enum):
+    """What a layer is for. Layers lie in the order of these, the first outermost.
+
+    So nobody has to know in which order to install: redirects come back through cookies and auth,
+    each repetition has its own time limit, and what is logged is what is sent.
+    """
+
+    REDIRECT = "redirect"
+    COOKIES = "cookies"
+    AUTH = "auth"
+    RETRY = "retry"
+    TIMEOUT = "timeout"
+    LOGGING = "logging"
+    USER = "user"
+
+    @property
+    def depth(self) -> int:
+        """How far inside: 0 is outermost."""
+        return _DEPTHS[self]
+
+
+_DEPTHS = {kind: depth for depth, kind in enumerate(LayerKind)}
+
 
 class ClientEvent(Generic[T]):
     """The key of an event whose handlers take a `T` (Ktor's `EventDefinition`)."""
@@ -49,23 +84,41 @@ class ClientEvent(Generic[T]):
         return f"ClientEvent({self.name!r})"
 
 
+class RequestFailure:
+    """What `RequestFailed` tells: which request, and how it ended."""
+
+    __slots__ = ("error", "request")
+
+    def __init__(self, request: HttpRequest, error: BaseException) -> None:
+        self.request = request
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"RequestFailure({self.request!r}, {self.error!r})"
+
+
 RequestCreated: ClientEvent[HttpRequest] = ClientEvent("RequestCreated")
 """Each request that goes to the engine, retries and redirects too."""
 ResponseReceived: ClientEvent[HttpResponse] = ClientEvent("ResponseReceived")
 """Each response of the engine, refused handshakes too."""
-ResponseFailed: ClientEvent[BaseException] = ClientEvent("ResponseFailed")
-"""Each request that ended in an exception instead."""
+RequestFailed: ClientEvent[RequestFailure] = ClientEvent("RequestFailed")
+"""Each request to the engine that ended in an exception instead, a cancellation too."""
 
 
 class Events:
-    """Handlers by event. They run at once, in order; what they raise reaches the caller."""
+    """Handlers by event, plain or async. They run at once, in order, and are awaited.
+
+    What they raise reaches the caller.
+    """
 
     __slots__ = ("_handlers",)
 
     def __init__(self) -> None:
-        self._handlers: dict[ClientEvent[Any], list[Callable[[Any], None]]] = {}
+        self._handlers: dict[ClientEvent[Any], list[Callable[[Any], Awaitable[None] | None]]] = {}
 
-    def subscribe(self, event: ClientEvent[T], handler: Callable[[T], None]) -> Callable[[], None]:
+    def subscribe(
+        self, event: ClientEvent[T], handler: Callable[[T], Awaitable[None] | None]
+    ) -> Callable[[], None]:
         """Call `handler` for each such event; returns a function that ends that."""
         handlers = self._handlers.setdefault(event, [])
         handlers.append(handler)
@@ -73,6 +126,8 @@ class Events:
         def unsubscribe() -> None:
             if handler in handlers:
                 handlers.remove(handler)
+            if not handlers and self._handlers.get(event) is handlers:
+                del self._handlers[event]
 
         return unsubscribe
 
@@ -81,14 +136,19 @@ class Events:
         """Whether anybody has subscribed to anything."""
         return bool(self._handlers)
 
-    def emit(self, event: ClientEvent[T], value: T) -> None:
+    async def emit(self, event: ClientEvent[T], value: T) -> None:
         """Call the handlers of an event."""
         for handler in tuple(self._handlers.get(event, ())):
-            handler(value)
+            result = handler(value)
+            if result is not None and inspect.isawaitable(result):
+                await result
 
 
 class PluginScope(Protocol):
-    """What a plugin may touch of the client that it is installed in."""
+    """What a plugin may touch of the client that it is installed in. Each plugin has its own.
+
+    Hooks are plain or async: functions, methods, partials, or objects with `__call__`.
+    """
 
     @property
     def engine(self) -> HttpClientEngine:
@@ -105,17 +165,61 @@ class PluginScope(Protocol):
         """Where to watch requests and responses."""
         ...
 
-    def on_request(self, hook: Callable[[HttpRequestBuilder], None]) -> None:
-        """Run `hook` on each new request, after the caller's blocks, in order of installation."""
+    @property
+    def engine_settings(self) -> Attributes:
+        """Values for the engine with each request that has none of its own under that key.
 
-    def on_response(self, hook: Callable[[HttpResponse], None]) -> None:
+        `scope.engine_settings[CONNECT_TIMEOUT] = 3` in `install`; keys are `EngineSetting`s.
+        """
+        ...
+
+    def on_request(self, hook: RequestHook) -> None:
+        """Run `hook` on each new request, after the caller's blocks, in order of installation.
+
+        Requests that redirects or repetitions make are not new. `client.web_socket(...)` and
+        `prepare_get` run plain hooks at the call; async ones, and all behind them, when the
+        statement is entered.
+        """
+
+    def on_response(self, hook: ResponseHook) -> None:
         """Run `hook` on each final response, before the caller sees it; 101 included."""
 
-    def on_send(self, interceptor: Interceptor) -> None:
-        """Wrap sending, of requests and of handshakes alike. The first installed is outermost."""
+    def on_error(self, hook: ErrorHook) -> None:
+        """Run `hook` on the exception that ends a call, before the caller sees it.
 
-    def on_close(self, hook: Callable[[], Awaitable[None]]) -> None:
-        """Await `hook` when the client closes, after its sessions and before its engine."""
+        It gets the request as the caller made it. What it raises takes the exception's place.
+        Cancellation passes it by.
+        """
+
+    def on_send(self, interceptor: Interceptor, *, kind: LayerKind = LayerKind.USER) -> None:
+        """Wrap sending, of requests and of handshakes alike.
+
+        `kind` decides where the layer lies; those of one kind lie in order of installation, the
+        first outermost.
+        """
+
+    async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:
+        """Send a request through the layers below this plugin's innermost one.
+
+        For a plugin without layers these are all, and the `on_response` hooks. The response is
+        yours to read or close; one that you get within a layer is closed with the layer's call.
+
+        Args:
+            request: what to send; no `on_request` hook sees it.
+            via: what talks to the engine in place of `engine.execute`.
+        """
+        ...
+
+    def client_without(self, *plugins: Callable[..., HttpClientPlugin]) -> HttpClient:
+        """Return this client without the hooks and layers of some plugins.
+
+        It shares engine and plugins with the client and is closed with it. `Auth` refreshes its
+        tokens by one.
+        """
+        ...
+
+    def on_close(self, hook: CloseHook) -> None:
+        """Run `hook` when the client closes, after its sessions and before its engine."""
 
 
 class HttpClientPlugin(ABC):
@@ -133,7 +237,7 @@ class FunctionPlugin(HttpClientPlugin):
     """A plugin made of one function; see `client_plugin`."""
 
     def __init__(self, name: str, run: Callable[[PluginScope], None]) -> None:
-        self._name = name
+        self.name = name
         self._run = run
 
     def install(self, scope: PluginScope) -> None:
@@ -141,7 +245,7 @@ class FunctionPlugin(HttpClientPlugin):
         self._run(scope)
 
     def __repr__(self) -> str:
-        return f"<plugin {self._name}>"
+        return f"<plugin {self.name}>"
 
 
 def client_plugin(

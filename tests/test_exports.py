@@ -23,9 +23,11 @@ DAILY = [
     "client",
     "config",
     "engine.capabilities",
+    "engine.settings",
     "errors",
     "frames",
     "http",
+    "plugin",
     "retry",
     "session",
 ]
@@ -51,6 +53,12 @@ INTERNAL = {
     "BinaryFrame",  # users write Frame.Binary
     "BytesBody",
     "HeadersBuilder",
+    "HttpClientPlugin",  # public in ktor_client.plugins
+    "Interceptor",
+    "LayerKind",
+    "PluginScope",
+    "Send",
+    "client_plugin",
     "RequestBody",
     "ResponseBody",
     "SessionCore",
@@ -99,7 +107,7 @@ def test_every_public_name_is_there_once_and_documented(module: str) -> None:
         (ktor_client.ReceiveChannel, {"is_closed", "receive", "receive_nowait"}),
         (Outgoing, {"is_closed", "send", "send_nowait"}),  # of `session.outgoing`
         (ktor_client.Channels, {"incoming", "outgoing"}),
-        (WebSockets, {"install"}),
+        (WebSockets, {"check", "install", "open", "open_raw"}),
         (AiohttpEngine, ENGINE),
         (HttpxEngine, ENGINE),
     ],

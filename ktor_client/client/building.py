@@ -8,23 +8,22 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec
 
-from ktor_client.client.scope import ClientScope
 from ktor_client.config import HttpClientConfig, Install, PluginKey, check_names, plugin_name
 from ktor_client.engine import HttpClientEngine
 from ktor_client.engine.registry import default_engine, engine_class
 from ktor_client.engine.shared import SharedEngine
-from ktor_client.plugin import HttpClientPlugin
+from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.redirect import HttpRedirect
 from ktor_client.plugins.websockets import WebSockets
 
-__all__ = ["EngineLike", "install_plugins", "make_engine", "only_blocks"]
+__all__ = ["EngineLike", "install_plugins", "make_engine", "make_plugins", "only_known_options"]
 
 P = ParamSpec("P")
 
 EngineLike = HttpClientEngine | Callable[..., HttpClientEngine] | str | None
 
 
-def only_blocks(init: Callable[P, None]) -> Callable[P, None]:
+def only_known_options(init: Callable[P, None]) -> Callable[P, None]:
     """Let `HttpClient(...)` say where an option belongs that was given to it."""
     own = frozenset(inspect.signature(init).parameters)
 
@@ -41,8 +40,6 @@ def only_blocks(init: Callable[P, None]) -> Callable[P, None]:
 
 
 def _where_it_belongs(name: str, engine: object) -> str:
-    if name in ("expect_success", "follow_redirects"):
-        return f"a block sets it: def block(config): config.{name} = ..."
     if name in inspect.signature(WebSockets).parameters:
         return f"the plugin has it: install(WebSockets, {name}=...)"
     made = engine.__name__ if isinstance(engine, type) else "AiohttpEngine"
@@ -80,16 +77,25 @@ def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:
     return SharedEngine(made, owned=True)
 
 
+def make_plugins(config: HttpClientConfig) -> dict[PluginKey, HttpClientPlugin]:
+    """Make the plugins in order of first installation."""
+    return {key: key(**options) for key, options in config.plugins.items()}
+
+
 def install_plugins(
-    scope: ClientScope, config: HttpClientConfig
-) -> dict[PluginKey, HttpClientPlugin]:
-    """Make the plugins in order of first installation and let each register its hooks."""
-    plugins = {key: key(**options) for key, options in config.plugins.items()}
+    view: Callable[[HttpClientPlugin], PluginScope],
+    config: HttpClientConfig,
+    plugins: dict[PluginKey, HttpClientPlugin],
+) -> None:
+    """Let each plugin register its hooks in its view of the client.
+
+    `HttpRedirect` is part of each client, unless `follow_redirects` is off.
+    """
     if config.follow_redirects and HttpRedirect not in plugins:
-        HttpRedirect().install(scope)  # outermost: cookies and auth see each hop
-    for plugin in plugins.values():
-        plugin.install(scope)
-    return plugins
+        plugins = {HttpRedirect: HttpRedirect(), **plugins}
+    for key, plugin in plugins.items():
+        if config.follow_redirects or key is not HttpRedirect:
+            plugin.install(view(plugin))
 
 
 def _refuse_block(factory: object) -> None:

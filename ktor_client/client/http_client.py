@@ -4,69 +4,90 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from ktor_client.client.building import EngineLike, install_plugins, make_engine, only_blocks
+from ktor_client.client.building import (
+    EngineLike,
+    install_plugins,
+    make_engine,
+    make_plugins,
+    only_known_options,
+)
 from ktor_client.client.expectation import fail_unless_success
+from ktor_client.client.explaining import explain
 from ktor_client.client.preparing import (
     Body,
+    Draft,
     UrlLike,
-    http_request,
+    check_needs,
+    http_draft,
     tell_of_missing_scheme,
-    web_socket_request,
+    web_socket_draft,
 )
-from ktor_client.client.scope import ClientScope
+from ktor_client.client.scope import ClientScope, PluginView
 from ktor_client.client.statements import WebSocketStatement
-from ktor_client.client.twins import opened, over_tls
 from ktor_client.client.verbs import HttpCalls
-from ktor_client.config import Block, HttpClientConfig, apply_blocks, plugin_name
+from ktor_client.client.web_socket_calls import Opening, WebSocketCalls
+from ktor_client.config import Block, HttpClientConfig, PluginKey, apply_blocks, plugin_name
 from ktor_client.engine import Capability, HttpClientEngine
 from ktor_client.engine.capabilities import ManualRedirectsCapability, StreamingUploadCapability
-from ktor_client.engine.shared import SharedEngine, require
+from ktor_client.engine.settings import check_settings
+from ktor_client.engine.shared import SharedEngine, require, require_handshake_headers
 from ktor_client.errors import ClientClosedError, ConnectError, PluginNotInstalledError
 from ktor_client.frames import CloseReason
 from ktor_client.http import (
     Attributes,
     HttpMethod,
     HttpRequest,
+    HttpRequestBuilder,
     HttpResponse,
     RequestBlock,
 )
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.http.request import EXPECT_SUCCESS
 from ktor_client.plugin import Events, HttpClientPlugin
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import (
-    ClientWebSocketSession,
-    DefaultClientWebSocketSession,
     SessionCore,
     WebSocketSession,
 )
 from ktor_client.session.oneshot import OneShot
+from ktor_client.unset import UNSET
 
 __all__ = ["HttpClient"]
 
 T = TypeVar("T", bound=HttpClientPlugin)
+R = TypeVar("R")
 S = TypeVar("S", bound=WebSocketSession)
 
 
-class HttpClient(HttpCalls):
+class HttpClient(HttpCalls, WebSocketCalls):
     """A client on an exchangeable engine: `HttpClient(AiohttpEngine, install(WebSockets))`.
 
     Making one touches no event loop; the engine binds to the loop of the first call. Use it as an
     async context manager, or `close()` it.
     """
 
-    @only_blocks
-    def __init__(self, engine: EngineLike = None, *blocks: Block) -> None:
+    @only_known_options
+    def __init__(
+        self,
+        engine: EngineLike = None,
+        *blocks: Block,
+        expect_success: bool = UNSET,
+        follow_redirects: bool = UNSET,
+    ) -> None:
         """Make a client.
 
         Args:
             engine: a class or factory (the client owns what it makes), an instance (yours to
                 close), a registered name, or None for the best that is installed.
             blocks: functions of `HttpClientConfig`, such as `install(WebSockets)`, run in order.
+            expect_success: raise for responses of status 300 and above; off unless a block or
+                this says otherwise.
+            follow_redirects: on unless a block or this says otherwise; see `HttpRedirect`.
 
         Raises:
             EngineUnavailableError: no such engine, or its library is not installed.
@@ -74,18 +95,35 @@ class HttpClient(HttpCalls):
         """
         config = HttpClientConfig()
         apply_blocks(config, blocks)
-        self._set_up(config, make_engine(engine, config.engine_options))
+        if expect_success is not UNSET:
+            config.expect_success = expect_success
+        if follow_redirects is not UNSET:
+            config.follow_redirects = follow_redirects
+        shared = make_engine(engine, config.engine_options)
+        self._set_up(config, shared, make_plugins(config))
+        install_plugins(self._view, config, self._plugins)
 
-    def _set_up(self, config: HttpClientConfig, shared: SharedEngine) -> None:
+    def _set_up(
+        self,
+        config: HttpClientConfig,
+        shared: SharedEngine,
+        plugins: dict[PluginKey, HttpClientPlugin],
+    ) -> None:
         self._config = config
         self._shared = shared
+        self._plugins = plugins
         self._scope = ClientScope(shared.engine)
         self._sessions: dict[SessionCore, WebSocketSession] = {}
         self._forget = self._sessions.pop  # one for all sessions
+        self._responses: dict[HttpResponse, None] = {}
+        self._forget_response = self._responses.pop
+        self._twins: list[HttpClient] = []
         self._closing = False
         self._closed: OneShot[None] = OneShot()
         self._used = False
-        self._plugins = install_plugins(self._scope, config)
+
+    def _view(self, plugin: HttpClientPlugin) -> PluginView:
+        return PluginView(self, self._scope, plugin)
 
     def config(self, *blocks: Block) -> HttpClient:
         """Return a client with more blocks, on this client's engine.
@@ -103,8 +141,20 @@ class HttpClient(HttpCalls):
         if config.engine_options != before:
             raise TypeError("config.engine(...) needs a new HttpClient; this engine exists already")
         twin = HttpClient.__new__(HttpClient)
-        twin._set_up(config, self._shared)
+        twin._set_up(config, self._shared, make_plugins(config))
+        install_plugins(twin._view, config, twin._plugins)
         self._shared.share()
+        return twin
+
+    def _without(self, plugins: tuple[PluginKey, ...]) -> HttpClient:
+        """Return this client without some plugins; the others are the same ones."""
+        self._raise_if_closed()
+        twin = HttpClient.__new__(HttpClient)
+        kept = {key: one for key, one in self._plugins.items() if key not in plugins}
+        twin._set_up(self._config, self._shared, kept)
+        twin._scope = self._scope.without([self._plugins[key] for key in plugins])
+        self._shared.share()
+        self._twins.append(twin)
         return twin
 
     # --- what it is made of ---
@@ -123,6 +173,10 @@ class HttpClient(HttpCalls):
     def events(self) -> Events:
         """Where to watch requests and responses."""
         return self._scope.events
+
+    def explain(self) -> str:
+        """Return what a request passes, from the call to the engine, one line each."""
+        return explain(self._scope)
 
     def is_supported(self, capability: Capability) -> bool:
         """Whether the engine has a capability."""
@@ -147,119 +201,37 @@ class HttpClient(HttpCalls):
         found: Any = self._plugins.get(plugin)
         return cast("T | None", found)
 
-    # --- web sockets ---
+    # --- its calls ---
 
-    def web_socket(
-        self,
-        url: UrlLike = None,
-        *blocks: RequestBlock,
-        method: str = HttpMethod.Get,
-        host: str | None = None,
-        port: int | None = None,
-        path: str | None = None,
-        params: ParametersLike | None = None,
-        headers: HeadersLike | None = None,
-        subprotocols: Sequence[str] = (),
-    ) -> WebSocketStatement[DefaultClientWebSocketSession]:
-        """Prepare a session: `async with client.web_socket(url) as session`, or `.execute(fn)`.
-
-        `http(s)://` becomes `ws(s)://`. A missing or empty host means DefaultRequest's, else
-        localhost; "example.org/feed", without a scheme, has none: it is a path, as in Ktor.
-
-        Raises:
-            PluginNotInstalledError: `install(WebSockets)` is missing.
-            UnsupportedCapabilityError: the engine cannot do what options or call ask.
-            InvalidUrlError, UnsafeHeaderError, ValueError: the request is not legal.
-            ClientClosedError: the client is closed.
-
-        Entering raises `WebSocketHandshakeError` when the server refuses or answers wrongly,
-        `OpenTimeoutError` after `open_timeout`, and `ConnectError` without a connection.
-        """
+    def _statement(
+        self, opening: Opening[S], url: UrlLike, blocks: tuple[RequestBlock, ...], **parts: Any
+    ) -> WebSocketStatement[S]:
         self._raise_if_closed()
         plugin = self.plugin(WebSockets)
-        request, offered = web_socket_request(
-            self._scope,
-            url,
-            blocks,
-            method=method,
-            host=host,
-            port=port,
-            path=path,
-            params=params,
-            headers=headers,
-            subprotocols=subprotocols,
-        )
-        plugin._check(self.engine, request.headers, raw=False)
-        return WebSocketStatement(
-            lambda: self._open(
-                lambda: plugin._open(self._scope, self._scope.send, request, offered), request
-            )
-        )
+        raw = opening is WebSockets.open_raw
+        plugin.check(self.engine, raw=raw)
 
-    def web_socket_raw(
-        self,
-        url: UrlLike = None,
-        *blocks: RequestBlock,
-        method: str = HttpMethod.Get,
-        host: str | None = None,
-        port: int | None = None,
-        path: str | None = None,
-        params: ParametersLike | None = None,
-        headers: HeadersLike | None = None,
-        subprotocols: Sequence[str] = (),
-    ) -> WebSocketStatement[ClientWebSocketSession]:
-        """Prepare a raw session: every frame in, any frame out, nothing answered by itself.
+        def check(builder: HttpRequestBuilder, request: HttpRequest) -> None:
+            check_needs(builder, self._plugins)
+            require_handshake_headers(self.engine, request.headers)
+            check_settings(self.engine, request.engine_settings)
 
-        Takes and raises what `web_socket` does.
-        """
-        self._raise_if_closed()
-        plugin = self.plugin(WebSockets)
-        request, offered = web_socket_request(
-            self._scope,
-            url,
-            blocks,
-            method=method,
-            host=host,
-            port=port,
-            path=path,
-            params=params,
-            headers=headers,
-            subprotocols=subprotocols,
-        )
-        plugin._check(self.engine, request.headers, raw=True)
-        return WebSocketStatement(
-            lambda: self._open(
-                lambda: plugin._open_raw(self._scope, self._scope.send, request, offered), request
-            )
-        )
+        draft = web_socket_draft(self._scope, check, url, blocks, **parts)
 
-    ws = web_socket
-    """`web_socket` by its short name."""
-    wss = over_tls(web_socket)
-    """`web_socket`, always over TLS; an explicit port stays."""
-    web_socket_session = opened(web_socket)
-    """Takes what `web_socket` takes; awaited, it opens a session that is yours to close."""
-    web_socket_raw_session = opened(web_socket_raw)
-    """The same for `web_socket_raw`."""
+        async def open_session(request: HttpRequest) -> S:
+            view = PluginView(self, self._scope, plugin)
+            session = await opening(plugin, view, request, draft.subprotocols)
+            core = session._core
+            if self._closing:
+                core.cancel()
+                raise ClientClosedError("the client was closed while the session was being opened")
+            self._sessions[core] = session
+            core.on_closed(self._forget)
+            return session
 
-    async def _open(self, open_session: Callable[[], Awaitable[S]], request: HttpRequest) -> S:
-        self._begin()
-        try:
-            session = await open_session()
-        except ConnectError as error:
-            self._explain(error, request, "session was being opened")
-            raise
-        core = session._core
-        if self._closing:
-            core.cancel()
-            raise ClientClosedError("the client was closed while the session was being opened")
-        self._sessions[core] = session
-        core.on_closed(self._forget)
-        return session
+        return WebSocketStatement(lambda: self._call(draft, open_session))
 
-    # --- HTTP ---
-
-    def _request_of(
+    def _draft(
         self,
         method: HttpMethod | str,
         url: UrlLike,
@@ -268,25 +240,63 @@ class HttpClient(HttpCalls):
         headers: HeadersLike | None,
         body: Body,
         json: Any,
-    ) -> HttpRequest:
+    ) -> Draft:
         self._raise_if_closed()
-        request = http_request(self._scope, method, url, blocks, params, headers, body, json)
-        if request.body is not None and not isinstance(request.body, bytes):
-            require(self.engine, StreamingUploadCapability, "a streamed body")
         if not self._config.follow_redirects:
             require(self.engine, ManualRedirectsCapability, "follow_redirects=False")
-        return request
+        return http_draft(
+            self._scope, self._check, method, url, blocks, params, headers, body, json
+        )
 
-    async def _execute(self, request: HttpRequest) -> HttpResponse:
-        self._begin()
+    def _check(self, builder: HttpRequestBuilder, request: HttpRequest) -> None:
+        if request.body is not None and not isinstance(request.body, bytes):
+            require(self.engine, StreamingUploadCapability, "a streamed body")
+        check_needs(builder, self._plugins)
+        check_settings(self.engine, request.engine_settings)
+
+    async def _execute(self, draft: Draft) -> HttpResponse:
+        return await self._call(draft, self._send)
+
+    async def _fetch(self, draft: Draft) -> HttpResponse:
+        return await self._call(draft, self._send_and_read)
+
+    async def _send_and_read(self, request: HttpRequest) -> HttpResponse:
+        response = await self._send(request)
         try:
-            response = await self._scope.send(request, self.engine.execute)
-        except ConnectError as error:
-            self._explain(error, request, "request was under way")
-            raise
-        if self._config.expect_success:
+            await response.body_as_bytes()
+        finally:
+            if not response._closed:
+                await response.close()
+        return response
+
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        response = await self._scope.send(request)
+        self._responses[response] = None
+        response._watch(self._forget_response)
+        if request.attributes.get(EXPECT_SUCCESS, self._config.expect_success):
             await fail_unless_success(response)
         return response
+
+    async def _call(self, draft: Draft, send: Callable[[HttpRequest], Awaitable[R]]) -> R:
+        """Do what every call does around its `send`: bind, finish the request, explain errors."""
+        if self._closing:
+            self._raise_if_closed()
+        self._shared.bind()
+        self._used = True
+        request = draft.request or await draft.finished()
+        try:
+            try:
+                return await send(request)
+            except ConnectError as error:
+                if self._closing:
+                    raise ClientClosedError(
+                        "the client was closed while the call was under way"
+                    ) from error
+                tell_of_missing_scheme(error, request)
+                raise
+        except Exception as error:
+            await self._scope.explain_error(error, request)
+            raise
 
     # --- the end ---
 
@@ -308,6 +318,7 @@ class HttpClient(HttpCalls):
             return
         self._closing = True
         try:
+            self._interrupt_requests()
             going_away = CloseReason(CloseReason.Codes.GOING_AWAY)
             sessions = list(self._sessions.values())
             if is_orphan:  # nothing can be said any more
@@ -315,7 +326,11 @@ class HttpClient(HttpCalls):
                     session.cancel()
                 sessions = []
             try:
-                await asyncio.gather(*(session.close(going_away) for session in sessions))
+                await asyncio.gather(
+                    *(session.close(going_away) for session in sessions),
+                    *(twin.close() for twin in self._twins),
+                    *(response.close() for response in list(self._responses)),
+                )
             except asyncio.CancelledError:
                 for session in sessions:
                     session.cancel()
@@ -331,6 +346,17 @@ class HttpClient(HttpCalls):
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._closing
+
+    def _interrupt_requests(self) -> None:
+        """End what this client has under way; sessions are closed, which takes longer."""
+        for passage in list(self._scope.under_way.values()):
+            passage.waiting.interrupt(
+                ClientClosedError(f"the client was closed while the {passage.what}")
+            )
+        for response in self._responses:
+            response._abandon(
+                ClientClosedError("the client was closed before the response was read")
+            )
 
     async def __aenter__(self) -> HttpClient:
         self._raise_if_closed()
@@ -352,18 +378,6 @@ class HttpClient(HttpCalls):
             )
 
         __exit__ = __enter__
-
-    def _begin(self) -> None:
-        if self._closing:
-            self._raise_if_closed()
-        self._shared.bind()
-        self._used = True
-
-    def _explain(self, error: ConnectError, request: HttpRequest, what: str) -> None:
-        """Say what the engine cannot know, which saw no more than a connection that failed."""
-        if self._closing:
-            raise ClientClosedError(f"the client was closed while the {what}") from error
-        tell_of_missing_scheme(error, request)
 
     def _raise_if_closed(self) -> None:
         if self._closing:

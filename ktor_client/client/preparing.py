@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
 from ktor_client.client.scope import ClientScope
-from ktor_client.errors import ConnectError, InvalidUrlError
+from ktor_client.config import PluginKey, plugin_name
+from ktor_client.errors import ConnectError, InvalidUrlError, PluginNotInstalledError
 from ktor_client.http import (
     AttributeKey,
     HttpMethod,
@@ -23,7 +24,15 @@ from ktor_client.http.typed_json import to_json
 from ktor_client.protocol.handshake import check_subprotocols
 from ktor_client.unset import UNSET
 
-__all__ = ["Body", "UrlLike", "http_request", "tell_of_missing_scheme", "web_socket_request"]
+__all__ = [
+    "Body",
+    "Draft",
+    "UrlLike",
+    "check_needs",
+    "http_draft",
+    "tell_of_missing_scheme",
+    "web_socket_draft",
+]
 
 UrlLike: TypeAlias = str | Url | RequestBlock | None
 Body: TypeAlias = str | bytes | AsyncIterable[bytes] | None
@@ -34,8 +43,43 @@ _begins_like_a_host = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:[/?]|$)").match
 _TAKEN_AS_PATH = AttributeKey[str]("a URL without scheme and host, which begins like a host")
 
 
-def http_request(
+class Draft:
+    """A request in the making: made at the call but for what async hooks have yet to do."""
+
+    __slots__ = ("_builder", "_finish", "_rest", "request")
+
+    def __init__(
+        self,
+        scope: ClientScope,
+        builder: HttpRequestBuilder,
+        finish: Callable[[HttpRequestBuilder], HttpRequest],
+    ) -> None:
+        """Run the request hooks; `finish` makes the request when the last of them has run."""
+        self._builder = builder
+        self._finish = finish
+        self._rest: Callable[[], Awaitable[None]] | None = scope.prepare(builder)
+        self.request: HttpRequest | None = None
+        if self._rest is None:
+            self.request = finish(builder)
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """Those to offer, as far as they are known."""
+        return tuple(self._builder.subprotocols)
+
+    async def finished(self) -> HttpRequest:
+        """Return the request, and wait for the async hooks before."""
+        if self.request is None:
+            rest, self._rest = self._rest, None
+            assert rest is not None
+            await rest()
+            self.request = self._finish(self._builder)
+        return self.request
+
+
+def http_draft(
     scope: ClientScope,
+    check: Callable[[HttpRequestBuilder, HttpRequest], None],
     method: HttpMethod | str,
     url: UrlLike,
     blocks: tuple[RequestBlock, ...],
@@ -43,8 +87,8 @@ def http_request(
     headers: HeadersLike | None,
     body: Body,
     json: Any,
-) -> HttpRequest:
-    """Build the request of `get`, `post` and the like.
+) -> Draft:
+    """Draft the request of `get`, `post` and the like; `check` sees it before it leaves.
 
     Raises:
         InvalidUrlError: not an http or https URL.
@@ -59,18 +103,24 @@ def http_request(
         _set_body(builder, body, json)
     apply_blocks(builder, blocks)
     _remember_path(builder, url)
-    scope.prepare(builder)
-    scheme = _scheme(scope, builder)
-    if scheme in ("ws", "wss"):
-        raise InvalidUrlError(
-            f"{builder.method} needs an http or https URL; client.web_socket(...) opens "
-            f"{scheme}:// ones"
-        )
-    return builder.build()
+
+    def finish(builder: HttpRequestBuilder) -> HttpRequest:
+        scheme = _scheme(scope, builder)
+        if scheme in ("ws", "wss"):
+            raise InvalidUrlError(
+                f"{builder.method} needs an http or https URL; client.web_socket(...) opens "
+                f"{scheme}:// ones"
+            )
+        request = builder.build()
+        check(builder, request)
+        return request
+
+    return Draft(scope, builder, finish)
 
 
-def web_socket_request(
+def web_socket_draft(
     scope: ClientScope,
+    check: Callable[[HttpRequestBuilder, HttpRequest], None],
     url: UrlLike,
     blocks: tuple[RequestBlock, ...],
     *,
@@ -81,8 +131,8 @@ def web_socket_request(
     params: ParametersLike | None,
     headers: HeadersLike | None,
     subprotocols: Sequence[str],
-) -> tuple[HttpRequest, tuple[str, ...]]:
-    """Build the handshake's request, and the subprotocols to offer.
+) -> Draft:
+    """Draft the request of a handshake; `check` sees it before it leaves.
 
     Raises:
         ValueError: a method other than GET; an illegal or repeated subprotocol.
@@ -104,16 +154,37 @@ def web_socket_request(
     _add(builder, params, headers)
     apply_blocks(builder, blocks)
     _remember_path(builder, url)
-    scope.prepare(builder)
-    if builder.method != "GET":
-        raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
-    scheme = _scheme(scope, builder)
-    if scheme not in _WEB_SOCKET_SCHEMES:
-        raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")
-    if scheme != _WEB_SOCKET_SCHEMES[scheme]:
-        builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
-    check_subprotocols(builder.subprotocols)
-    return builder.build(web_socket=True), tuple(builder.subprotocols)
+
+    def finish(builder: HttpRequestBuilder) -> HttpRequest:
+        if builder.method != "GET":
+            raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
+        scheme = _scheme(scope, builder)
+        if scheme not in _WEB_SOCKET_SCHEMES:
+            raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")
+        if scheme != _WEB_SOCKET_SCHEMES[scheme]:
+            builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
+        check_subprotocols(builder.subprotocols)
+        request = builder.build(web_socket=True)
+        check(builder, request)
+        return request
+
+    return Draft(scope, builder, finish)
+
+
+def check_needs(builder: HttpRequestBuilder, plugins: Collection[PluginKey]) -> None:
+    """Check that the plugins are installed without which a block would do nothing.
+
+    Raises:
+        PluginNotInstalledError: one is not.
+    """
+    if builder._needs:
+        installed = set(map(plugin_name, plugins))
+        for name, what in builder._needs.items():
+            if name not in installed:
+                raise PluginNotInstalledError(
+                    f"{what} needs the plugin {name}, which is not installed; "
+                    f"add install({name}) to HttpClient(...)"
+                )
 
 
 def tell_of_missing_scheme(error: ConnectError, request: HttpRequest) -> None:

@@ -1,92 +1,190 @@
-"""The hooks of one client, and the send onion that they form. `PluginScope` as plugins see it."""
+"""The hooks and layers of one client, and what each of its plugins sees of them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ktor_client.client.passage import Layer, Passage
 from ktor_client.engine import HttpClientEngine
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
 from ktor_client.plugin import (
+    CloseHook,
+    ErrorHook,
     Events,
+    HttpClientPlugin,
     Interceptor,
-    RequestCreated,
-    ResponseFailed,
-    ResponseReceived,
+    LayerKind,
+    RequestHook,
+    ResponseHook,
     Send,
 )
 
-__all__ = ["ClientScope"]
+if TYPE_CHECKING:
+    from ktor_client.client.http_client import HttpClient
+
+__all__ = ["ClientScope", "PluginView"]
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Hook(Generic[H]):
+    """A hook and whose it is."""
+
+    __slots__ = ("is_async", "owner", "run")
+
+    def __init__(self, run: H, owner: object) -> None:
+        if not callable(run):
+            raise TypeError(f"a hook is a function, not {run!r}")
+        self.run = run
+        self.owner = owner
+        self.is_async = _is_async(run)
 
 
 class ClientScope:
-    """Implements `PluginScope`."""
+    """What the plugins of a client have registered."""
 
     def __init__(self, engine: HttpClientEngine) -> None:
         self.engine = engine
         self.attributes = Attributes()
         self.events = Events()
-        self._request_hooks: list[Callable[[HttpRequestBuilder], None]] = []
-        self._response_hooks: list[Callable[[HttpResponse], None]] = []
-        self._interceptors: list[Interceptor] = []
-        self._close_hooks: list[Callable[[], Awaitable[None]]] = []
+        self.engine_settings = Attributes()
+        self.under_way: dict[asyncio.Task[Any], Passage] = {}
+        """The innermost passage of each task."""
+        self.layers: list[Layer] = []
+        """Outermost first."""
+        self.request_hooks: list[Hook[RequestHook]] = []
+        self.response_hooks: list[Hook[ResponseHook]] = []
+        self.error_hooks: list[Hook[ErrorHook]] = []
+        self.close_hooks: list[Hook[CloseHook]] = []
 
-    def on_request(self, hook: Callable[[HttpRequestBuilder], None]) -> None:
-        """See `PluginScope.on_request`."""
-        self._request_hooks.append(hook)
+    def add_layer(self, layer: Layer) -> None:
+        """Put a layer below those of its kind."""
+        self.layers.append(layer)
+        self.layers.sort(key=lambda one: one.kind.depth)  # which keeps the order of equals
 
-    def on_response(self, hook: Callable[[HttpResponse], None]) -> None:
-        """See `PluginScope.on_response`."""
-        self._response_hooks.append(hook)
+    def without(self, owners: Collection[object]) -> ClientScope:
+        """Return a scope that lacks what some plugins have registered, and shares the rest."""
+        twin = ClientScope(self.engine)
+        twin.attributes, twin.events = self.attributes, self.events
+        twin.engine_settings = self.engine_settings
+        twin.layers = [one for one in self.layers if one.owner not in owners]
+        twin.request_hooks = [one for one in self.request_hooks if one.owner not in owners]
+        twin.response_hooks = [one for one in self.response_hooks if one.owner not in owners]
+        twin.error_hooks = [one for one in self.error_hooks if one.owner not in owners]
+        return twin
 
-    def on_send(self, interceptor: Interceptor) -> None:
-        """See `PluginScope.on_send`."""
-        self._interceptors.append(interceptor)
-
-    def on_close(self, hook: Callable[[], Awaitable[None]]) -> None:
-        """See `PluginScope.on_close`."""
-        self._close_hooks.append(hook)
+    def below(self, owner: object) -> list[Layer]:
+        """Return the layers below the innermost one of a plugin; all where it has none."""
+        last = max((at for at, one in enumerate(self.layers) if one.owner is owner), default=-1)
+        return self.layers[last + 1 :]
 
     # --- for the client ---
 
-    def prepare(self, request: HttpRequestBuilder) -> None:
-        """Run the request hooks."""
-        for hook in self._request_hooks:
-            hook(request)
+    def prepare(self, request: HttpRequestBuilder) -> Callable[[], Awaitable[None]] | None:
+        """Run the request hooks up to the first async one; return what runs the rest, if any."""
+        for at, hook in enumerate(self.request_hooks):
+            if hook.is_async:
+                return functools.partial(self._prepare_rest, request, at, None)
+            result = hook.run(request)
+            if result is not None and inspect.isawaitable(result):
+                return functools.partial(self._prepare_rest, request, at + 1, result)
+        return None
 
-    async def send(self, request: HttpRequest, terminal: Send) -> HttpResponse:
-        """Send through the onion; `terminal` talks to the engine."""
-        layer = self._observed(terminal) if self.events.are_heard else terminal
-        for interceptor in reversed(self._interceptors):
-            layer = _wrap(interceptor, layer)
-        response = await layer(request)
-        for hook in self._response_hooks:
-            hook(response)
-        return response
+    async def _prepare_rest(
+        self, request: HttpRequestBuilder, at: int, begun: Awaitable[None] | None
+    ) -> None:
+        if begun is not None:
+            await begun
+        for hook in self.request_hooks[at:]:
+            await _finished(hook.run(request))
 
-    def _observed(self, terminal: Send) -> Send:
-        async def observed(request: HttpRequest) -> HttpResponse:
-            self.events.emit(RequestCreated, request)
-            try:
-                response = await terminal(request)
-            except BaseException as error:
-                self.events.emit(ResponseFailed, error)
-                raise
-            self.events.emit(ResponseReceived, response)
-            return response
+    async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:
+        """Send a request through all layers, and show the response to the response hooks."""
+        return await Passage(self, self.layers, via).send(request, judged=True)
 
-        return observed
+    async def judge(self, response: HttpResponse) -> None:
+        """Run the response hooks."""
+        for hook in self.response_hooks:
+            await _finished(hook.run(response))
+
+    async def explain_error(self, error: Exception, request: HttpRequest) -> None:
+        """Run the error hooks on the exception that ends a call."""
+        for hook in self.error_hooks:
+            await _finished(hook.run(error, request))
 
     async def close(self) -> None:
         """Run the close hooks, newest first; one that fails does not keep the others from it."""
         failures: list[Exception] = []
-        for hook in reversed(self._close_hooks):
+        for hook in reversed(self.close_hooks):
             try:
-                await hook()
+                await _finished(hook.run())
             except Exception as error:
                 failures.append(error)
         if failures:
             raise failures[0]
 
 
-def _wrap(interceptor: Interceptor, inner: Send) -> Send:
-    return lambda request: interceptor(request, inner)
+class PluginView:
+    """Implements `PluginScope` for one plugin."""
+
+    def __init__(self, client: HttpClient, scope: ClientScope, plugin: HttpClientPlugin) -> None:
+        self._client = client
+        self._scope = scope
+        self._plugin = plugin
+        self.engine = scope.engine
+        self.attributes = scope.attributes
+        self.events = scope.events
+        self.engine_settings = scope.engine_settings
+
+    def on_request(self, hook: RequestHook) -> None:
+        """See `PluginScope.on_request`."""
+        self._scope.request_hooks.append(Hook(hook, self._plugin))
+
+    def on_response(self, hook: ResponseHook) -> None:
+        """See `PluginScope.on_response`."""
+        self._scope.response_hooks.append(Hook(hook, self._plugin))
+
+    def on_error(self, hook: ErrorHook) -> None:
+        """See `PluginScope.on_error`."""
+        self._scope.error_hooks.append(Hook(hook, self._plugin))
+
+    def on_send(self, interceptor: Interceptor, *, kind: LayerKind = LayerKind.USER) -> None:
+        """See `PluginScope.on_send`."""
+        if not callable(interceptor):
+            raise TypeError(f"a layer is `async def layer(request, send)`, not {interceptor!r}")
+        if not isinstance(kind, LayerKind):
+            raise TypeError(f"kind is a LayerKind, such as LayerKind.AUTH, not {kind!r}")
+        self._scope.add_layer(Layer(interceptor, kind, self._plugin))
+
+    def on_close(self, hook: CloseHook) -> None:
+        """See `PluginScope.on_close`."""
+        self._scope.close_hooks.append(Hook(hook, self._plugin))
+
+    async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:
+        """See `PluginScope.send`."""
+        scope = self._scope
+        layers = scope.below(self._plugin)
+        judged = len(layers) == len(scope.layers)
+        return await Passage(scope, layers, via).send(request, judged=judged)
+
+    def client_without(self, *plugins: Callable[..., HttpClientPlugin]) -> HttpClient:
+        """See `PluginScope.client_without`."""
+        return self._client._without(plugins)
+
+
+async def _finished(result: Awaitable[None] | None) -> None:
+    if result is not None and inspect.isawaitable(result):
+        await result
+
+
+def _is_async(function: Any) -> bool:
+    """Whether calling it is known to make a coroutine, so that it need not be tried."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    return inspect.iscoroutinefunction(inspect.getattr_static(function, "__call__", None))

@@ -11,12 +11,10 @@ from ktor_client.client.statements import WebSocketStatement
 from ktor_client.http import HttpRequestBuilder
 from ktor_client.session import WebSocketSession
 
-if TYPE_CHECKING:
-    from ktor_client.client.http_client import HttpClient
-
 __all__ = ["opened", "over_tls"]
 
 P = ParamSpec("P")
+C = TypeVar("C")
 S = TypeVar("S", bound=WebSocketSession)
 
 # For who asks `iscoroutinefunction`, such as mocks and `help`; unknown before Python 3.12.
@@ -25,26 +23,26 @@ _mark_as_coroutine_function = getattr(inspect, "markcoroutinefunction", callable
 
 
 def over_tls(
-    method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
-) -> Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]:
+    method: Callable[Concatenate[C, P], WebSocketStatement[S]],
+) -> Callable[Concatenate[C, P], WebSocketStatement[S]]:
     """Give `method` a twin that forces wss; an explicit port stays."""
 
     def force(request: HttpRequestBuilder) -> None:
         request.url.scheme = "wss"
 
     @functools.wraps(method)
-    def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[S]:
+    def twin(self: C, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[S]:
         call: Any = method
         url = args[:1] or (kwargs.pop("url", None),)
         return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
 
     twin.__doc__ = f"Do what `{method.__name__}` does, always over TLS; an explicit port stays."
-    return cast("Callable[Concatenate[HttpClient, P], WebSocketStatement[S]]", twin)
+    return cast("Callable[Concatenate[C, P], WebSocketStatement[S]]", twin)
 
 
 def opened(
-    method: Callable[Concatenate[HttpClient, P], WebSocketStatement[S]],
-) -> Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]:
+    method: Callable[Concatenate[C, P], WebSocketStatement[S]],
+) -> Callable[Concatenate[C, P], Coroutine[Any, Any, S]]:
     """Give `method` a twin that opens the session at once and leaves it to the caller."""
     name = f"{method.__name__}_session"
     instead = (
@@ -52,11 +50,11 @@ def opened(
         f"`session = await client.{name}(url)`"
     )
 
-    async def open_session(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> S:
+    async def open_session(self: C, *args: P.args, **kwargs: P.kwargs) -> S:
         return await method(self, *args, **kwargs).__aenter__()
 
     @functools.wraps(method)
-    def twin(self: HttpClient, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, S]:
+    def twin(self: C, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, S]:
         return _Opening(open_session(self, *args, **kwargs), instead)
 
     # What `help` shows: all of `method`'s signature but what comes of it.
@@ -71,7 +69,7 @@ def opened(
         f"Takes what `{method.__name__}` takes, and raises what it and entering it raise."
     )
     _mark_as_coroutine_function(twin)
-    return cast("Callable[Concatenate[HttpClient, P], Coroutine[Any, Any, S]]", twin)
+    return cast("Callable[Concatenate[C, P], Coroutine[Any, Any, S]]", twin)
 
 
 class _Opening(Coroutine[Any, Any, S]):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from ktor_client.client.preparing import Body, UrlLike
+from ktor_client.client.preparing import Body, Draft, UrlLike
 from ktor_client.client.statements import HttpStatement
-from ktor_client.http import HttpMethod, HttpRequest, HttpResponse, RequestBlock
+from ktor_client.http import HttpMethod, HttpResponse, RequestBlock
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.unset import UNSET
@@ -19,7 +19,7 @@ class HttpCalls(ABC):
     """Mixed into `HttpClient`."""
 
     @abstractmethod
-    def _request_of(
+    def _draft(
         self,
         method: HttpMethod | str,
         url: UrlLike,
@@ -28,12 +28,16 @@ class HttpCalls(ABC):
         headers: HeadersLike | None,
         body: Body,
         json: Any,
-    ) -> HttpRequest:
+    ) -> Draft:
         """Build a request and check that the engine can send it."""
 
     @abstractmethod
-    async def _execute(self, request: HttpRequest) -> HttpResponse:
+    async def _execute(self, draft: Draft) -> HttpResponse:
         """Send it and return its response unread."""
+
+    @abstractmethod
+    async def _fetch(self, draft: Draft) -> HttpResponse:
+        """Send it and return its response, read to the end and closed."""
 
     def prepare_request(
         self,
@@ -52,8 +56,8 @@ class HttpCalls(ABC):
             UnsupportedCapabilityError: the engine cannot do what is asked.
             ClientClosedError: the client is closed.
         """
-        request = self._request_of(method, url, blocks, params, headers, body, json)
-        return HttpStatement(lambda: self._execute(request))
+        draft = self._draft(method, url, blocks, params, headers, body, json)
+        return HttpStatement(lambda: self._execute(draft))
 
     async def request(
         self,
@@ -84,14 +88,7 @@ class HttpCalls(ABC):
 
         And what `prepare_request` raises.
         """
-        request = self._request_of(method, url, blocks, params, headers, body, json)
-        response = await self._execute(request)
-        try:
-            await response.body_as_bytes()
-        finally:
-            if not response._closed:
-                await response.close()
-        return response
+        return await self._fetch(self._draft(method, url, blocks, params, headers, body, json))
 
     async def get(
         self,

@@ -58,6 +58,11 @@ class WebSocketUpgrade:
         self.link = link
         self.verified = verified
 
+    def abort(self) -> None:
+        """Drop the connection, where there is one."""
+        if self.link is not None:
+            self.link.abort()
+
 
 class HttpClientEngine(ABC):
     """Sends requests and opens web sockets with some network library (Ktor's `HttpClientEngine`).

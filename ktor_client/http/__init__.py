@@ -1,16 +1,24 @@
 """HTTP values: URL, headers, method, request, response, attributes. No I/O, no engine."""
 
 from ktor_client.http.attributes import AttributeKey, Attributes
+from ktor_client.http.blocks import (
+    accept,
+    basic_auth,
+    bearer_auth,
+    content_type,
+    cookie,
+    expect_success,
+    header,
+    parameter,
+)
 from ktor_client.http.body import BytesBody, RequestBody, ResponseBody
 from ktor_client.http.headers import Headers, HeadersBuilder
 from ktor_client.http.method import HttpMethod
+from ktor_client.http.redaction import redacted
 from ktor_client.http.request import (
     HttpRequest,
     HttpRequestBuilder,
     RequestBlock,
-    bearer_auth,
-    header,
-    parameter,
 )
 from ktor_client.http.response import HttpResponse
 from ktor_client.http.url import Url, UrlBuilder
@@ -30,7 +38,13 @@ __all__ = [
     "ResponseBody",
     "Url",
     "UrlBuilder",
+    "accept",
+    "basic_auth",
     "bearer_auth",
+    "content_type",
+    "cookie",
+    "expect_success",
     "header",
     "parameter",
+    "redacted",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView
 from typing import Any, Generic, TypeVar
 
 __all__ = ["AttributeKey", "Attributes"]
@@ -41,6 +42,13 @@ class Attributes:
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
+
+    def items(self) -> ItemsView[AttributeKey[Any], Any]:
+        """Return every key with its value."""
+        return self._values.items()
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def get(self, key: AttributeKey[T], default: T | None = None) -> T | None:
         """Return the value, or `default` where there is none."""

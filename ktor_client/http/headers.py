@@ -11,16 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias, cast
 
 from ktor_client.errors import UnsafeHeaderError
+from ktor_client.http.redaction import redacted_value
 
 __all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
 
 _is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
-
-SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token"}
-)
-"""Lower-case names of headers whose values are never shown."""
 
 
 def check_field(name: str, value: str) -> None:
@@ -88,10 +84,7 @@ class Headers(Mapping[str, str]):
         return hash(tuple((n.lower(), v) for n, v in self._fields))
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}: {'***' if name.lower() in SECRET_HEADERS else value}"
-            for name, value in self._fields
-        )
+        shown = ", ".join(f"{name}: {redacted_value(name, value)}" for name, value in self._fields)
         return f"Headers({shown})"
 
     def _by_name(self) -> dict[str, tuple[str, ...]]:

@@ -1,31 +1,32 @@
-"""The request: a builder that blocks and plugins change, and the unchangeable result.
-
-`header(...)`, `parameter(...)` and `bearer_auth(...)` return blocks; any function that takes an
-`HttpRequestBuilder` is one.
-"""
+"""The request: a builder that blocks and plugins change, and the unchangeable result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
 
 from ktor_client.errors import UnsafeHeaderError
-from ktor_client.http.attributes import Attributes
+from ktor_client.http.attributes import AttributeKey, Attributes
 from ktor_client.http.body import RequestBody, with_length
 from ktor_client.http.headers import Headers, HeadersBuilder, check_field
 from ktor_client.http.method import HttpMethod
-from ktor_client.http.parameters import Scalar
 from ktor_client.http.url import Url, UrlBuilder, absolute_url
 
 __all__ = [
     "HttpRequest",
     "HttpRequestBuilder",
     "RequestBlock",
-    "bearer_auth",
-    "header",
-    "parameter",
 ]
 
+T = TypeVar("T")
+
+Origin: TypeAlias = tuple[bool, str, int]
+"""TLS or not, host, port: `Url.origin`."""
+
+EXPECT_SUCCESS: AttributeKey[bool] = AttributeKey("expect_success")
+
+_NO_SETTINGS: Mapping[AttributeKey[Any], Any] = MappingProxyType({})
 _OWNED = frozenset({"upgrade", "transfer-encoding"})
 _OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
 
@@ -33,7 +34,7 @@ _OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
 class HttpRequest:
     """What an engine sends. It has no scheme of its own choosing: `url.scheme` is the caller's."""
 
-    __slots__ = ("attributes", "body", "headers", "method", "url")
+    __slots__ = ("_asked", "_meant", "_settings", "attributes", "body", "headers", "method", "url")
 
     def __init__(
         self,
@@ -48,6 +49,27 @@ class HttpRequest:
         self.headers = Headers() if headers is None else headers
         self.body = body
         self.attributes = Attributes() if attributes is None else attributes
+        self._asked: Origin | None = None
+        self._meant: tuple[tuple[str, str, Origin], ...] = ()
+        self._settings: Mapping[AttributeKey[Any], Any] = _NO_SETTINGS
+
+    @property
+    def asked_origin(self) -> Origin:
+        """The origin that the caller asked, wherever redirects have led since.
+
+        An origin is what `url.origin` is. Credentials for this one are for no other.
+        """
+        return self.url.origin if self._asked is None else self._asked
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the URL is of another origin than the caller asked."""
+        return self._asked is not None and self._asked != self.url.origin
+
+    @property
+    def engine_settings(self) -> Mapping[AttributeKey[Any], Any]:
+        """Values for the engine, such as `CONNECT_TIMEOUT`; `with_setting` adds one."""
+        return self._settings
 
     def copy(
         self,
@@ -55,6 +77,7 @@ class HttpRequest:
         method: HttpMethod | None = None,
         url: Url | None = None,
         headers: Headers | None = None,
+        body: RequestBody | None = None,
         drop_body: bool = False,
     ) -> HttpRequest:
         """Return a request that differs in what is given; attributes are shared.
@@ -62,21 +85,48 @@ class HttpRequest:
         Raises:
             UnsafeHeaderError: a header that cannot be sent.
         """
-        for name, value in () if headers is None else headers.fields():
-            check_field(name, value)
-        return HttpRequest(
+        if headers is not None:
+            for name, value in headers.fields():
+                check_field(name, value)
+            headers = with_one_host(headers)
+        twin = HttpRequest(
             self.method if method is None else method,
             self.url if url is None else url,
             self.headers if headers is None else headers,
-            None if drop_body else self.body,
+            None if drop_body else self.body if body is None else body,
             self.attributes,
         )
+        twin._asked = self._asked if url is None or self._asked is not None else self.url.origin
+        twin._meant = self._meant
+        twin._settings = self._settings
+        return twin
 
-    def with_header(self, name: str, value: str) -> HttpRequest:
-        """Return a request in which `name` has just this value. Raises `UnsafeHeaderError`."""
+    def with_header(self, name: str, value: str, *, meant_for: Origin | None = None) -> HttpRequest:
+        """Return a request in which `name` has just this value. Raises `UnsafeHeaderError`.
+
+        Where a redirect has led to another origin, fields that layers add do not go along, for they
+        are made for the caller's origin as a rule. `meant_for=request.url.origin` says that this
+        one was made for the origin that the request goes to, as a cookie of that origin is.
+        """
         headers = HeadersBuilder(self.headers)
         headers.set(name, value)
-        return self.copy(headers=headers.build())
+        twin = self.copy(headers=headers.build())
+        if meant_for is not None:
+            twin._meant = (*self._meant, (name.lower(), twin.headers[name], meant_for))
+        return twin
+
+    def with_setting(self, key: AttributeKey[T], value: T) -> HttpRequest:
+        """Return a request that carries a value for the engine under its `EngineSetting`."""
+        return self._with_settings({**self._settings, key: value})
+
+    def _with_settings(self, settings: Mapping[AttributeKey[Any], Any]) -> HttpRequest:
+        twin = self.copy()
+        twin._settings = MappingProxyType(dict(settings))
+        return twin
+
+    def is_meant(self, name: str, value: str) -> bool:
+        """Whether `with_header` was told that a field is for the origin that this goes to."""
+        return bool(self._meant) and (name.lower(), value, self.url.origin) in self._meant
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.method} {self.url!r})"
@@ -85,7 +135,17 @@ class HttpRequest:
 class HttpRequestBuilder:
     """A request in the making (Ktor's `HttpRequestBuilder`)."""
 
-    __slots__ = ("_start", "_url", "attributes", "body", "headers", "method", "subprotocols")
+    __slots__ = (
+        "_needs",
+        "_settings",
+        "_start",
+        "_url",
+        "attributes",
+        "body",
+        "headers",
+        "method",
+        "subprotocols",
+    )
 
     def __init__(self) -> None:
         self.method: HttpMethod = HttpMethod.Get
@@ -96,6 +156,31 @@ class HttpRequestBuilder:
         self.attributes = Attributes()
         self.subprotocols: list[str] = []
         """Subprotocols to offer, best first; web sockets only."""
+        self._settings: Attributes | None = None
+        self._needs: dict[str, str] | None = None
+
+    @property
+    def engine_settings(self) -> Attributes:
+        """Values for the engine: `request.engine_settings[CONNECT_TIMEOUT] = 3`."""
+        if self._settings is None:
+            self._settings = Attributes()
+        return self._settings
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """Plugins that have to be installed, by name, and what it is that needs each."""
+        if self._needs is None:
+            self._needs = {}
+        return self._needs
+
+    @property
+    def expect_success(self) -> bool | None:
+        """Whether this request raises for status 300 and above; None: as the client does."""
+        return self.attributes.get(EXPECT_SUCCESS)
+
+    @expect_success.setter
+    def expect_success(self, value: bool) -> None:
+        self.attributes[EXPECT_SUCCESS] = value
 
     @property
     def url(self) -> UrlBuilder:
@@ -138,61 +223,37 @@ class HttpRequestBuilder:
                 raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
             if key == "content-length":
                 body = with_length(body, headers[key])  # a repeated one is no number
+            elif key == "host":
+                headers = with_one_host(headers)
         whole = self._whole_url()
         url = self.url.build() if whole is None else whole
         if url.user is not None and "authorization" not in headers:
-            basic = _basic(url.user, url.password or "")
+            basic = basic_credentials(url.user, url.password or "")
             headers = Headers([*headers.fields(), ("Authorization", basic)])
-        return HttpRequest(self.method, url, headers, body, Attributes(self.attributes))
+        request = HttpRequest(self.method, url, headers, body, Attributes(self.attributes))
+        if self._settings:
+            request._settings = MappingProxyType(dict(self._settings.items()))
+        return request
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]
 
 
-def _basic(user: str, password: str) -> str:
+def basic_credentials(user: str, password: str) -> str:
+    """Return the value of `Authorization` for a user (RFC 7617)."""
     from binascii import b2a_base64
 
     token = b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
     return f"Basic {token}"
 
 
-def header(name: str, value: str) -> RequestBlock:
-    """Return a block that adds a header.
-
-    Raises:
-        UnsafeHeaderError: it cannot be sent.
-    """
-    HeadersBuilder([(name, value)])
-
-    def add_header(request: HttpRequestBuilder) -> None:
-        request.headers.add(name, value)
-
-    return add_header
-
-
-def parameter(name: str, value: Scalar) -> RequestBlock:
-    """Return a block that adds a query parameter."""
-
-    def add_parameter(request: HttpRequestBuilder) -> None:
-        request.url.add_parameters([(name, value)])
-
-    return add_parameter
-
-
-def bearer_auth(token: str) -> RequestBlock:
-    """Return a block that sets `Authorization: Bearer ...` (RFC 6750 2.1).
-
-    Raises:
-        UnsafeHeaderError: the token cannot be sent.
-    """
-    if not isinstance(token, str):
-        raise TypeError(f"bearer_auth takes the token as str, not {type(token).__name__}")
-    HeadersBuilder({"Authorization": token})
-
-    def set_token(request: HttpRequestBuilder) -> None:
-        request.headers.set("Authorization", f"Bearer {token}")
-
-    return set_token
+def with_one_host(headers: Headers) -> Headers:
+    """Return headers with the last of several `Host` fields alone (RFC 9112 3.2 wants one)."""
+    hosts = headers.get_all("host")
+    if len(hosts) < 2:
+        return headers
+    others = [field for field in headers.fields() if field[0].lower() != "host"]
+    return Headers([("Host", hosts[-1]), *others])
 
 
 def apply_blocks(request: HttpRequestBuilder, blocks: tuple[Any, ...]) -> None:

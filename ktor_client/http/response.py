@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from ktor_client.errors import KtorClientError, RequestTimeoutError
 from ktor_client.http.body import BytesBody, ResponseBody
 from ktor_client.http.headers import Headers
+from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.request import HttpRequest
 from ktor_client.http.typed_json import from_json
 
@@ -20,6 +22,9 @@ T = TypeVar("T")
 
 MAX_REFUSAL_BODY = 1 << 20
 """Bytes that are kept of the body of a refused handshake."""
+
+DISCARD_TIMEOUT = 1.0
+"""Seconds that the rest of a body is waited for that nobody wants."""
 
 _NO_BODY = BytesBody()
 _charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
@@ -52,6 +57,59 @@ class HttpResponse:
         self._streamed = False
         self._closed = False
         self._given_back = False
+        self._source: HttpResponse | None = None
+        self._waiting: Interruptible | None = None
+        self._on_closed: Callable[[HttpResponse], object] | None = None
+
+    def copy(
+        self,
+        *,
+        status: int | None = None,
+        headers: Headers | None = None,
+        reason: str | None = None,
+        body: bytes | Callable[[ResponseBody], ResponseBody] | None = None,
+    ) -> HttpResponse:
+        """Return a response that differs in what is given: what a layer makes of another's.
+
+        From now on the body is read from the copy, and closing the copy closes this one.
+
+        Args:
+            status: in place of this one's.
+            headers: in place of this one's.
+            reason: in place of this one's.
+            body: bytes in its place, or a function that wraps the `ResponseBody` that streams.
+
+        Raises:
+            RuntimeError: the body has been read or streamed, and `body` would wrap it.
+        """
+        if callable(body):
+            if self._streamed:
+                raise RuntimeError("the body was read already; wrap it before")
+            kept: ResponseBody | bytes = body(self._body)
+        elif body is not None:
+            kept = body
+        else:
+            kept = self._body if self._read is None else self._read
+        twin = HttpResponse(
+            self.request,
+            self.status if status is None else status,
+            self.headers if headers is None else headers,
+            kept,
+            reason=self.reason if reason is None else reason,
+            http_version=self.http_version,
+        )
+        twin._source = self
+        twin._streamed, twin._closed = self._streamed, self._closed
+        self._streamed = True
+        return twin
+
+    def is_made_of(self, other: HttpResponse) -> bool:
+        """Whether this is the other response, or what `copy` has made of it."""
+        return self is other or (self._source is not None and self._source.is_made_of(other))
+
+    def _streams(self, other: HttpResponse) -> bool:
+        """Whether who reads this one may still read the body of the other."""
+        return self is other or (self._read is None and self.is_made_of(other))
 
     async def body_as_bytes(self) -> bytes:
         """Read the body to its end, once; later calls return the same bytes.
@@ -63,11 +121,13 @@ class HttpResponse:
         if self._read is None:
             self._begin_reading()
             try:
-                self._read = await self._body.read()
+                if self._waiting is None:
+                    self._read = await self._body.read()
+                else:
+                    with self._waiting:
+                        self._read = await self._body.read()
             finally:
-                self._closed = True
-                await self._body.close()
-                self._given_back = True
+                await self.close()
         return self._read
 
     async def body_as_text(self) -> str:
@@ -98,7 +158,7 @@ class HttpResponse:
         result: T = value
         return result
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the body as it arrives; memory stays flat.
 
         Raises:
@@ -110,13 +170,46 @@ class HttpResponse:
                 yield self._read
             return
         self._begin_reading()
+        chunks = aiter(self._body.chunks())
         try:
-            async for chunk in self._body.chunks():
+            while True:
+                try:
+                    with self._waiting or nullcontext():
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
                 yield chunk
         finally:
             await self.close()
 
+    async def discard(self, *, up_to: int = 64 * 1024) -> None:
+        """Read what is left, if it is short, and give the connection back to be used again.
+
+        A rest of more than `up_to` bytes, or one that does not come within a second, is not waited
+        for: the connection is dropped. What breaks while it is discarded raises nothing.
+        """
+        announced = self.headers.get("content-length", "")
+        if self._read is None and not (self._streamed or self._closed):
+            if not (announced.isdigit() and int(announced) > up_to):
+                await self._drain(up_to)
+        await self.close()
+
+    async def _drain(self, up_to: int) -> None:
+        self._begin_reading()
+        chunks: Any = self._body.chunks()
+        size = 0
+        try:
+            async with asyncio.timeout(DISCARD_TIMEOUT):
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > up_to:
+                        return
+        except (KtorClientError, TimeoutError):
+            pass  # of what nobody wants
+
     def _begin_reading(self) -> None:
+        if self._waiting is not None and self._waiting.error is not None:
+            raise self._waiting.error
         if self._streamed:
             raise RuntimeError("the body has already been streamed; read it only once")
         if self._closed:
@@ -150,7 +243,7 @@ class HttpResponse:
                 )
                 self.body_error.__cause__ = error
             finally:
-                await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+                await chunks.aclose()
                 await self.close()
             self._read = bytes(kept)
 
@@ -158,8 +251,26 @@ class HttpResponse:
         """Give the connection back. Idempotent; what was read stays readable."""
         self._closed = True
         if not self._given_back:
-            await self._body.close()
-            self._given_back = True
+            told, self._on_closed = self._on_closed, None
+            if told is not None:
+                told(self)
+            try:
+                await self._body.close()
+                self._given_back = True
+            finally:
+                if self._source is not None:
+                    await self._source.close()
+
+    def _watch(self, on_closed: Callable[[HttpResponse], object]) -> None:
+        """Tell its keeper when it is closed, who can end it with `_abandon` until then."""
+        if self._read is None:
+            self._on_closed = on_closed
+            self._waiting = Interruptible()
+
+    def _abandon(self, error: Exception) -> None:
+        """Let reading raise `error`, also where a task waits for more."""
+        if self._waiting is not None:
+            self._waiting.interrupt(error)
 
     @property
     def retry_after(self) -> float | None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from ktor_client.errors import InvalidUrlError
 from ktor_client.http.parameters import ParametersLike, encoded_parameters
+from ktor_client.http.redaction import redacted_query
 
 __all__ = ["Url", "UrlBuilder"]
 
@@ -144,13 +145,15 @@ class Url:
     def join(self, location: str) -> Url:
         """Resolve a `Location`, absolute or relative, against this URL.
 
-        A fragment is for whoever shows the answer (RFC 9110 10.2.2); it is dropped, never sent.
+        A fragment is for whoever shows the answer (RFC 9110 10.2.2); it is dropped, never sent. A
+        blank is followed as %20.
 
         Raises:
             InvalidUrlError: the result is not a URL that can be requested.
         """
+        location = location.strip(" ").replace(" ", "%20")
         if _bad_character(location):
-            raise InvalidUrlError(f"Location {_shown(location)} has a space or control character")
+            raise InvalidUrlError(f"Location {_shown(location)} has a control character")
         try:
             place, _, fragment = location.partition("#")
             joined = urljoin(self.as_http, place)
@@ -190,7 +193,8 @@ class Url:
 
     def __repr__(self) -> str:
         secret = "***@" if self.user is not None else ""
-        return f"Url('{self.scheme}://{secret}{self.authority}{self.target}')"
+        query = f"?{redacted_query(self.query)}" if self.query else ""
+        return f"Url('{self.scheme}://{secret}{self.authority}{self.path}{query}')"
 
     @property
     def _shown(self) -> str:

@@ -1,6 +1,13 @@
 """Plugins: one file a feature. A plugin sees a `PluginScope`, never the client."""
 
-from ktor_client.plugin import HttpClientPlugin, PluginScope, Send, client_plugin
+from ktor_client.plugin import (
+    HttpClientPlugin,
+    Interceptor,
+    LayerKind,
+    PluginScope,
+    Send,
+    client_plugin,
+)
 from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
 from ktor_client.plugins.default_request import DefaultRequest
 from ktor_client.plugins.redirect import HttpRedirect
@@ -20,7 +27,9 @@ __all__ = [
     "ExtensionParameters",
     "HttpClientPlugin",
     "HttpRedirect",
+    "Interceptor",
     "JsonConverter",
+    "LayerKind",
     "MsgspecConverter",
     "PluginScope",
     "PydanticConverter",

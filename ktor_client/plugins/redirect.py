@@ -7,24 +7,37 @@ from __future__ import annotations
 
 from ktor_client.errors import InvalidUrlError, RedirectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
-from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.http.origins import ABOUT_BODY, fields_for_elsewhere
+from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 
 __all__ = ["HttpRedirect"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_KEPT_ELSEWHERE = frozenset({"accept", "accept-language", "accept-encoding", "user-agent"})
-_ABOUT_BODY = frozenset({"content-type", "content-length", "content-encoding"})
+_KEEPING_METHOD = frozenset({307, 308})
+_SOCKETS = {"http": "ws", "https": "wss"}
 
 
 class HttpRedirect(HttpClientPlugin):
-    """Part of every client with `follow_redirects`; install it to change its options."""
+    """Part of every client with `follow_redirects`; install it to change its options.
 
-    def __init__(self, *, max_redirects: int = 20, allow_https_downgrade: bool = False) -> None:
+    301, 302 and 303 become GET, or stay HEAD; 307 and 308 send method and body again. That is what
+    browsers and Python's clients do; Ktor follows GET and HEAD only, see `check_http_method`.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_redirects: int = 20,
+        allow_https_downgrade: bool = False,
+        check_http_method: bool = False,
+    ) -> None:
         """Check and keep the options.
 
         Args:
             max_redirects: more in a row are a `RedirectError`.
             allow_https_downgrade: follow from https to http. Never from wss to ws.
+            check_http_method: follow GET and HEAD only, as Ktor does; the response to another
+                method is the caller's.
 
         Raises:
             ValueError: `max_redirects` is negative.
@@ -33,10 +46,11 @@ class HttpRedirect(HttpClientPlugin):
             raise ValueError("max_redirects must not be negative")
         self._max = max_redirects
         self._downgrade = allow_https_downgrade
+        self._check_method = check_http_method
 
     def install(self, scope: PluginScope) -> None:
         """Register the layer of the onion."""
-        scope.on_send(self._follow)
+        scope.on_send(self._follow, kind=LayerKind.REDIRECT)
 
     async def _follow(self, request: HttpRequest, send: Send) -> HttpResponse:
         followed = 0
@@ -45,48 +59,54 @@ class HttpRedirect(HttpClientPlugin):
             if response.status not in _REDIRECTS:
                 return response
             location = response.headers.get("location")
-            if location is None:
+            if location is None or (self._check_method and request.method not in ("GET", "HEAD")):
                 return response
-            if response.status in (307, 308) or request.method in ("GET", "HEAD"):
-                method = request.method
-            elif response.status == 303 or request.method == "POST":
-                method = HttpMethod.Get
-            else:
-                return response
-            if request.body is not None and not isinstance(request.body, bytes):
-                if method == request.method:
-                    return response  # a streamed body is gone; the caller must decide
-            followed += 1
-            if followed > self._max:
-                await response.close()
-                raise RedirectError(
-                    f"more than {self._max} redirects, last to {location!r}", response
-                )
             url = self._target(request.url, location, response)
             if url is None:
                 return response
-            await response.close()
-            request = _redirected(request, url, method)
+            followed += 1
+            if followed > self._max:
+                raise RedirectError(
+                    f"more than {self._max} redirects, last to {url._shown}", response
+                )
+            request = _redirected(request, url, response)
+            await response.discard()
 
     def _target(self, url: Url, location: str, response: HttpResponse) -> Url | None:
         try:
             target = url.join(location)
-            if url.scheme in ("ws", "wss"):
-                secure = {"http": "ws", "https": "wss"}
-                target = target.with_scheme(secure.get(target.scheme, target.scheme))
+            if url.scheme in _SOCKETS.values():
+                target = target.with_scheme(_SOCKETS.get(target.scheme, target.scheme))
         except InvalidUrlError as error:
             raise RedirectError(str(error), response) from error
+        if target.scheme in _SOCKETS.values() and url.scheme not in _SOCKETS.values():
+            raise RedirectError(
+                f"{response.request.method} {url._shown} was redirected to {target._shown}, and "
+                "a request does not become a web socket; client.web_socket(...) opens one",
+                response,
+            )
         if url.is_secure and not target.is_secure:
             if url.scheme == "wss" or not self._downgrade:
                 return None
         return target
 
 
-def _redirected(request: HttpRequest, url: Url, method: HttpMethod) -> HttpRequest:
-    drop_body = method != request.method
+def _redirected(request: HttpRequest, url: Url, response: HttpResponse) -> HttpRequest:
+    method, drop_body = request.method, False
+    if response.status not in _KEEPING_METHOD:
+        if method not in ("GET", "HEAD"):
+            method = HttpMethod.Get
+        drop_body = method != request.method
+    elif request.body is not None and not isinstance(request.body, bytes):
+        raise RedirectError(
+            f"{request.method} {request.url._shown} was redirected to {url._shown} with "
+            f"{response.status}, which sends the body again, and this one "
+            f"({type(request.body).__name__}) can be sent only once; give it as bytes",
+            response,
+        )
     fields = request.headers.fields()
     if url.origin != request.url.origin:
-        fields = [(n, v) for n, v in fields if n.lower() in _KEPT_ELSEWHERE | _ABOUT_BODY]
+        fields = fields_for_elsewhere(request.headers)
     if drop_body:
-        fields = [(n, v) for n, v in fields if n.lower() not in _ABOUT_BODY]
+        fields = [(name, value) for name, value in fields if name.lower() not in ABOUT_BODY]
     return request.copy(method=method, url=url, headers=Headers(fields), drop_body=drop_body)

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from ktor_client.errors import InvalidUrlError, WebSocketHandshakeError
 from ktor_client.http import HttpRequest, HttpResponse
-from ktor_client.http.headers import SECRET_HEADERS
+from ktor_client.http.redaction import redacted_value
 
 __all__ = ["handshake_error"]
 
@@ -53,6 +53,6 @@ def _repeats(request: HttpRequest, text: str) -> bool:
     sent = [pair.partition("=")[2] for pair in request.url.query.split("&")]
     sent += [unquote_plus(value) for value in sent]
     for name, value in request.headers.fields():
-        if name.lower() in SECRET_HEADERS:
+        if redacted_value(name, value) != value:
             sent.append(value.rpartition(" ")[2])
     return any(value and value in text for value in sent)

@@ -6,8 +6,8 @@ The handshake's rules are in `protocol/handshake.py`, the session's in `session/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ktor_client.channels import ChannelLimit, ChannelOverflow, Channels
 from ktor_client.durations import Duration, optional_seconds, seconds
@@ -22,10 +22,11 @@ from ktor_client.engine.capabilities import (
 )
 from ktor_client.engine.phases import was_still
 from ktor_client.engine.refused import read_refusal
-from ktor_client.engine.shared import require, require_handshake_headers
+from ktor_client.engine.shared import require
 from ktor_client.errors import OpenTimeoutError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
-from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.http.origins import may_go_elsewhere
+from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
 from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
@@ -45,9 +46,6 @@ DEFAULT_PING_INTERVAL = 20.0
 DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
 INBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait in `incoming` where the engine cannot hold the peer back."""
-
-Pipeline: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
-"""Runs the client's send onion around the function that talks to the engine."""
 
 
 class WebSockets(HttpClientPlugin):
@@ -118,8 +116,8 @@ class WebSockets(HttpClientPlugin):
         engine = scope.engine
         self._require = lambda name, what: require(engine, _capability(name), what)
 
-    def _check(self, engine: HttpClientEngine, headers: Headers, *, raw: bool) -> None:
-        """Check that the engine can do what options and request ask, before any I/O.
+    def check(self, engine: HttpClientEngine, *, raw: bool) -> None:
+        """Check that the engine can do what the options ask, before any I/O.
 
         Raises:
             UnsupportedCapabilityError: it cannot; the message names the option.
@@ -137,16 +135,11 @@ class WebSockets(HttpClientPlugin):
             incoming = self._channels.incoming
             if incoming.capacity is not None and incoming.on_overflow is ChannelOverflow.SUSPEND:
                 require(engine, ReceiveBackpressureCapability, "channels.incoming with SUSPEND")
-        require_handshake_headers(engine, headers)
 
-    async def _open(
-        self,
-        scope: PluginScope,
-        pipeline: Pipeline,
-        request: HttpRequest,
-        subprotocols: Sequence[str],
+    async def open(
+        self, scope: PluginScope, request: HttpRequest, subprotocols: Sequence[str]
     ) -> DefaultClientWebSocketSession:
-        """Open a default session.
+        """Open a default session through the layers of a scope: what `client.web_socket` does.
 
         Raises:
             WebSocketHandshakeError: the server refused or answered wrongly.
@@ -155,7 +148,7 @@ class WebSockets(HttpClientPlugin):
         """
         engine = scope.engine
         channels = self._channels_for(engine)
-        answer = await self._upgrade(engine, pipeline, request, subprotocols, channels, raw=False)
+        answer = await self._upgrade(scope, request, subprotocols, channels, raw=False)
         pings = PingCapability in engine.capabilities
         default_interval = DEFAULT_PING_INTERVAL if pings else None
         core = answer.start(
@@ -172,17 +165,13 @@ class WebSockets(HttpClientPlugin):
             require=self._require,
         )
 
-    async def _open_raw(
-        self,
-        scope: PluginScope,
-        pipeline: Pipeline,
-        request: HttpRequest,
-        subprotocols: Sequence[str],
+    async def open_raw(
+        self, scope: PluginScope, request: HttpRequest, subprotocols: Sequence[str]
     ) -> ClientWebSocketSession:
-        """Open a raw session. Raises what `_open` raises."""
+        """Open a raw session. Raises what `open` raises."""
         engine = scope.engine
         channels = self._channels_for(engine)
-        answer = await self._upgrade(engine, pipeline, request, subprotocols, channels, raw=True)
+        answer = await self._upgrade(scope, request, subprotocols, channels, raw=True)
         core = answer.start(
             channels=channels,
             max_frame_size=self._max_frame_size,
@@ -200,15 +189,14 @@ class WebSockets(HttpClientPlugin):
 
     async def _upgrade(
         self,
-        engine: HttpClientEngine,
-        pipeline: Pipeline,
+        scope: PluginScope,
         request: HttpRequest,
         subprotocols: Sequence[str],
         channels: Channels,
         *,
         raw: bool,
     ) -> _Answer:
-        extensions = self._extensions
+        engine, extensions = scope.engine, self._extensions
         options = WebSocketOptions(
             subprotocols=subprotocols,
             max_frame_size=self._max_frame_size,
@@ -220,30 +208,35 @@ class WebSockets(HttpClientPlugin):
 
         async def shake_hands(attempt: HttpRequest) -> HttpResponse:
             key = handshake.make_key()
+            offered = subprotocols
+            if attempt.is_elsewhere:
+                offered = tuple(filter(may_go_elsewhere, subprotocols))
             headers = [
                 *attempt.headers.fields(),
-                *handshake.request_headers(key, subprotocols, extensions),
+                *handshake.request_headers(key, offered, extensions),
             ]
-            attempt = HttpRequest(
-                attempt.method, attempt.url, Headers(headers), None, attempt.attributes
-            )
+            attempt = attempt.copy(headers=Headers(headers))
             upgrade = await engine.open_web_socket(attempt, options)
-            attempts.append(_Answer(upgrade, attempt, key))
+            attempts.append(_Answer(upgrade, attempt, key, offered))
+            if is_over:  # a layer has not waited for it
+                upgrade.abort()
             return upgrade.response
 
         chosen: _Answer | None = None
+        is_over = False
         try:
             limit = asyncio.timeout(None)
             timer = engine.clock.call_later(self._open_timeout, _expire, limit)
             try:
                 async with limit:
-                    response = await pipeline(request, shake_hands)
-                    answer = next((a for a in attempts if a.upgrade.response is response), None)
+                    response = await scope.send(request, via=shake_hands)
+                    answer = next((a for a in attempts if response.is_made_of(a.response)), None)
                     if answer is None or answer.upgrade.link is None or response.status != 101:
                         await read_refusal(response, options, engine.clock)
                         await _refuse(response)
                     assert answer is not None
-                    answer.verify(subprotocols, extensions)
+                    answer.response = response
+                    answer.verify(extensions)
             except TimeoutError as error:
                 if not limit.expired():
                     raise
@@ -257,32 +250,48 @@ class WebSockets(HttpClientPlugin):
             chosen = answer
             return answer
         finally:
+            is_over = True
             for attempt in attempts:
-                if attempt is not chosen and attempt.upgrade.link is not None:
-                    attempt.upgrade.link.abort()
+                if attempt is not chosen:
+                    attempt.upgrade.abort()
 
 
 class _Answer:
     """One attempt at the handshake, and what came of it."""
 
-    def __init__(self, upgrade: WebSocketUpgrade, request: HttpRequest, key: str) -> None:
+    def __init__(
+        self,
+        upgrade: WebSocketUpgrade,
+        request: HttpRequest,
+        key: str,
+        subprotocols: Sequence[str],
+    ) -> None:
         self.upgrade = upgrade
-        self.call = HttpClientCall(request, upgrade.response)
+        self.response = upgrade.response
+        """What layers have made of it, in the end."""
+        self._request = request
         self._key = key
+        self._subprotocols = subprotocols
         self._negotiated = handshake.NOTHING
 
-    def verify(self, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]) -> None:
-        headers, version = self.upgrade.response.headers, self.upgrade.response.http_version
+    @property
+    def call(self) -> HttpClientCall:
+        return HttpClientCall(self._request, self.response)
+
+    def verify(self, extensions: Sequence[WebSocketExtension]) -> None:
+        headers, version = self.response.headers, self.response.http_version
         try:
             if self.upgrade.verified:
                 self._negotiated = handshake.describe_choices(headers)
             else:
                 if version != "1.1":
                     raise ValueError(f"the answer is HTTP/{version}, not 1.1 (RFC 6455 4.2.2)")
-                self._negotiated = handshake.verify(headers, self._key, subprotocols, extensions)
+                self._negotiated = handshake.verify(
+                    headers, self._key, self._subprotocols, extensions
+                )
         except ValueError as error:
             message = f"Handshake exception: {error}"
-            raise handshake_error(message, self.upgrade.response) from error
+            raise handshake_error(message, self.response) from error
 
     def start(self, **options: Any) -> SessionCore:
         link = self.upgrade.link

@@ -87,7 +87,6 @@ async def test_other_paths_need_no_such_word(engine: EngineFactory, nobody: int)
         (("httpx",), "limit", "functools.partial(AiohttpEngine, limit=...)"),
         ((), "ssl", "functools.partial(AiohttpEngine, ssl=...)"),
         ((MockEngine,), "ping_interval", "install(WebSockets, ping_interval=...)"),
-        ((MockEngine,), "expect_success", "def block(config): config.expect_success = ..."),
     ],
 )
 def test_options_of_something_else(args: tuple[Any, ...], name: str, belongs: str) -> None:
@@ -103,7 +102,12 @@ def test_the_engine_by_its_keyword() -> None:
     with pytest.raises(TypeError, match=r"partial\(MockEngine, limit=\.\.\.\)$"):
         make(engine=MockEngine, limit=5)
     signature = inspect.signature(HttpClient)
-    assert list(signature.parameters) == ["engine", "blocks"]
+    assert list(signature.parameters) == [
+        "engine",
+        "blocks",
+        "expect_success",
+        "follow_redirects",
+    ]
 
 
 # --- what is asynchronous

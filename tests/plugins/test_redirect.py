@@ -47,6 +47,9 @@ async def body_of(engine: MockEngine, method: str = "GET", **options: object) ->
         (303, "PUT", "GET"),
         (307, "POST", "POST"),
         (308, "PUT", "PUT"),
+        (301, "PUT", "GET"),
+        (302, "DELETE", "GET"),
+        (303, "HEAD", "HEAD"),
     ],
 )
 async def test_what_becomes_of_the_method(status: int, method: str, then: str) -> None:
@@ -57,9 +60,12 @@ async def test_what_becomes_of_the_method(status: int, method: str, then: str) -
     assert last.body == (b"data" if then == method else None)
 
 
-async def test_a_put_is_not_turned_into_a_get_by_302() -> None:
-    async with HttpClient(redirecting(302, "/there")) as client:
-        assert (await client.put("http://h/start", body="x")).status == 302
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_other_methods_are_not_followed_by_ktors_rule(status: int) -> None:
+    redirect = install(HttpRedirect, check_http_method=True)
+    async with HttpClient(redirecting(status, "/there"), redirect) as client:
+        assert (await client.post("http://h/start", body="x")).status == status
+        assert (await client.head("http://h/start")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,9 @@ async def test_a_streamed_body_cannot_be_sent_twice() -> None:
         yield b"data"
 
     async with HttpClient(redirecting(307, "/there")) as client:
-        assert (await client.post("http://h/start", body=chunks())).status == 307
+        with pytest.raises(RedirectError, match=r"async_generator.*only once") as caught:
+            await client.post("http://h/start", body=chunks())
+        assert caught.value.response.status == 307
 
 
 async def test_a_streamed_body_that_is_not_needed_again() -> None:

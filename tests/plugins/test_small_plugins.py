@@ -22,7 +22,7 @@ from ktor_client import (
 )
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock.responses import respond
-from ktor_client.plugin import RequestCreated, ResponseFailed, ResponseReceived, Send
+from ktor_client.plugin import RequestCreated, RequestFailed, RequestFailure, ResponseReceived, Send
 from ktor_client.plugins import DefaultRequest, PluginScope, UserAgent, client_plugin
 
 
@@ -148,15 +148,15 @@ async def test_failures_are_events_too() -> None:
     def broken(request: HttpRequest) -> bytes:
         raise ConnectionError("no luck")
 
-    seen: list[BaseException] = []
+    seen: list[RequestFailure] = []
     async with HttpClient(MockEngine(broken)) as client:
-        unsubscribe = client.events.subscribe(ResponseFailed, seen.append)
+        unsubscribe = client.events.subscribe(RequestFailed, seen.append)
         with pytest.raises(ConnectionError, match="no luck"):
             await client.get("http://h/")
         unsubscribe()
         with pytest.raises(ConnectionError):
             await client.get("http://h/")
-    assert [str(error) for error in seen] == ["no luck"]
+    assert [str(failure.error) for failure in seen] == ["no luck"]
 
 
 @pytest.mark.parametrize(

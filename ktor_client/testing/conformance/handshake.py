@@ -14,7 +14,7 @@ from ktor_client.engine.capabilities import (
 )
 from ktor_client.errors import ConnectError, WebSocketHandshakeError
 from ktor_client.http import header, parameter
-from ktor_client.plugin import RequestCreated, ResponseFailed, ResponseReceived
+from ktor_client.plugin import RequestCreated, RequestFailed, ResponseReceived
 from ktor_client.plugins import DefaultRequest, WebSocketDeflate
 from ktor_client.testing.conformance.check import REFUSALS, Lab, Query, Room, equal, expect, raises
 
@@ -118,7 +118,7 @@ async def handshake_is_observable(lab: Lab) -> None:
     async with lab.client() as client:
         client.events.subscribe(RequestCreated, lambda request: seen.append(request.url.path))
         client.events.subscribe(ResponseReceived, lambda response: seen.append(response.status))
-        client.events.subscribe(ResponseFailed, lambda error: seen.append(type(error)))
+        client.events.subscribe(RequestFailed, lambda failure: seen.append(failure.error))
         async with client.web_socket(lab.url("/echo")):
             equal(seen, ["/echo", 101], "the events")
         with raises(ConnectError):

@@ -1,0 +1,47 @@
+"""A wait that somebody else may end with an exception of theirs, as `asyncio.timeout` ends one."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+__all__ = ["Interruptible"]
+
+
+class Interruptible:
+    """Guards a `with` block in which a task waits; may be entered again and again."""
+
+    __slots__ = ("_before", "_task", "error")
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[object] | None = None
+        self._before = 0
+        self.error: Exception | None = None
+        """What `interrupt` was given; entering raises it then."""
+
+    def interrupt(self, error: Exception) -> None:
+        """End the block with `error`, and every later one. The task that calls goes on."""
+        if self.error is None:
+            self.error = error
+            if self._task is not None and self._task is not asyncio.current_task():
+                self._task.cancel()
+            else:
+                self._task = None
+
+    def __enter__(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self._task = asyncio.current_task()
+        if self._task is not None:
+            self._before = self._task.cancelling()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        task, self._task = self._task, None
+        if self.error is not None and task is not None:
+            if task.uncancel() <= self._before and exc_type is asyncio.CancelledError:
+                raise self.error from exc

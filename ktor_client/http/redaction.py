@@ -1,0 +1,105 @@
+"""What is never shown: which names are those of secrets, and URLs and headers without their values.
+
+Logs, errors and `repr` ask here. Nothing is changed in what is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, overload
+from urllib.parse import unquote_plus
+
+if TYPE_CHECKING:
+    from ktor_client.http.headers import Headers, HeadersLike
+    from ktor_client.http.url import Url
+
+__all__ = ["is_secret_name", "redacted", "redacted_query", "redacted_value"]
+
+HIDDEN = "***"
+
+_SECRET_WORDS = frozenset(
+    "apikey assertion authorization cookie credential credentials jwt passcode passphrase passwd "
+    "password pwd secret sid signature token".split()
+)
+_SECRET_RUNS = ("apikey", "accesskey", "password", "privatekey", "secret", "sessionid", "token")
+"""Parts of names that are written in one; `token` at the end only, for there are "tokenizers"."""
+_ABOUT_SECRETS = frozenset(
+    "at count endpoint expires expiry in length limit max min name ttl type uri url".split()
+)
+"""Last words of names that say something about a secret, and are none."""
+_SECRET_IN_QUERIES = frozenset({"auth", "code", "key", "pass", "session", "sig", "ticket"})
+_SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm"})
+_SUBPROTOCOLS = re.compile(  # of the IANA registry, and what Kubernetes and Jupyter call theirs
+    r"(?:graphql(?:-transport)?-ws|mqtt|amqp|sip|xmpp|soap|msrp|chat|superchat|json|wamp(?:\.2\.\w+)?"
+    r"|v1[0-2]\.stomp|ocpp\d(?:\.\d){1,2}|(?:v\d\.)?(?:base64\.)?(?:binary|channel)\.k8s\.io"
+    r"|v\d\.kernel\.websocket\.jupyter\.org|actioncable-v1-\w{4,7}|vite-(?:hmr|ping))"
+).fullmatch
+_words = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+").findall
+_WITH_USER = re.compile(r"(?<=//)[^/?#]*@")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header, a query parameter, a form field or a JSON member of that name is secret."""
+    words = [word.lower() for word in _words(name)]
+    if not words or words[-1] in _ABOUT_SECRETS:
+        return False
+    run = "".join(words)
+    return not _SECRET_WORDS.isdisjoint(words) or any(
+        run.endswith(part) if part == "token" else part in run for part in _SECRET_RUNS
+    )
+
+
+@overload
+def redacted(value: str | Url) -> str: ...
+@overload
+def redacted(value: Headers | Mapping[str, str] | list[tuple[str, str]]) -> Headers: ...
+def redacted(value: str | Url | HeadersLike) -> str | Headers:
+    """Return a URL or headers as they may be logged: secrets have become `***`.
+
+    Of a URL these are user and password, and the values of parameters with a secret's name, such as
+    `token` or `api_key`. Of headers they are credentials, cookies, subprotocols that are not well
+    known (where tokens travel), and every field with a secret's name.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return _redacted_url(str(value))
+    from ktor_client.http.headers import Headers
+
+    fields = Headers(value).fields()
+    return Headers([(name, redacted_value(name, text)) for name, text in fields])
+
+
+def redacted_value(name: str, value: str) -> str:
+    """Return the value of a header as it may be shown."""
+    key = name.lower()
+    if key in ("authorization", "proxy-authorization"):
+        scheme, blank, _ = value.partition(" ")
+        return f"{scheme} {HIDDEN}" if blank and scheme.lower() in _SCHEMES else HIDDEN
+    if key == "sec-websocket-protocol":
+        tokens = [token.strip() for token in value.split(",")]
+        return ", ".join(token if _SUBPROTOCOLS(token) else HIDDEN for token in tokens)
+    if key in ("location", "content-location", "referer", "link", "refresh"):
+        return _redacted_url(value)
+    return HIDDEN if is_secret_name(name) else value
+
+
+def redacted_query(query: str) -> str:
+    """Return a query, or the body of a form, with the values of secrets hidden."""
+    return "&".join(_redacted_pair(pair) for pair in query.split("&"))
+
+
+def _redacted_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    plain = unquote_plus(name)
+    if value and (plain.lower() in _SECRET_IN_QUERIES or is_secret_name(plain)):
+        return f"{name}{equals}{HIDDEN}"
+    return pair
+
+
+def _redacted_url(url: str) -> str:
+    url = _WITH_USER.sub(f"{HIDDEN}@", url)
+    place, hash_sign, fragment = url.partition("#")
+    path, mark, query = place.partition("?")
+    if fragment:  # where OAuth's implicit flow has its token
+        fragment = redacted_query(fragment)
+    return f"{path}{mark}{redacted_query(query)}{hash_sign}{fragment}"

@@ -1,0 +1,346 @@
+"""What a plugin's scope gives: hooks of every shape, layers by kind, sending below, settings."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ktor_client import (
+    CONNECT_TIMEOUT,
+    SOCKET_TIMEOUT,
+    ClientRequestError,
+    HttpClient,
+    HttpRequest,
+    HttpRequestBuilder,
+    HttpResponse,
+    PluginNotInstalledError,
+    RequestCreated,
+    ResponseReceived,
+    UnsupportedCapabilityError,
+    install,
+    timeout,
+)
+from ktor_client.engine.capabilities import ALL_CAPABILITIES
+from ktor_client.engines import MockEngine
+from ktor_client.plugins import (
+    HttpRedirect,
+    LayerKind,
+    PluginScope,
+    Send,
+    UserAgent,
+    WebSockets,
+    client_plugin,
+)
+from ktor_client.testing import MockPeerSession, respond
+
+
+def echo(request: HttpRequest) -> bytes:
+    return ", ".join(f"{n}: {v}" for n, v in request.headers.fields()).encode()
+
+
+async def quiet(session: MockPeerSession) -> None:
+    """Say nothing."""
+
+
+# --- hooks
+
+
+class Signer:
+    """Hooks of every shape that Python calls async."""
+
+    async def method(self, request: HttpRequestBuilder) -> None:
+        await asyncio.sleep(0)
+        request.headers.set("X-Signed", "yes")
+
+    async def __call__(self, request: HttpRequestBuilder) -> None:
+        await self.method(request)
+
+    async def with_name(self, name: str, request: HttpRequestBuilder) -> None:
+        await asyncio.sleep(0)
+        request.headers.set(name, "yes")
+
+    def awaitable(self, request: HttpRequestBuilder) -> Awaitable[None]:
+        return self.method(request)
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        Signer().method,
+        Signer(),
+        functools.partial(Signer().with_name, "X-Signed"),
+        functools.partial(functools.partial(Signer().with_name), "X-Signed"),
+        Signer().awaitable,
+        lambda request: Signer().method(request),
+    ],
+    ids=["method", "object", "partial", "partial of partial", "awaitable", "lambda"],
+)
+async def test_an_async_hook_has_run_before_the_request_leaves(
+    hook: Callable[[HttpRequestBuilder], Awaitable[None]],
+) -> None:
+    @client_plugin
+    def signing(scope: PluginScope) -> None:
+        scope.on_request(hook)
+        scope.on_request(lambda request: request.headers.set("X-Later", "too"))
+
+    engine = MockEngine(echo)
+    engine.on_web_socket("/", quiet)
+    async with HttpClient(engine, install(signing), install(WebSockets)) as client:
+        await client.get("http://h/")
+        async with client.prepare_get("http://h/"):
+            pass
+        async with client.web_socket("ws://h/"):
+            pass
+        async with client.web_socket_raw("ws://h/"):
+            pass
+    for request in (*engine.request_history, *engine.handshakes):
+        assert request.headers["x-signed"] == "yes"
+        assert request.headers["x-later"] == "too"
+    assert len(engine.request_history) == len(engine.handshakes) == 2
+
+
+async def test_plain_hooks_run_at_the_call_and_async_ones_when_it_is_entered() -> None:
+    seen: list[str] = []
+
+    async def slow(request: HttpRequestBuilder) -> None:
+        seen.append("async")
+
+    @client_plugin
+    def watching(scope: PluginScope) -> None:
+        scope.on_request(lambda request: seen.append("plain"))
+        scope.on_request(slow)
+        scope.on_request(lambda request: seen.append("behind"))
+
+    engine = MockEngine()
+    engine.on_web_socket("/", quiet)
+    async with HttpClient(engine, install(watching), install(WebSockets)) as client:
+        statement = client.web_socket("ws://h/")
+        assert seen == ["plain"]
+        async with statement:
+            assert seen == ["plain", "async", "behind"]
+
+
+async def test_response_error_and_close_hooks_and_handlers_may_be_async() -> None:
+    seen: list[object] = []
+
+    async def answered(response: HttpResponse) -> None:
+        await asyncio.sleep(0)
+        seen.append(response.status)
+
+    async def failed(error: Exception, request: HttpRequest) -> None:
+        await asyncio.sleep(0)
+        seen.append((type(error), request.url.path))
+
+    async def handler(value: HttpRequest | HttpResponse) -> None:
+        await asyncio.sleep(0)
+        seen.append(type(value))
+
+    @client_plugin
+    def watching(scope: PluginScope) -> None:
+        scope.on_response(answered)
+        scope.on_error(failed)
+        scope.on_close(lambda: seen.append("closed"))
+
+    engine = MockEngine(lambda request: respond(status=404))
+    async with HttpClient(engine, install(watching), expect_success=True) as client:
+        client.events.subscribe(RequestCreated, handler)
+        client.events.subscribe(ResponseReceived, handler)
+        with pytest.raises(ClientRequestError):
+            await client.get("http://h/x")
+    assert seen == [HttpRequest, HttpResponse, 404, (ClientRequestError, "/x"), "closed"]
+
+
+async def test_an_error_hook_may_raise_another_error() -> None:
+    class NotThere(Exception):
+        pass
+
+    def judge(error: Exception, request: HttpRequest) -> None:
+        if isinstance(error, ClientRequestError):
+            raise NotThere from error
+
+    @client_plugin
+    def judging(scope: PluginScope) -> None:
+        scope.on_error(judge)
+
+    engine = MockEngine(lambda request: respond(status=404))
+    async with HttpClient(engine, install(judging), expect_success=True) as client:
+        with pytest.raises(NotThere):
+            await client.get("http://h/")
+
+
+# --- layers
+
+
+def tracing(seen: list[str], name: str, kind: LayerKind) -> Callable[[PluginScope], None]:
+    def plugin(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            seen.append(name)
+            return await send(request)
+
+        scope.on_send(layer, kind=kind)
+
+    plugin.__name__ = name
+    return plugin
+
+
+async def test_layers_lie_by_kind_whatever_the_order_of_installation() -> None:
+    seen: list[str] = []
+    kinds = [LayerKind.USER, *reversed(LayerKind), LayerKind.USER]
+    blocks = [
+        install(client_plugin(tracing(seen, f"{kind.value} {place}", kind)))
+        for place, kind in enumerate(kinds)
+    ]
+    redirect = install(HttpRedirect, max_redirects=3)
+    async with HttpClient(MockEngine(echo), *blocks, install(UserAgent), redirect) as client:
+        await client.get("http://h/")
+        text = client.explain()
+    order = ["redirect 7", "cookies 6", "auth 5", "retry 4", "timeout 3", "logging 2"]
+    assert seen == [*order, "user 0", "user 1", "user 8"]
+    assert text.splitlines() == [
+        "request hook   UserAgent",
+        "redirect       redirect 7",
+        "redirect       HttpRedirect",
+        *(f"{name.split()[0]:<14} {name}" for name in seen[1:]),
+        "engine         MockEngine",
+    ]
+
+
+async def test_a_plugin_sends_through_the_layers_below_its_own() -> None:
+    seen: list[str] = []
+
+    @client_plugin
+    def refreshing(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            response = await scope.send(request.copy(url=request.url.join("/token")))
+            token = await response.body_as_text()
+            return await send(request.with_header("Authorization", token))
+
+        scope.on_response(lambda response: seen.append(f"judged {response.request.url.path}"))
+        scope.on_send(layer, kind=LayerKind.AUTH)
+
+    blocks = [
+        install(client_plugin(tracing(seen, "outside", LayerKind.COOKIES))),
+        install(client_plugin(tracing(seen, "inside", LayerKind.USER))),
+        install(refreshing),
+    ]
+    engine = MockEngine(
+        lambda request: b"secret" if request.url.path == "/token" else echo(request)
+    )
+    async with HttpClient(engine, *blocks) as client:
+        response = await client.get("http://h/")
+        assert "Authorization: secret" in await response.body_as_text()
+    assert seen == ["outside", "inside", "inside", "judged /"]
+
+
+async def test_a_plugin_without_layers_sends_through_all() -> None:
+    seen: list[str] = []
+    scopes: list[PluginScope] = []
+
+    @client_plugin
+    def asking(scope: PluginScope) -> None:
+        scopes.append(scope)
+        scope.on_response(lambda response: seen.append("judged"))
+
+    tracer = install(client_plugin(tracing(seen, "layer", LayerKind.COOKIES)))
+    async with HttpClient(MockEngine(lambda _: b"x"), tracer, install(asking)) as client:
+        request = (await client.get("http://h/")).request
+        response = await scopes[0].send(request)
+        assert await response.body_as_text() == "x"
+
+        async def other(request: HttpRequest) -> HttpResponse:
+            return HttpResponse(request, 200, request.headers, b"by hand")
+
+        response = await scopes[0].send(request, via=other)
+        assert await response.body_as_text() == "by hand"
+    assert seen == ["layer", "judged"] * 3
+
+
+async def test_the_client_without_a_plugin_shares_the_others() -> None:
+    seen: list[str] = []
+    clients: list[HttpClient] = []
+    Auth = client_plugin(tracing(seen, "auth", LayerKind.AUTH))
+    Other = client_plugin(tracing(seen, "other", LayerKind.USER))
+
+    @client_plugin
+    def asking(scope: PluginScope) -> None:
+        def ask(request: HttpRequestBuilder) -> None:
+            if not clients:
+                clients.append(scope.client_without(Auth))
+
+        scope.on_request(ask)
+
+    blocks = [install(Auth), install(Other), install(asking)]
+    async with HttpClient(MockEngine(echo), *blocks) as client:
+        await client.get("http://h/")
+        twin = clients[0]
+        await twin.get("http://h/")
+        assert twin.plugin(Other) is client.plugin(Other)
+        assert twin.plugin_or_none(Auth) is None
+        assert twin.engine is client.engine
+    assert seen == ["auth", "other", "other"]
+    assert twin.is_closed
+
+
+async def test_follow_redirects_off_wins_over_the_plugin() -> None:
+    engine = MockEngine(lambda request: respond(status=302, headers={"Location": "/x"}))
+    redirect = install(HttpRedirect, max_redirects=5)
+    async with HttpClient(engine, redirect, follow_redirects=False) as client:
+        assert (await client.get("http://h/")).status == 302
+        assert client.plugin_or_none(HttpRedirect) is not None
+        assert "HttpRedirect" not in client.explain()
+
+
+async def test_a_layer_that_returns_no_response_is_named() -> None:
+    @client_plugin
+    def forgetful(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            await send(request)
+            return None  # type: ignore[return-value]  # pyright: ignore  # the mistake
+
+        scope.on_send(layer)
+
+    async with HttpClient(MockEngine(echo), install(forgetful)) as client:
+        with pytest.raises(TypeError, match="a layer of forgetful returned NoneType"):
+            await client.get("http://h/")
+
+
+# --- settings
+
+
+async def test_settings_of_client_and_request_reach_the_engine() -> None:
+    @client_plugin
+    def patient(scope: PluginScope) -> None:
+        scope.engine_settings[CONNECT_TIMEOUT] = 3.0
+        scope.engine_settings[SOCKET_TIMEOUT] = 4.0
+
+    engine = MockEngine(echo, capabilities=ALL_CAPABILITIES)
+    engine.on_web_socket("/", quiet)
+    async with HttpClient(engine, install(patient), install(WebSockets)) as client:
+        await client.get("http://h/")
+        await client.get("http://h/", timeout(connect=None))
+        async with client.web_socket("ws://h/", timeout(socket=9)):
+            pass
+    first, second = engine.request_history
+    assert CONNECT_TIMEOUT.of(first, 1.0) == 3.0
+    assert CONNECT_TIMEOUT.of(second, 1.0) is None
+    assert SOCKET_TIMEOUT.of(second, 1.0) == 4.0
+    assert SOCKET_TIMEOUT.of(engine.handshakes[0], 1.0) == 9.0
+
+
+async def test_an_engine_refuses_a_setting_that_it_cannot_honour() -> None:
+    engine = MockEngine(echo, capabilities=frozenset())
+    async with HttpClient(engine) as client:
+        with pytest.raises(UnsupportedCapabilityError, match=r"TimeoutCapability \(socket_timeout"):
+            await client.get("http://h/", timeout(socket=3))
+        with pytest.raises(UnsupportedCapabilityError, match="connect_timeout"):
+            client.prepare_get("http://h/", timeout(connect=3))
+    assert not engine.request_history
+
+
+async def test_a_block_that_needs_a_plugin_says_so() -> None:
+    async with HttpClient(MockEngine(echo)) as client:
+        with pytest.raises(PluginNotInstalledError, match=r"add install\(HttpTimeout\)"):
+            await client.get("http://h/", timeout(request=3))
