@@ -1,12 +1,14 @@
-"""The event loop that something belongs to, and the refusal to use it on another one."""
+"""The event loop that something belongs to, and the refusal to use it from elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from ktor_client.errors import WrongLoopError
 
-__all__ = ["HomeLoop", "session_loop"]
+__all__ = ["HomeLoop", "session_loop", "wake"]
 
 
 class HomeLoop:
@@ -27,26 +29,37 @@ class HomeLoop:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether another loop is running; or none, and this one has ended for good."""
+        """Whether this is another loop, or a thread beside the one that the loop runs in.
+
+        A loop that rests is at home everywhere; one that has ended for good, nowhere.
+        """
         running = asyncio._get_running_loop()
-        if running is None:  # a destructor
-            return self.is_closed
+        if running is None:
+            return self._loop.is_closed() or self._loop.is_running()
         return running is not self._loop
 
     def check(self) -> None:
-        """Check that this loop is the running one.
+        """Check that this is the right place for a call.
 
         Raises:
-            WrongLoopError: another one is.
+            WrongLoopError: another loop runs here, or the right one runs in another thread.
         """
-        if asyncio._get_running_loop() is self._loop:  # as always
+        if asyncio._get_running_loop() is self._loop or not self.is_elsewhere:
             return
-        if self.is_elsewhere:
-            state = "closed" if self.is_closed else "still there"
+        if self._loop.is_running() and asyncio._get_running_loop() is None:
             raise WrongLoopError(
-                f"{self._what} ({state}), and this is another one; {self._advice}, for instance "
-                "inside the coroutine that asyncio.run(...) runs"
+                f"{self._what}, which runs in another thread; hand the call over by "
+                "asyncio.run_coroutine_threadsafe(..., loop) or loop.call_soon_threadsafe(...)"
             )
+        state = "closed" if self.is_closed else "still there"
+        raise WrongLoopError(
+            f"{self._what} ({state}), and this is another one; {self._advice}, for instance "
+            "inside the coroutine that asyncio.run(...) runs"
+        )
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call back in the loop's next step."""
+        self._loop.call_soon(callback)
 
 
 def session_loop() -> HomeLoop:
@@ -54,3 +67,15 @@ def session_loop() -> HomeLoop:
     return HomeLoop(
         "this session belongs to the event loop that it was opened on", "open and use it on one"
     )
+
+
+def wake(
+    waiter: asyncio.Future[Any], result: object = None, *, error: BaseException | None = None
+) -> None:
+    """Tell a waiter, unless it has heard already or nobody can hear: its loop is closed."""
+    if waiter.done() or waiter.get_loop().is_closed():
+        return
+    if error is None:
+        waiter.set_result(result)
+    else:
+        waiter.set_exception(error)

@@ -15,7 +15,7 @@ import enum
 from collections import deque
 from collections.abc import Callable
 
-from ktor_client.channels import ChannelOverflow, Channels, ReceiveChannel
+from ktor_client.channels import OVERFLOW_CODE, Channels
 from ktor_client.errors import (
     ChannelOverflowError,
     ConnectionClosedError,
@@ -23,11 +23,12 @@ from ktor_client.errors import (
     PingTimeoutError,
     ProtocolViolationError,
 )
-from ktor_client.frames import CloseFrame, CloseReason, Frame, PongFrame, TextFrame
+from ktor_client.frames import CloseFrame, CloseReason, Frame, PongFrame
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
 from ktor_client.session.ending import Ending, checked_reason, shorten
+from ktor_client.session.incoming import Incoming
 from ktor_client.session.keepalive import Keepalive
 from ktor_client.session.oneshot import OneShot
 from ktor_client.session.outgoing import Outgoing
@@ -47,16 +48,6 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-def size_of(frame: Frame) -> int:
-    """Return what a queued frame weighs, in characters or bytes."""
-    if type(frame) is TextFrame:
-        try:
-            return len(frame.text)
-        except AttributeError:  # a fragment, in a raw session
-            pass
-    return len(frame.data)
-
-
 class SessionCore:
     """Implements `LinkReceiver`; owns every timer of the session and ends its link."""
 
@@ -68,7 +59,6 @@ class SessionCore:
         "_on_closed",
         "_owed_pong",
         "_raw",
-        "_strict",
         "_timer",
         "_violation",
         "_writable_again",
@@ -78,7 +68,6 @@ class SessionCore:
         "ending",
         "home",
         "incoming",
-        "is_choked",
         "keepalive",
         "link",
         "max_frame_size",
@@ -110,24 +99,15 @@ class SessionCore:
         self.state = State.OPEN
         self.negotiated = Negotiated() if negotiated is None else negotiated
         self.max_frame_size = max_frame_size
-        self.incoming: ReceiveChannel[Frame] = ReceiveChannel(
-            channels.incoming,
-            size_of=size_of,
-            on_choke=self._choke,
-            on_relief=self._relieve,
-            create_future=link.create_future,
-            check_loop=self.home.check,
-        )
-        self.messages: deque[Frame] = self.incoming._queue
+        self.incoming = Incoming(channels.incoming, self, self.home, link.create_future)
+        self.messages: deque[Frame] = self.incoming.queue
+        self.arrived = self.incoming.arrived
         self.ending = Ending()
         self.outgoing = Outgoing(self, channels.outgoing)
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
-        self.is_choked = False
         self.reason: OneShot[CloseReason] = OneShot(self.home)
         self.closed: OneShot[None] = OneShot(self.home)
-        self._strict = channels.incoming.on_overflow is ChannelOverflow.CLOSE
-        self.arrived = self._arrived_strictly if self._strict else self.incoming._arrived
         self._close_timeout = close_timeout
         self._raw = raw
         self._client = client
@@ -168,12 +148,11 @@ class SessionCore:
         self._say_close(reason)
         self.state = State.CLOSING
         self._stop_sending()
-        self.incoming._keep_queued()
+        self.incoming.closing()
         if self.ending.received is not None:  # a raw session answers by itself
             self._both_closed()
             return
-        if self.is_choked:
-            self.link.resume()
+        self.link.resume()
         self._end_within(self._close_timeout)
 
     def close_without_waiting(self, reason: CloseReason) -> None:
@@ -205,7 +184,7 @@ class SessionCore:
 
     def overflow(self, which: str) -> ConnectionClosedError:
         """End the session because a channel is full; return the error to raise."""
-        self._fail(1008, f"Channel {which} overflowed", ChannelOverflowError)
+        self._fail(OVERFLOW_CODE, f"Channel {which} overflowed", ChannelOverflowError)
         return self.ending.error()
 
     def _fail(self, code: int, message: str, error_type: type[ConnectionClosedError]) -> None:
@@ -225,7 +204,6 @@ class SessionCore:
 
     def _say_close(self, reason: CloseReason) -> None:
         self.ending.said = reason
-        self.arrived = self._arrived_late
         self.ending.sent = self.link.map_close(reason)
         self._owed_pong = None
         self.link.send(CloseFrame(self.ending.sent))
@@ -238,17 +216,22 @@ class SessionCore:
             self.pings.fail(self.ending.error)
         self._wake_writer()
 
-    # --- told by the link, as `LinkReceiver` says; `arrived` changes with what may be queued ---
+    # --- told by the channel of what arrives, as `IncomingOwner` says ---
 
-    def _arrived_strictly(self, size: int) -> None:
-        self.incoming._arrived(size)
-        if self.incoming._overflowing():
-            self.overflow("incoming")
+    def incoming_full(self) -> None:
+        """Stop reading: a mark is reached."""
+        self.link.pause()
 
-    def _arrived_late(self, size: int) -> None:
-        """Take messages that came after our Close: what overflows is dropped."""
-        self.incoming._arrived(size)
-        self.incoming._overflowing(soft=not self._strict)
+    def incoming_relieved(self) -> None:
+        """Read again."""
+        self.link.resume()
+        self.keepalive.relieved()
+
+    def incoming_overflowed(self) -> None:
+        """End the session: a strict limit was exceeded."""
+        self.overflow("incoming")
+
+    # --- told by the link, as `LinkReceiver` says ---
 
     def control(self, frame: Frame) -> None:
         """Take a control frame; see `LinkReceiver`."""
@@ -264,8 +247,9 @@ class SessionCore:
 
     def _peer_closed(self, frame: CloseFrame) -> None:
         self.ending.received = frame.read_reason() or CloseReason(1005)
-        if self._strict and self.is_open and self.incoming._overflowing(recount=True):
-            self.overflow("incoming")  # by messages of the same read
+        was_open = self.is_open
+        self.incoming.arrived()
+        if was_open and not self.is_open:  # messages of the same read were too many
             return
         if self.ending.initiator is None:
             self.ending.initiator = "peer"
@@ -331,8 +315,6 @@ class SessionCore:
         self._decide()
         for codec in self.negotiated.codecs:
             codec.close()
-        self.arrived = self.incoming._arrived  # and no ring is left for the collector to find
-        self.incoming._detach()
         self.closed.set(None)
         while self._on_closed:
             self._on_closed.pop(0)(self)
@@ -369,19 +351,8 @@ class SessionCore:
 
     # --- inside ---
 
-    def _choke(self) -> None:
-        self.is_choked = not self._strict
-        if self.is_choked and self.state is State.OPEN:
-            self.link.pause()
-
-    def _relieve(self) -> None:
-        self.is_choked = False
-        if self.state is State.OPEN:
-            self.link.resume()
-            self.keepalive.relieved()
-
     def _end_incoming(self) -> None:
-        self.incoming._close(self.ending.error, quietly=self.ending.is_quiet)
+        self.incoming.end(self.ending.error, quietly=self.ending.is_quiet)
 
     def _decide(self) -> None:
         if not self.reason.is_set:

@@ -92,5 +92,5 @@ class Keepalive:
 
     def _expired(self) -> None:
         self._timer = None
-        if not self._core.is_choked:
+        if not self._core.incoming.is_full:
             self._core.ping_timed_out()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
-from ktor_client.link.home_loop import HomeLoop
+from ktor_client.link.home_loop import HomeLoop, wake
 
 __all__ = ["OneShot"]
 
@@ -32,8 +32,7 @@ class OneShot(Generic[T]):
         self._value = value
         waiters, self._waiters = self._waiters, None
         for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(value)
+            wake(waiter, value)
 
     @property
     def value(self) -> T | None:

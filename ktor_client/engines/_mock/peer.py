@@ -228,7 +228,7 @@ class MockPeerSession(DefaultWebSocketSession):
         Raises:
             ExpectationError: there are some.
         """
-        left = list(self.incoming._queue)
+        left = list(self._core.messages)
         if self._strict and left:
             shown = ", ".join(show(frame) for frame in left[:3])
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""

@@ -1,9 +1,10 @@
-"""Channels: when reading pauses and resumes, and what a strict limit drops."""
+"""The incoming channel: when reading pauses and resumes, and what a strict limit drops."""
 
 from __future__ import annotations
 
 from ktor_client.channels import bounded, unlimited
-from tests.test_channels import CLOSE, Session, started
+from ktor_client.frames import Frame
+from tests.session.test_incoming_channel import CLOSE, Session, started
 
 
 async def test_the_mark_for_messages() -> None:
@@ -11,18 +12,18 @@ async def test_the_mark_for_messages() -> None:
     session.read(b"1", b"2", b"3")
     assert session.told == []
     session.read(b"4", b"5", b"6")
-    assert session.told == ["choke"]
+    assert session.told == ["full"]
     session.read(b"7")
-    assert session.told == ["choke"]
-    received = [await session.channel.receive() for _ in range(4)]
-    assert session.told == ["choke"]
-    received.append(session.channel.receive_nowait())
-    assert session.told == ["choke", "relief"]
+    assert session.told == ["full"]
+    received = [(await session.channel.receive()).data for _ in range(4)]
+    assert session.told == ["full"]
+    received.append(session.channel.receive_nowait().data)
+    assert session.told == ["full", "relieved"]
     assert len(session.channel) == 2
-    received += [await anext(session.channel) for _ in range(2)]
+    received += [(await anext(session.channel)).data for _ in range(2)]
     assert received == [b"1", b"2", b"3", b"4", b"5", b"6", b"7"]
     session.read(b"8", b"9", b"0", b"-")
-    assert session.told == ["choke", "relief", "choke"]
+    assert session.told == ["full", "relieved", "full"]
 
 
 async def test_the_mark_for_bytes() -> None:
@@ -30,27 +31,27 @@ async def test_the_mark_for_bytes() -> None:
     session.read(b"x" * 999)
     assert session.told == []
     session.read(b"x")
-    assert session.told == ["choke"]
-    assert len(await session.channel.receive()) == 999
-    assert session.told == ["choke", "relief"]
+    assert session.told == ["full"]
+    assert len((await session.channel.receive()).data) == 999
+    assert session.told == ["full", "relieved"]
 
 
 async def test_relief_comes_when_half_of_the_bytes_are_free() -> None:
     session = Session(bounded(1000, max_bytes=1000))
     session.read(*[b"x" * 100] * 10)
-    assert session.told == ["choke"]
-    while session.told == ["choke"]:
+    assert session.told == ["full"]
+    while session.told == ["full"]:
         await anext(session.channel)
     assert len(session.channel) <= 5
-    assert session.told == ["choke", "relief"]
+    assert session.told == ["full", "relieved"]
 
 
-async def test_one_large_message_is_no_reason_to_stay_choked() -> None:
+async def test_one_large_message_is_no_reason_to_stay_full() -> None:
     session = Session(bounded(2, max_bytes=10))
     session.read(b"x" * 50)
-    assert session.told == ["choke"]
+    assert session.told == ["full"]
     await session.channel.receive()
-    assert session.told == ["choke", "relief"]
+    assert session.told == ["full", "relieved"]
 
 
 async def test_a_message_that_somebody_waits_for_is_not_counted() -> None:
@@ -72,32 +73,31 @@ async def test_what_was_taken_is_not_counted_for_ever() -> None:
     assert session.told == []
 
 
-async def test_bytes_of_unfinished_messages_do_not_choke_for_ever() -> None:
+async def test_bytes_of_unfinished_messages_do_not_fill_it_for_ever() -> None:
     session = Session(bounded(4, max_bytes=1000))
     session.read(b"1", b"2", b"3", b"4", size=900)
-    assert session.told == ["choke"]
+    assert session.told == ["full"]
     session.read(size=5000)
     for _ in range(4):
         await session.channel.receive()
-    assert session.told == ["choke", "relief"]
+    assert session.told == ["full", "relieved"]
 
 
 async def test_a_capacity_of_one() -> None:
     session = Session(bounded(1))
     for item in (b"1", b"2"):
         session.read(item)
-        assert session.told[-1] == "choke"
-        assert await session.channel.receive() == item
-        assert session.told[-1] == "relief"
+        assert session.told[-1] == "full"
+        assert (await session.channel.receive()).data == item
+        assert session.told[-1] == "relieved"
     assert len(session.told) == 4
 
 
-async def test_unlimited_never_chokes() -> None:
+async def test_unlimited_is_never_full() -> None:
     session = Session(unlimited())
     session.read(*[b"x" * 1000] * 10_000)
     assert session.told == []
-    assert not session.channel._overflowing()
-    assert session.channel._limit == unlimited()
+    assert not session.channel.is_full
 
 
 # --- strict limits ---
@@ -106,56 +106,68 @@ async def test_unlimited_never_chokes() -> None:
 async def test_strict_by_message() -> None:
     session = Session(bounded(2, on_overflow=CLOSE))
     session.read(b"1", b"2")
-    assert not session.channel._overflowing()
+    assert session.told == []
     session.read(b"3", b"4")
-    assert session.channel._overflowing()
-    assert list(session.channel._queue) == [b"1", b"2"]
+    assert session.told == ["overflowed"]
+    assert session.queued == [b"1", b"2"]
 
 
 async def test_strict_by_bytes() -> None:
     session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
     session.read(b"x" * 6, b"y" * 4)
-    assert not session.channel._overflowing()
+    assert session.told == []
     session.read(b"z", b"")
-    assert session.channel._overflowing()
-    assert list(session.channel._queue) == [b"x" * 6, b"y" * 4]
+    assert session.told == ["overflowed"]
+    assert session.queued == [b"x" * 6, b"y" * 4]
 
 
 async def test_strict_counts_what_is_queued_not_what_came() -> None:
     session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
     for _ in range(5):
         session.read(b"x" * 6)
-        assert not session.channel._overflowing()
-        assert len(await session.channel.receive()) == 6
+        assert len((await session.channel.receive()).data) == 6
         session.read(b"")
-        assert not session.channel._overflowing()
         await session.channel.receive()
+    assert session.told == []
 
 
-async def test_a_recount_serves_waiters_first() -> None:
+async def test_what_is_not_announced_is_counted_when_asked_for() -> None:
     session = Session(bounded(1, on_overflow=CLOSE))
     (task,) = await started(session.channel.receive())
-    session.channel._queue.extend([b"1", b"2"])
-    assert not session.channel._overflowing(recount=True)
+    session.channel.queue.extend([Frame.Binary(b"1"), Frame.Binary(b"2")])
+    session.channel.arrived()
+    assert session.told == []
     assert await task == b"1"
-    session.channel._queue.append(b"3")
-    assert session.channel._overflowing(recount=True)
-    assert list(session.channel._queue) == [b"2"]
+    session.channel.queue.append(Frame.Binary(b"3"))
+    session.channel.arrived()
+    assert session.told == ["overflowed"]
+    assert session.queued == [b"2"]
 
 
-async def test_soft_keeps_the_message_that_reaches_the_mark() -> None:
+# --- after our Close ---
+
+
+async def test_the_message_that_reaches_the_mark_is_kept() -> None:
     session = Session(bounded(9, max_bytes=10))
+    session.channel.closing()
     session.read(b"x" * 4, b"y" * 20, b"z")
-    assert session.channel._overflowing(soft=True)
-    assert list(session.channel._queue) == [b"x" * 4, b"y" * 20]
-    assert not session.channel._overflowing(soft=True)
+    assert session.queued == [b"x" * 4, b"y" * 20]
+    assert session.told == []
 
 
-async def test_what_is_queued_now_can_be_kept() -> None:
+async def test_a_strict_limit_stays_strict() -> None:
+    session = Session(bounded(9, on_overflow=CLOSE, max_bytes=10))
+    session.channel.closing()
+    session.read(b"x" * 4, b"y" * 20, b"z")
+    assert session.queued == [b"x" * 4]
+    assert session.told == []
+
+
+async def test_what_is_queued_already_is_kept() -> None:
     session = Session(bounded(2, max_bytes=10))
     session.read(b"1" * 8, b"2" * 8, b"3" * 8)
-    session.channel._keep_queued()
-    assert not session.channel._overflowing()
+    session.channel.closing()
+    assert not session.channel.is_full
     session.read(b"4")
-    assert session.channel._overflowing()
     assert len(session.channel) == 3
+    assert session.told == ["full"]
