@@ -29,6 +29,6 @@ async def fail_unless_success(response: HttpResponse) -> None:
         if status < 500
         else (ServerResponseError, "Server error")
     )
-    text = (await response.body_as_text())[:200]
+    text = (await response._text_for_messages())[:200]
     message = f"{what}: {request.method} {request.url._shown} gave {status}. {text}"
     raise kind(message, response) from response.body_error

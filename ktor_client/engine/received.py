@@ -35,6 +35,12 @@ class ReceivedHeaders(Headers):
                 self._text = [(_text(name), _text(value)) for name, value in self._raw]
         return self._text
 
+    def __contains__(self, name: object) -> bool:
+        if self._index is not None or not isinstance(name, str):
+            return super().__contains__(name)
+        wanted = name.lower().encode()
+        return any(len(raw) == len(wanted) and raw.lower() == wanted for raw, _ in self._raw)
+
     def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:
         return Headers, (self._fields,)
 

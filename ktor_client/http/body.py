@@ -62,11 +62,17 @@ def _check_length(size: int, length: int, *, at_end: bool) -> None:
 
 
 class ResponseBody(ABC):
-    """The body of a response while it streams. The engine makes it, the response owns it."""
+    """The body of a response while it streams. The engine makes it, the response owns it.
+
+    An engine hands over what came over the wire; the response undoes its `Content-Encoding`.
+    """
+
+    is_decoded: bool = False
+    """Whether the platform has undone the `Content-Encoding` already, as browsers do."""
 
     @abstractmethod
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, content-encoding undone.
+        """Yield the body as it arrives.
 
         Raises:
             ConnectError: the connection broke before the end.

@@ -9,8 +9,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
-from ktor_client.errors import KtorClientError, RequestTimeoutError
+from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
 from ktor_client.http.body import BytesBody, ResponseBody
+from ktor_client.http.codings import decoder_for, hindrance
+from ktor_client.http.decoded import DecodedBody
 from ktor_client.http.headers import Headers
 from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.request import HttpRequest
@@ -51,8 +53,16 @@ class HttpResponse:
         self.body_error: KtorClientError | None = None
         """Why `body_as_bytes` gives less than was sent, where an error carries the response."""
         self._read: bytes | None = None
+        self._coded: Headers | None = None
+        """The headers whose `Content-Encoding` the body still has."""
         if isinstance(body, bytes):
-            self._read, body = body, BytesBody(body) if body else _NO_BODY
+            if not body or "content-encoding" not in headers:
+                self._read = body
+            else:
+                self._coded = headers
+            body = BytesBody(body) if body else _NO_BODY
+        elif "content-encoding" in headers and not body.is_decoded:
+            self._coded = headers
         self._body = body
         self._streamed = False
         self._closed = False
@@ -77,19 +87,19 @@ class HttpResponse:
             status: in place of this one's.
             headers: in place of this one's.
             reason: in place of this one's.
-            body: bytes in its place, or a function that wraps the `ResponseBody` that streams.
+            body: bytes in its place, or a function that wraps the `ResponseBody` that streams; its
+                content coding is undone.
 
         Raises:
             RuntimeError: the body has been read or streamed, and `body` would wrap it.
         """
+        coded, read, kept = self._coded, self._read, self._body
         if callable(body):
             if self._streamed:
                 raise RuntimeError("the body was read already; wrap it before")
-            kept: ResponseBody | bytes = body(self._body)
+            coded, read, kept = None, None, body(self._decoding())
         elif body is not None:
-            kept = body
-        else:
-            kept = self._body if self._read is None else self._read
+            coded, read, kept = None, body, _NO_BODY
         twin = HttpResponse(
             self.request,
             self.status if status is None else status,
@@ -98,6 +108,7 @@ class HttpResponse:
             reason=self.reason if reason is None else reason,
             http_version=self.http_version,
         )
+        twin._coded, twin._read = coded, read
         twin._source = self
         twin._streamed, twin._closed = self._streamed, self._closed
         self._streamed = True
@@ -114,18 +125,23 @@ class HttpResponse:
     async def body_as_bytes(self) -> bytes:
         """Read the body to its end, once; later calls return the same bytes.
 
+        `Content-Encoding` is undone: gzip, deflate, br and zstd, in lists too. Bytes in a coding
+        that is not known here come as they are.
+
         Raises:
-            ConnectError: the connection broke before the end.
+            ConnectError: the connection broke before the end, or the coded data did.
+            ResponseError: a coded body is larger than 1 GiB; `chunks()` takes it.
             RuntimeError: `chunks()` has already consumed the body, or the response was closed.
         """
         if self._read is None:
             self._begin_reading()
             try:
+                body = self._decoding()
                 if self._waiting is None:
-                    self._read = await self._body.read()
+                    self._read = await body.read()
                 else:
                     with self._waiting:
-                        self._read = await self._body.read()
+                        self._read = await body.read()
             finally:
                 await self.close()
         return self._read
@@ -134,8 +150,13 @@ class HttpResponse:
         """Read the body as text, in the charset of `Content-Type`, else UTF-8.
 
         Bytes that are not of that charset become U+FFFD.
+
+        Raises:
+            ResponseError: the body is in a content coding that is not known here.
+
+        And what `body_as_bytes` raises.
         """
-        data = await self.body_as_bytes()
+        data = await self._plain_bytes()
         found = _charset(self.headers.get("content-type", ""))
         try:
             return data.decode(found[1] if found else "utf-8", "replace")
@@ -147,6 +168,8 @@ class HttpResponse:
 
         Raises:
             DeserializationError: the body is not JSON, or not of that type.
+
+        And what `body_as_text` raises.
         """
         value: Any
         if type_ is bytes:
@@ -154,15 +177,15 @@ class HttpResponse:
         elif type_ is str:
             value = await self.body_as_text()
         else:
-            value = from_json(await self.body_as_bytes(), type_)
+            value = from_json(await self._plain_bytes(), type_)
         result: T = value
         return result
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the body as it arrives; memory stays flat.
+        """Yield the body as it arrives, decoded as by `body_as_bytes`; memory stays flat.
 
         Raises:
-            ConnectError: the connection broke before the end.
+            ConnectError: the connection broke before the end, or the coded data did.
             RuntimeError: the body was streamed before and is gone, or the response was closed.
         """
         if self._read is not None:
@@ -170,7 +193,7 @@ class HttpResponse:
                 yield self._read
             return
         self._begin_reading()
-        chunks = aiter(self._body.chunks())
+        chunks: Any = aiter(self._decoding().chunks())
         try:
             while True:
                 try:
@@ -180,7 +203,35 @@ class HttpResponse:
                     return
                 yield chunk
         finally:
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()
             await self.close()
+
+    def _decoding(self) -> ResponseBody:
+        """Return the body as it is to be read: with its content coding undone."""
+        decoder = None if self._coded is None else decoder_for(self._coded)
+        return self._body if decoder is None else DecodedBody(self, self._body, decoder)
+
+    async def _plain_bytes(self) -> bytes:
+        """Read the body for somebody who means what it says."""
+        data = await self.body_as_bytes()
+        why = hindrance(self._coded) if data and self._coded is not None else None
+        if why is not None:
+            assert self._coded is not None
+            raise ResponseError(
+                f"the body of the {self.status} from {self.request.url.authority} is in "
+                f"Content-Encoding {self._coded['content-encoding']!r}, which cannot be undone: "
+                f"{why}. body_as_bytes() gives it as it came",
+                self,
+            )
+        return data
+
+    async def _text_for_messages(self) -> str:
+        """Return the text, for an error that tells of the status; "" where it cannot be had."""
+        try:
+            return await self.body_as_text()
+        except ResponseError:
+            return ""
 
     async def discard(self, *, up_to: int = 64 * 1024) -> None:
         """Read what is left, if it is short, and give the connection back to be used again.

@@ -308,7 +308,7 @@ async def _refuse(response: HttpResponse) -> None:
         message = "Handshake exception: the engine gave no connection with the 101"
     else:
         message = f"Handshake exception, expected status code 101 but was {response.status}"
-    text = await response.body_as_text()
+    text = await response._text_for_messages()
     raise handshake_error(message, response, text) from response.body_error
 
 

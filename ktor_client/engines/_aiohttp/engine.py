@@ -36,6 +36,7 @@ from ktor_client.engines._aiohttp.session import NOT_ADDED, new_session, refuse_
 from ktor_client.engines._aiohttp.take_over import take_over
 from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.http.codings import accept_encoding
 
 __all__ = ["AiohttpEngine"]
 
@@ -137,6 +138,10 @@ class AiohttpEngine(HttpClientEngine):
         url = request.url
         fields = _alike_named(request.headers)
         own: dict[str, Any] = {}
+        if url.scheme in ("http", "https") and not (
+            "accept-encoding" in request.headers or "accept-encoding" in session.headers
+        ):
+            fields.append(("Accept-Encoding", accept_encoding()))
         if self._owned:
             proxy = self._dialer.proxy_for(url) if url.scheme == "http" else None
             if proxy is not None and not proxy.is_socks:
@@ -146,6 +151,7 @@ class AiohttpEngine(HttpClientEngine):
         else:
             is_handshake = url.scheme in ("ws", "wss")
             own["skip_auto_headers"] = _NOT_ADDED_TO_HANDSHAKES if is_handshake else NOT_ADDED
+            own["auto_decompress"] = False
             if url.scheme == "ws":
                 refuse_proxied(session, url)
         sent = session.request(

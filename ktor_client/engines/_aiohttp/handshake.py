@@ -62,7 +62,10 @@ async def shake_hands(connector: aiohttp.BaseConnector, request: HttpRequest) ->
         protocol = cast("PooledProtocol", connection.protocol)
         protocol.takes_head_alone = True
         protocol.set_response_params(
-            read_until_eof=True, max_line_size=MAX_LINE, max_field_size=MAX_LINE
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
         )
         if protocol.transport is not None:  # else it was lost at once, and reading says so
             protocol.transport.write(head)

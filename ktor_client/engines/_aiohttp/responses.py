@@ -35,7 +35,7 @@ def to_response(
 
 
 class _Body(ResponseBody):
-    """aiohttp's payload stream, decoded, with its exceptions mapped."""
+    """aiohttp's payload stream, with its exceptions mapped."""
 
     def __init__(
         self, request: HttpRequest, response: aiohttp.ClientResponse | Answer, upload: Upload | None

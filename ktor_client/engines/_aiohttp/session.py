@@ -54,6 +54,7 @@ def new_session(dialer: Dialer) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=NOT_ADDED,
         timeout=NO_TIMEOUT,
+        auto_decompress=False,
         max_line_size=MAX_LINE,
         max_field_size=MAX_LINE,
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-from ktor_client.errors import ConnectError
-from ktor_client.http import Headers, ResponseBody
+from ktor_client.http import ResponseBody
 
 __all__ = ["AppBody"]
 
@@ -19,11 +17,10 @@ HIGH_WATER = 64 * 1024
 class AppBody(ResponseBody):
     """What the app sends and the client has not taken yet."""
 
-    def __init__(self, headers: Headers, on_close: Callable[[], None], *, empty: bool) -> None:
-        """Make the body of a response with these headers.
+    def __init__(self, on_close: Callable[[], None], *, empty: bool) -> None:
+        """Make the body of a response.
 
         Args:
-            headers: of the response; gzip and deflate are undone.
             on_close: called when the client wants no more.
             empty: whether the response has no body whatever the app sends, as for HEAD.
         """
@@ -35,9 +32,6 @@ class AppBody(ResponseBody):
         self._complete = False
         self._closed = False
         self._error: BaseException | None = None
-        encoding = headers.get("content-encoding", "").strip().lower()
-        # 47: a window of 32 KiB, with a gzip or a zlib head.
-        self._inflater = zlib.decompressobj(47) if encoding in ("gzip", "deflate") else None
 
     # --- the app's side ---
 
@@ -77,13 +71,7 @@ class AppBody(ResponseBody):
             chunk = self._chunks.popleft()
             self._size -= len(chunk)
             self._changed.set()
-            if self._inflater is not None:
-                try:
-                    chunk = self._inflater.decompress(chunk)
-                except zlib.error as error:
-                    raise ConnectError(f"TestEngine cannot decode the body: {error}") from error
-            if chunk:
-                yield chunk
+            yield chunk
 
     async def close(self) -> None:
         """Tell the app that nobody listens any more."""

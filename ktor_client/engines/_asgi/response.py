@@ -30,7 +30,7 @@ class ResponseInTheMaking:
         status = int(event["status"])
         headers = headers_from(event)
         empty = self._request.method == "HEAD" or status in (204, 304)
-        self._body = AppBody(headers, self.over.set, empty=empty)
+        self._body = AppBody(self.over.set, empty=empty)
         try:
             reason = HTTPStatus(status).phrase
         except ValueError:

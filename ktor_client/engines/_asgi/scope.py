@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from ktor_client.http import Headers, HttpRequest
+from ktor_client.http.codings import accept_encoding
 
 __all__ = ["App", "Event", "Receive", "Scope", "Send", "headers_from", "make_scope"]
 
@@ -33,6 +34,8 @@ def make_scope(
     names = {name for name, _ in fields}
     if b"host" not in names:
         fields.insert(0, (b"host", url.authority.encode()))
+    if kind == "http" and b"accept-encoding" not in names:
+        fields.append((b"accept-encoding", accept_encoding().encode()))
     if isinstance(request.body, bytes) and b"content-length" not in names:
         fields.append((b"content-length", str(len(request.body)).encode()))
     elif request.body is not None and not isinstance(request.body, bytes):

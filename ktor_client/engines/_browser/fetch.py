@@ -80,6 +80,8 @@ def _refused(what: str) -> UnsupportedCapabilityError:
 class Exchange(ResponseBody):
     """A request on its way and then the body of its response. Closing aborts what is left."""
 
+    is_decoded = True
+
     def __init__(self, platform: Platform, on_closed: Callable[[Exchange], None]) -> None:
         self._platform = platform
         self._on_closed = on_closed

@@ -43,6 +43,7 @@ from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import FROM_URL, PoolTransport
 from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http.codings import accept_encoding
 
 try:
     from ktor_client.engines._httpx.web_socket import Handshake
@@ -170,11 +171,11 @@ class HttpxEngine(HttpClientEngine):
         client, url = self._open_client(), request.url
         fields = [(name.encode(), value.encode()) for name, value in request.headers.fields()]
         extensions: dict[str, Any] = {FROM_URL: url}
-        if self._owned and url.scheme in ("http", "https"):
+        if url.scheme in ("http", "https"):
             fields += [
-                (name, value)
-                for name, value in _DEFAULT_FIELDS.items()
-                if name.decode() not in request.headers
+                (name.encode(), value.encode())
+                for name, value in (_OWN_FIELDS if self._owned else _adopted_fields(client))
+                if name not in request.headers
             ]
         if not self._owned and url.scheme == "ws":
             extensions["trace"] = _refuse_absolute_form
@@ -214,13 +215,15 @@ async def _refuse_absolute_form(event: str, info: dict[str, Any]) -> None:
             )
 
 
-_DEFAULT_FIELDS = {
-    b"Accept": b"*/*",
-    # A client with a transport of its own loads no certificates, which would take long here.
-    b"Accept-Encoding": httpx.Client(transport=httpx.BaseTransport())
-    .headers["accept-encoding"]
-    .encode(),
-}
+_OWN_FIELDS = (("Accept", "*/*"), ("Accept-Encoding", accept_encoding()))
+# A client with a transport of its own loads no certificates, which would take long here.
+_HTTPX_ACCEPTS = httpx.Client(transport=httpx.BaseTransport()).headers["accept-encoding"]
+"""What a client of httpx accepts unless it was told otherwise."""
+
+
+def _adopted_fields(client: httpx.AsyncClient) -> tuple[tuple[str, str], ...]:
+    accepts = client.headers.get("accept-encoding", _HTTPX_ACCEPTS)
+    return _OWN_FIELDS[1:] if accepts == _HTTPX_ACCEPTS else ()
 
 
 def _new_client(dialer: Dialer) -> httpx.AsyncClient:

@@ -12,7 +12,6 @@ from ktor_client.engine.error_table import place
 from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
-from ktor_client.engines._httpx.decoding import decoder_for
 from ktor_client.engines._httpx.errors import BODY_ERRORS, ERRORS
 from ktor_client.errors import ConnectError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
@@ -36,7 +35,7 @@ def to_response(
 
 
 class _Body(ResponseBody):
-    """httpx's body, decoded, with its exceptions mapped."""
+    """httpx's body, with its exceptions mapped."""
 
     def __init__(
         self, request: HttpRequest, response: httpx.Response, upload: Upload | None
@@ -44,29 +43,23 @@ class _Body(ResponseBody):
         self._request = request
         self._response = response
         self._upload = upload
+        # A transport or a hook may have read the body, and httpx has decoded it then.
+        self.is_decoded = response.is_stream_consumed
         self._raw: AsyncIterator[bytes] | None = None
         self._reading = False
         self._closing: asyncio.Task[None] | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
-        if self._response.is_stream_consumed:  # a transport may give a body that is read already
+        if self.is_decoded:
             content = self._content()
             if content:
                 yield content
             return
-        # The public iterator reads and decodes in one; here reading is watched by itself.
-        asked = self._request.url.scheme in ("http", "https")
-        decode = decoder_for(self._response, asked=asked)
         self._raw = self._response.aiter_raw()
-        raw: bytes | None = b""
-        while raw is not None:
-            raw = await self._next(self._raw)
-            try:
-                for chunk in decode(raw):
-                    yield chunk
-            except ERRORS.foreign as error:
-                ERRORS.fail(error, self._request)
+        while (chunk := await self._next(self._raw)) is not None:
+            if chunk:
+                yield chunk
 
     def _content(self) -> bytes:
         try:

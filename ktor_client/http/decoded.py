@@ -1,0 +1,73 @@
+"""A response's body with its content coding undone while it streams; the rules are in `codings`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from ktor_client.errors import ConnectError, ResponseError
+from ktor_client.http.body import ResponseBody
+from ktor_client.http.codings import MAX_DECODED_SIZE, CodingError, Decoder, max_decoded_size
+
+if TYPE_CHECKING:
+    from ktor_client.http.response import HttpResponse
+
+__all__ = ["DecodedBody"]
+
+_PIECES_A_STEP = 16
+"""After so many pieces of one read, other tasks have their turn."""
+
+
+class DecodedBody(ResponseBody):
+    """Made to read the body of a response once; `raw` is what the engine hands over."""
+
+    is_decoded = True
+
+    def __init__(self, response: HttpResponse, raw: ResponseBody, decoder: Decoder) -> None:
+        self._response = response
+        self._raw = raw
+        self._decoder = decoder
+        self._limit = response.request.attributes.get(max_decoded_size)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body in pieces; see `ResponseBody.chunks`.
+
+        Raises:
+            ConnectError: the coded data is damaged, or ends in the middle.
+            ResponseError: it is larger than the request's own limit.
+        """
+        return self._pieces(self._limit)
+
+    async def read(self) -> bytes:
+        """Return the whole body; without a limit of the request's, `MAX_DECODED_SIZE` holds."""
+        limit = MAX_DECODED_SIZE if self._limit is None else self._limit
+        return b"".join([piece async for piece in self._pieces(limit)])
+
+    async def _pieces(self, limit: int | None) -> AsyncIterator[bytes]:
+        decoder, size = self._decoder, 0
+        where = self._response.request.url.authority
+        chunks: Any = self._raw.chunks()
+        try:
+            async for data in chunks:
+                for count, piece in enumerate(decoder.decode(data), 1):
+                    size += len(piece)
+                    if limit is not None and size > limit:
+                        raise ResponseError(
+                            f"the body from {where} has more than {limit} bytes when it is "
+                            "decoded (max_decoded_size); stream it, or raise the limit",
+                            self._response,
+                        )
+                    yield piece
+                    if not count % _PIECES_A_STEP:
+                        await asyncio.sleep(0)
+            decoder.end()
+        except CodingError as error:
+            raise ConnectError(f"the body from {where} {error}") from error
+        finally:
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()
+
+    async def close(self) -> None:
+        """Close what came."""
+        await self._raw.close()
