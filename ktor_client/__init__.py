@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         PluginNotInstalledError,
         ProtocolViolationError,
         ProxyError,
+        ReconnectStoppedError,
         RedirectError,
         RequestTimeoutError,
         ResponseError,
@@ -104,6 +105,17 @@ if TYPE_CHECKING:
         RequestFailed,
         RequestFailure,
         ResponseReceived,
+    )
+    from ktor_client.reconnect import (
+        Connecting,
+        FeedEvent,
+        Gap,
+        Lost,
+        Opened,
+        ReconnectingSession,
+        ReconnectingStatement,
+        Stopped,
+        Waiting,
     )
     from ktor_client.retry import Backoff, Failure, Retry, RetryPolicy, Stop
     from ktor_client.session import (
@@ -173,6 +185,7 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "PluginNotInstalledError",
     "ProtocolViolationError",
     "ProxyError",
+    "ReconnectStoppedError",
     "RedirectError",
     "RequestTimeoutError",
     "ResponseError",
@@ -211,6 +224,16 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "RequestFailed",
     "RequestFailure",
     "ResponseReceived",
+    # reconnect
+    "Connecting",
+    "FeedEvent",
+    "Gap",
+    "Lost",
+    "Opened",
+    "ReconnectingSession",
+    "ReconnectingStatement",
+    "Stopped",
+    "Waiting",
     # retry
     "Backoff",
     "Failure",
@@ -233,6 +256,7 @@ _ROOMS = (
     "retry",
     "channels",
     "session",
+    "reconnect",
     "engine.capabilities",
     "engine.settings",
     "plugin",

@@ -24,7 +24,8 @@
     │   ├── ProtocolViolationError
     │   ├── FrameTooBigError
     │   ├── PingTimeoutError
-    │   └── ChannelOverflowError
+    │   ├── ChannelOverflowError
+    │   └── ReconnectStoppedError
     └── ConverterError
         ├── ConverterNotFoundError
         └── DeserializationError
@@ -63,6 +64,7 @@ __all__ = [
     "PluginNotInstalledError",
     "ProtocolViolationError",
     "ProxyError",
+    "ReconnectStoppedError",
     "RedirectError",
     "RequestTimeoutError",
     "ResponseError",
@@ -190,6 +192,9 @@ class ConnectionClosedError(KtorClientError, ConnectionError):
 
     reason: CloseReason
 
+    _ending: object = None
+    """What tells the end of one session from that of another."""
+
     def __init__(self, message: str, *, reason: CloseReason | None = None) -> None:
         super().__init__(message)
         self.reason = CloseReason(1006) if reason is None else reason
@@ -214,6 +219,14 @@ class PingTimeoutError(ConnectionClosedError):
 
 class ChannelOverflowError(ConnectionClosedError):
     """A channel with `ChannelOverflow.CLOSE`, or one that cannot wait, was full."""
+
+
+class ReconnectStoppedError(ConnectionClosedError):
+    """Sessions will not come back: the policy stopped trying.
+
+    `__cause__` is the error that was one too many; `reason` how the last session ended, 1006 where
+    none was open.
+    """
 
 
 class ConverterError(KtorClientError):

@@ -28,6 +28,7 @@ DAILY = [
     "frames",
     "http",
     "plugin",
+    "reconnect",
     "retry",
     "session",
 ]

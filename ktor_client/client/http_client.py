@@ -26,6 +26,7 @@ from ktor_client.client.preparing import (
     tell_of_missing_scheme,
     web_socket_draft,
 )
+from ktor_client.client.reconnecting import ReconnectingCalls
 from ktor_client.client.scope import ClientScope, PluginView
 from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.verbs import HttpCalls
@@ -64,7 +65,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=WebSocketSession)
 
 
-class HttpClient(HttpCalls, WebSocketCalls):
+class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls):
     """A client on an exchangeable engine: `HttpClient(AiohttpEngine, install(WebSockets))`.
 
     Making one touches no event loop; the engine binds to the loop of the first call. Use it as an
@@ -119,6 +120,7 @@ class HttpClient(HttpCalls, WebSocketCalls):
         self._forget_response = self._responses.pop
         self._twins: list[HttpClient] = []
         self._closing = False
+        self._on_closing: dict[object, Callable[[], None]] = {}
         self._closed: OneShot[None] = OneShot()
         self._used = False
 
@@ -317,6 +319,8 @@ class HttpClient(HttpCalls, WebSocketCalls):
             await self._closed.wait()
             return
         self._closing = True
+        for callback in list(self._on_closing.values()):
+            callback()
         try:
             self._interrupt_requests()
             going_away = CloseReason(CloseReason.Codes.GOING_AWAY)

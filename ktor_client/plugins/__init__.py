@@ -10,6 +10,7 @@ from ktor_client.plugin import (
 )
 from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
 from ktor_client.plugins.default_request import DefaultRequest
+from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.redirect import HttpRedirect
 from ktor_client.plugins.user_agent import UserAgent
 from ktor_client.plugins.websockets import WebSockets
@@ -38,6 +39,7 @@ __all__ = [
     "WebSocketContentConverter",
     "WebSocketDeflate",
     "WebSocketExtension",
+    "WebSocketReconnect",
     "WebSockets",
     "client_plugin",
 ]

@@ -69,6 +69,7 @@ class Ending:
             self.why or f"The session was closed by {by} ({reason})", reason=reason
         )
         error.__cause__ = self.cause
+        error._ending = self
         return error
 
 

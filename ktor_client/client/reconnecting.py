@@ -1,0 +1,109 @@
+"""Sessions that come back: the call, and what `reconnect/` needs of the client. Nothing waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from ktor_client.client.statements import WebSocketStatement
+from ktor_client.http import HttpMethod, RequestBlock
+from ktor_client.http.headers import HeadersLike
+from ktor_client.http.parameters import ParametersLike
+from ktor_client.link import Clock
+from ktor_client.plugins.reconnect import WebSocketReconnect
+from ktor_client.reconnect import ReconnectingStatement
+from ktor_client.reconnect.budget import Budget
+from ktor_client.reconnect.target import Anew, Asked, Target, UrlAnew
+from ktor_client.retry import RetryPolicy
+from ktor_client.session import DefaultClientWebSocketSession
+
+if TYPE_CHECKING:
+    from ktor_client.client.http_client import HttpClient
+
+__all__ = ["ReconnectingCalls"]
+
+
+class ReconnectingCalls:
+    """Mixed into `HttpClient`."""
+
+    def web_socket_reconnecting(
+        self,
+        url: UrlAnew | RequestBlock | Sequence[UrlAnew] | None = None,
+        *blocks: RequestBlock,
+        method: str = HttpMethod.Get,
+        host: str | None = None,
+        port: int | None = None,
+        path: str | None = None,
+        params: Anew[ParametersLike | None] = None,
+        headers: Anew[HeadersLike | None] = None,
+        subprotocols: Anew[Sequence[str]] = (),
+        policy: RetryPolicy | None = None,
+    ) -> ReconnectingStatement:
+        """Prepare sessions that come back: `async for session in ...`, or `.execute(fn)`.
+
+        Takes what `web_socket` takes, and raises what it raises as far as that is known at once.
+        `url`, `params`, `headers` and `subprotocols` may also be functions, async or not, that are
+        asked anew before each attempt, because tokens age; blocks run anew too. Of several URLs
+        the next one follows a failure; the first is used again when it has rested.
+
+        `policy` says when to try again: that of `install(WebSocketReconnect)` if None, else
+        `RetryPolicy()`.
+        """
+        client = cast("HttpClient", self)
+        plugin = client.plugin_or_none(WebSocketReconnect)
+        if not isinstance(policy, RetryPolicy | None):
+            raise TypeError(f"policy takes RetryPolicy(...), not {policy!r}")
+        if policy is None:
+            policy = RetryPolicy() if plugin is None else plugin._policy
+        target = Target(url, blocks, headers, params, subprotocols)
+        call = partial(client.web_socket, method=method, host=host, port=port, path=path)
+        source = _Source(client, call, None if plugin is None else plugin._budget)
+        for known in target.known():
+            source.prepare(known)
+        return ReconnectingStatement(source, target, policy)
+
+
+class _Source:
+    """The client: implements `Source`."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        call: Callable[..., WebSocketStatement[DefaultClientWebSocketSession]],
+        budget: Budget | None,
+    ) -> None:
+        """Open what `call`, which is the client's `web_socket`, prepares."""
+        self._client = client
+        self._call = call
+        self.budget = budget
+
+    @property
+    def clock(self) -> Clock:
+        return self._client.engine.clock
+
+    def prepare(self, asked: Asked) -> WebSocketStatement[DefaultClientWebSocketSession]:
+        """Prepare a session. Raises what `web_socket` raises."""
+        url: Any = asked.url
+        return self._call(
+            url,
+            *asked.blocks,
+            headers=asked.headers,
+            params=asked.params,
+            subprotocols=asked.subprotocols,
+        )
+
+    async def open(self, asked: Asked) -> DefaultClientWebSocketSession:
+        return await self.prepare(asked).__aenter__()
+
+    def raise_if_closed(self) -> None:
+        self._client._raise_if_closed()
+
+    def on_closing(self, callback: Callable[[], None]) -> Callable[[], None]:
+        key = object()
+        self._client._on_closing[key] = callback
+
+        def forget() -> None:
+            self._client._on_closing.pop(key, None)
+
+        return forget

@@ -1,0 +1,29 @@
+"""Sessions that come back: the loop, the steady feed, its outbox and its receipts.
+
+Above sessions, below the client, which it sees as a `Source`. When to try again is said in
+`retry/`; nothing here knows an engine.
+"""
+
+from ktor_client.reconnect.events import (
+    Connecting,
+    FeedEvent,
+    Gap,
+    Lost,
+    Opened,
+    Stopped,
+    Waiting,
+)
+from ktor_client.reconnect.session import ReconnectingSession
+from ktor_client.reconnect.statement import ReconnectingStatement
+
+__all__ = [
+    "Connecting",
+    "FeedEvent",
+    "Gap",
+    "Lost",
+    "Opened",
+    "ReconnectingSession",
+    "ReconnectingStatement",
+    "Stopped",
+    "Waiting",
+]

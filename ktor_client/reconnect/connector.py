@@ -1,0 +1,190 @@
+"""Opening one session after another: which URL, when, and whether at all. Used by both forms.
+
+The verdicts are the policy's (`retry/`); here is what waits for them and acts on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ktor_client.causes import causes
+from ktor_client.errors import (
+    ClientClosedError,
+    ConnectionClosedError,
+    KtorClientError,
+    ReconnectStoppedError,
+)
+from ktor_client.frames import CloseReason
+from ktor_client.link.contract import Clock
+from ktor_client.reconnect.budget import Budget
+from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Stopped, Waiting
+from ktor_client.reconnect.session import ReconnectingSession
+from ktor_client.reconnect.target import Asked, Rotation, Target
+from ktor_client.reconnect.waits import Waits
+from ktor_client.retry import Attempts, Failure, RetryPolicy, Stop
+from ktor_client.session import DefaultClientWebSocketSession
+
+__all__ = ["Connector", "PeerIsDoneError", "Source"]
+
+
+class Source(Protocol):
+    """What opens sessions: the client, as far as this room needs it."""
+
+    @property
+    def clock(self) -> Clock:
+        """The engine's clock."""
+        ...
+
+    budget: Budget | None
+    """What limits the attempts of all sessions, if anything does."""
+
+    async def open(self, asked: Asked) -> DefaultClientWebSocketSession:
+        """Open a session. Raises what `web_socket` and entering it raise."""
+        ...
+
+    def raise_if_closed(self) -> None:
+        """Raise `ClientClosedError` once the client is closed."""
+
+    def on_closing(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when the client begins to close; returns what ends that."""
+        ...
+
+
+class PeerIsDoneError(Exception):
+    """The peer has closed with 1000, and the policy lets it be the end."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+class Connector:
+    """The attempts of one loop or feed."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        policy: RetryPolicy,
+        tell: Callable[[FeedEvent], None],
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._tell = tell
+        self._attempts = Attempts(policy, source.clock.time())
+        self._rotation = Rotation(len(target.urls), policy.backoff.longest)
+        self._last_reason: CloseReason | None = None
+        self.waits = Waits(source.clock)
+        self.generation = 0
+
+    async def connect(self) -> ReconnectingSession:
+        """Return the next session that opens; the first attempt is at once.
+
+        Raises:
+            ReconnectStoppedError: the policy stops.
+            ClientClosedError: the client is closed.
+            Exception: whatever the policy's `decide` raises.
+        """
+        while True:
+            try:
+                session = await self._attempt()
+            except Exception as error:
+                await self.failed(error)
+            else:
+                self.generation += 1
+                self._tell(Opened(self.generation))
+                return session
+
+    async def ended(self, session: ReconnectingSession) -> None:
+        """Take the end of a session, and wait until the next attempt is due.
+
+        Raises:
+            PeerIsDoneError: the peer closed with 1000.
+        """
+        reason = await session.close_reason
+        await session.wait_closed()
+        life = session._life
+        if self._attempts.policy.is_stable(life.seconds, life.brought_message):
+            self._attempts.reset(self._source.clock.time())
+        self._last_reason = reason
+        error = session._core.ending.error()
+        if reason.initiator == "local" and type(error) is ConnectionClosedError:
+            await self._left(error)
+        else:
+            await self.failed(error, was_open=True)
+
+    async def failed(self, error: Exception, *, was_open: bool = False) -> None:
+        """Ask the policy, and wait as it says. Raises what `connect` and `ended` raise."""
+        self._source.raise_if_closed()
+        if isinstance(error, ClientClosedError):  # the engine's, which somebody else has closed
+            raise error
+        now = self._source.clock.time()
+        self._rotation.failed(now)
+        failure = self._attempts.failed(now, error=error, was_open=was_open)
+        self._tell(Lost(failure))
+        verdict = await self._attempts.verdict(failure)
+        if isinstance(verdict, Stop):
+            self._tell(Stopped(failure))
+            reason = failure.reason
+            if reason is not None and reason.code == 1000 and reason.initiator == "peer":
+                raise PeerIsDoneError(failure)
+            raise self._stopped(failure, verdict)
+        _forget_tracebacks(error)
+        await self._pause(verdict)
+
+    async def _left(self, error: ConnectionClosedError) -> None:
+        """Wait after a session that we ended: no failure, but no way to hammer at a server."""
+        self._source.raise_if_closed()
+        failure = self._attempts.failed(self._source.clock.time(), error=error, was_open=True)
+        self._attempts.number += 1
+        self._tell(Lost(failure))
+        await self._pause(failure.delay)
+
+    async def _attempt(self) -> ReconnectingSession:
+        source, target = self._source, self._target
+        source.raise_if_closed()
+        forget = source.on_closing(self._client_closes)
+        try:
+            if source.budget is not None:
+                await self.waits.turn(source.budget)
+            at = self._rotation.next(source.clock.time())
+            asked = await target.ask(at)
+            shown = asked.url if isinstance(asked.url, str) else str(asked.url or "")
+            self._tell(Connecting(self._attempts.number, shown))
+            return ReconnectingSession(await source.open(asked))
+        finally:
+            forget()
+
+    async def _pause(self, delay: float) -> None:
+        if delay > 0:
+            self._tell(Waiting(delay, self._source.clock.time() + delay))
+        forget = self._source.on_closing(self._client_closes)
+        try:
+            await self.waits.pause(delay)
+        finally:
+            forget()
+
+    def _client_closes(self) -> None:
+        try:
+            self._source.raise_if_closed()
+        except ClientClosedError as error:
+            self.waits.fail(error)
+
+    def _stopped(self, failure: Failure, stop: Stop) -> ReconnectStoppedError:
+        last = failure.error
+        times = "1 attempt" if failure.attempt == 1 else f"{failure.attempt} attempts"
+        stopped = ReconnectStoppedError(
+            f"gave up after {times} in {failure.elapsed:.3g} s: {stop.why}; "
+            f"the last one: {type(last).__name__}: {last}",
+            reason=failure.reason or self._last_reason,
+        )
+        stopped.__cause__ = last
+        return stopped
+
+
+def _forget_tracebacks(error: BaseException) -> None:
+    """Hold nothing by the frames of what is only history now; bugs of users keep theirs."""
+    if isinstance(error, KtorClientError):
+        for one in causes(error):
+            one.__traceback__ = None

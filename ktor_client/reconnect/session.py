@@ -1,0 +1,82 @@
+"""One of the sessions that follow one another: leaving its block by its own end is no error."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import cast
+
+from ktor_client.errors import ConnectionClosedError
+from ktor_client.session import DefaultClientWebSocketSession, SessionCore
+
+__all__ = ["Life", "ReconnectingSession"]
+
+
+class Life:
+    """What a policy asks of a session that has ended: how long it was open, what it brought."""
+
+    __slots__ = ("_clock", "brought_message", "opened_at", "seconds")
+
+    def __init__(self, core: SessionCore) -> None:
+        self._clock = core.clock
+        self.opened_at = core.clock.time()
+        self.seconds = 0.0
+        """How long it was open; known when it is gone."""
+        self.brought_message = bool(core.messages)
+        core.on_closed(self._has_ended)
+        if not self.brought_message:
+            self._wait_for_message(core)
+
+    def _wait_for_message(self, core: SessionCore) -> None:
+        arrived = core.arrived
+
+        def first(size: int) -> None:
+            if core.messages:  # else it was control frames alone
+                core.arrived = arrived
+                self.brought_message = True
+            arrived(size)
+
+        core.arrived = first
+
+    def _has_ended(self, _: SessionCore) -> None:
+        self.seconds = self._clock.time() - self.opened_at
+
+
+class ReconnectingSession(DefaultClientWebSocketSession):
+    """What `async for session in client.web_socket_reconnecting(url)` yields.
+
+    A session like others, but for its `async with`: the block is left quietly when this session
+    ends under it, and the loop goes on. Any other exception passes, and ends the loop.
+    """
+
+    __slots__ = ("_life",)
+
+    def __init__(self, session: DefaultClientWebSocketSession) -> None:
+        """Take over a session that was opened."""
+        super().__init__(
+            session._core,
+            session._call,
+            content_converter=session._converter,
+            require=session._require,
+        )
+        self._life = Life(session._core)
+
+    async def __aenter__(self) -> ReconnectingSession:
+        return self
+
+    async def __aexit__(  # type: ignore[override]  # this one does swallow something
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        is_own_end = self._is_own_end(exc)
+        if is_own_end:
+            exc_type = exc = traceback = None
+        await super().__aexit__(exc_type, exc, traceback)
+        return is_own_end
+
+    def _is_own_end(self, error: BaseException | None) -> bool:
+        """Whether nothing but the end of this session was raised, be it by several tasks."""
+        if isinstance(error, ExceptionGroup):
+            return all(map(self._is_own_end, cast("ExceptionGroup[Exception]", error).exceptions))
+        return isinstance(error, ConnectionClosedError) and error._ending is self._core.ending

@@ -1,0 +1,90 @@
+"""What `client.web_socket_reconnecting(...)` returns: prepared, and used in one of its forms."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from ktor_client.reconnect.connector import Connector, Source
+from ktor_client.reconnect.events import FeedEvent
+from ktor_client.reconnect.loop import Sessions
+from ktor_client.reconnect.session import ReconnectingSession
+from ktor_client.reconnect.target import Target
+from ktor_client.retry import RetryPolicy
+
+__all__ = ["ReconnectingStatement"]
+
+T = TypeVar("T")
+
+
+class ReconnectingStatement:
+    """Sessions that come back, prepared by `client.web_socket_reconnecting(...)`.
+
+    `async for session in statement` gives one open session after another. `execute(block)` is the
+    same with a function. A statement that has ended may be used again.
+    """
+
+    __slots__ = ("_policy", "_source", "_target")
+
+    def __init__(self, source: Source, target: Target, policy: RetryPolicy) -> None:
+        self._source = source
+        self._target = target
+        self._policy = policy
+
+    def __aiter__(self) -> Sessions:
+        """Yield open sessions, a fresh one each time; the first connection is covered too.
+
+        Raises, while it iterates:
+            ReconnectStoppedError: the policy stops. A peer that closes with 1000 ends the loop
+                without an error.
+            ClientClosedError: the client is closed.
+        """
+        return Sessions(lambda: Connector(self._source, self._target, self._policy, _tell_nobody))
+
+    async def execute(
+        self, block: Callable[[ReconnectingSession], Awaitable[T | None]]
+    ) -> T | None:
+        """Run `block` with one session after another, until it returns something other than None.
+
+        That is the result; None is what comes of a peer that closes with 1000. A block that
+        returns None is a loop's body that has run to its end: its session is closed, and the next
+        one opened. What it raises passes, but for the end of its own session.
+        """
+        if not callable(block):
+            raise TypeError(f"execute takes a coroutine function, not {type(block).__name__}")
+        async for session in self:
+            async with session:
+                made: object = block(session)
+                if not inspect.isawaitable(made):
+                    raise TypeError(
+                        "execute takes a coroutine function (`async def`); this function returned "
+                        f"{type(made).__name__}, which cannot be awaited"
+                    )
+                result: T | None = await made
+                if result is not None:
+                    return result
+        return None
+
+    if not TYPE_CHECKING:  # for type checkers a statement has none of these
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(f"a {type(self).__name__} cannot be awaited; write {_INSTEAD}")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"a {type(self).__name__} needs `async with`; write {_INSTEAD}")
+
+        __exit__ = __enter__
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(f"a {type(self).__name__} needs `async for`; write {_INSTEAD}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+_INSTEAD = "`async for session in client.web_socket_reconnecting(url):`"
+
+
+def _tell_nobody(_: FeedEvent) -> None:
+    """Take an event that the loop form does not tell."""
