@@ -51,10 +51,7 @@ from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import EXPECT_SUCCESS
 from ktor_client.plugin import Events, HttpClientPlugin
 from ktor_client.plugins.websockets import WebSockets
-from ktor_client.session import (
-    SessionCore,
-    WebSocketSession,
-)
+from ktor_client.session import SessionCore, WebSocketSession
 from ktor_client.session.oneshot import OneShot
 from ktor_client.unset import UNSET
 
