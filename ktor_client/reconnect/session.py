@@ -7,6 +7,7 @@ from typing import cast
 
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.session import DefaultClientWebSocketSession, SessionCore
+from ktor_client.session.incoming import NO_LIMIT
 
 __all__ = ["Life", "ReconnectingSession"]
 
@@ -27,13 +28,12 @@ class Life:
             self._wait_for_message(core)
 
     def _wait_for_message(self, core: SessionCore) -> None:
-        arrived = core.arrived
+        messages, incoming = core.messages, core.incoming
 
-        def first(size: int) -> None:
-            if core.messages:  # else it was control frames alone
-                core.arrived = arrived
+        def first(size: int = NO_LIMIT) -> None:
+            if messages and not self.brought_message:  # else it was control frames alone
                 self.brought_message = True
-            arrived(size)
+            incoming.arrived(size)
 
         core.arrived = first
 
