@@ -95,6 +95,8 @@ if TYPE_CHECKING:
         cookie,
         expect_success,
         header,
+        on_download,
+        on_upload,
         parameter,
         redacted,
     )
@@ -215,6 +217,8 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "cookie",
     "expect_success",
     "header",
+    "on_download",
+    "on_upload",
     "parameter",
     "redacted",
     # plugin

@@ -17,6 +17,8 @@ from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpRe
 
 if TYPE_CHECKING:
     from ktor_client.client import HttpClient
+    from ktor_client.link import FrameLink
+    from ktor_client.session import HttpClientCall
 
 __all__ = [
     "ClientEvent",
@@ -45,6 +47,7 @@ Interceptor: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
 RequestHook: TypeAlias = Callable[[HttpRequestBuilder], Awaitable[None] | None]
 ResponseHook: TypeAlias = Callable[[HttpResponse], Awaitable[None] | None]
 ErrorHook: TypeAlias = Callable[[Exception, HttpRequest], Awaitable[None] | None]
+LinkHook: TypeAlias = "Callable[[FrameLink, HttpClientCall], FrameLink]"
 CloseHook: TypeAlias = Callable[[], Awaitable[None] | None]
 
 
@@ -184,12 +187,31 @@ class PluginScope(Protocol):
     def on_response(self, hook: ResponseHook) -> None:
         """Run `hook` on each final response, before the caller sees it; 101 included."""
 
+    def on_validate(self, hook: ResponseHook) -> None:
+        """Run `hook` on each response that is no failure by then: after `expect_success`.
+
+        Of handshakes these are those that opened a session. What it raises ends the call.
+        """
+
     def on_error(self, hook: ErrorHook) -> None:
         """Run `hook` on the exception that ends a call, before the caller sees it.
 
         It gets the request as the caller made it. What it raises takes the exception's place.
         Cancellation passes it by.
         """
+
+    def on_link(self, hook: LinkHook) -> None:
+        """Put something between each new session and its connection: what `hook(link, call)` gives.
+
+        That is a `TapLink` (`ktor_client.engines`), as a rule, which sees each frame; or `link`.
+        """
+
+    async def opened(self, link: FrameLink, call: HttpClientCall) -> FrameLink:
+        """Return the link that a session gets in place of its connection's: what `on_link` made.
+
+        Before that the hooks of `on_validate` judge the response.
+        """
+        ...
 
     def on_send(self, interceptor: Interceptor, *, kind: LayerKind = LayerKind.USER) -> None:
         """Wrap sending, of requests and of handshakes alike.

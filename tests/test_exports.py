@@ -65,6 +65,7 @@ INTERNAL = {
     "SessionCore",
     "State",
     "UrlBuilder",
+    "WrappedBody",  # public in ktor_client.engines, as ResponseBody is
     "WebSocketContentConverter",  # public in ktor_client.plugins
 }
 

@@ -19,6 +19,8 @@ def explain(scope: ClientScope) -> str:
     steps += [(layer.kind.value, name_of(layer.owner)) for layer in scope.layers]
     steps.append(("engine", type(scope.engine).__name__))
     steps += [("response hook", name) for name in _names(scope.response_hooks)]
+    steps += [("validate hook", name) for name in _names(scope.validate_hooks)]
+    steps += [("link hook", name) for name in _names(scope.link_hooks)]
     steps += [("error hook", name) for name in _names(scope.error_hooks)]
     return "\n".join(f"{what:<14} {name}" for what, name in steps)
 

@@ -274,6 +274,8 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls):
         response._watch(self._forget_response)
         if request.attributes.get(EXPECT_SUCCESS, self._config.expect_success):
             await fail_unless_success(response)
+        if self._scope.validate_hooks:
+            await self._scope.validate(response)
         return response
 
     async def _call(self, draft: Draft, send: Callable[[HttpRequest], Awaitable[R]]) -> R:

@@ -18,6 +18,7 @@ from ktor_client.plugin import (
     HttpClientPlugin,
     Interceptor,
     LayerKind,
+    LinkHook,
     RequestHook,
     ResponseHook,
     Send,
@@ -25,6 +26,8 @@ from ktor_client.plugin import (
 
 if TYPE_CHECKING:
     from ktor_client.client.http_client import HttpClient
+    from ktor_client.link import FrameLink
+    from ktor_client.session import HttpClientCall
 
 __all__ = ["ClientScope", "PluginView"]
 
@@ -58,7 +61,9 @@ class ClientScope:
         """Outermost first."""
         self.request_hooks: list[Hook[RequestHook]] = []
         self.response_hooks: list[Hook[ResponseHook]] = []
+        self.validate_hooks: list[Hook[ResponseHook]] = []
         self.error_hooks: list[Hook[ErrorHook]] = []
+        self.link_hooks: list[Hook[LinkHook]] = []
         self.close_hooks: list[Hook[CloseHook]] = []
 
     def add_layer(self, layer: Layer) -> None:
@@ -74,7 +79,9 @@ class ClientScope:
         twin.layers = [one for one in self.layers if one.owner not in owners]
         twin.request_hooks = [one for one in self.request_hooks if one.owner not in owners]
         twin.response_hooks = [one for one in self.response_hooks if one.owner not in owners]
+        twin.validate_hooks = [one for one in self.validate_hooks if one.owner not in owners]
         twin.error_hooks = [one for one in self.error_hooks if one.owner not in owners]
+        twin.link_hooks = [one for one in self.link_hooks if one.owner not in owners]
         return twin
 
     def below(self, owner: object) -> list[Layer]:
@@ -110,6 +117,15 @@ class ClientScope:
         """Run the response hooks."""
         for hook in self.response_hooks:
             await _finished(hook.run(response))
+
+    async def validate(self, response: HttpResponse) -> None:
+        """Run the hooks that judge what is no failure by then; close what one of them rejects."""
+        try:
+            for hook in self.validate_hooks:
+                await _finished(hook.run(response))
+        except BaseException:
+            await response.close()
+            raise
 
     async def explain_error(self, error: Exception, request: HttpRequest) -> None:
         """Run the error hooks on the exception that ends a call."""
@@ -148,9 +164,25 @@ class PluginView:
         """See `PluginScope.on_response`."""
         self._scope.response_hooks.append(Hook(hook, self._plugin))
 
+    def on_validate(self, hook: ResponseHook) -> None:
+        """See `PluginScope.on_validate`."""
+        self._scope.validate_hooks.append(Hook(hook, self._plugin))
+
     def on_error(self, hook: ErrorHook) -> None:
         """See `PluginScope.on_error`."""
         self._scope.error_hooks.append(Hook(hook, self._plugin))
+
+    def on_link(self, hook: LinkHook) -> None:
+        """See `PluginScope.on_link`."""
+        self._scope.link_hooks.append(Hook(hook, self._plugin))
+
+    async def opened(self, link: FrameLink, call: HttpClientCall) -> FrameLink:
+        """See `PluginScope.opened`."""
+        if self._scope.validate_hooks:
+            await self._scope.validate(call.response)
+        for hook in self._scope.link_hooks:
+            link = hook.run(link, call)
+        return link
 
     def on_send(self, interceptor: Interceptor, *, kind: LayerKind = LayerKind.USER) -> None:
         """See `PluginScope.on_send`."""

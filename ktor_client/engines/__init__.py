@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.registry import BUILT_IN, default_engine, engine_class, engines, register
-from ktor_client.http import ResponseBody
+from ktor_client.http import ResponseBody, WrappedBody
 from ktor_client.link import FrameLink
+from ktor_client.link.tap import TapLink
 
 if TYPE_CHECKING:
     from ktor_client.engines._aiohttp import AiohttpEngine
@@ -29,9 +30,11 @@ __all__ = [
     "HttpxEngine",
     "MockEngine",
     "ResponseBody",
+    "TapLink",
     "TestEngine",
     "WebSocketOptions",
     "WebSocketUpgrade",
+    "WrappedBody",
     "default_engine",
     "engine_class",
     "engines",

@@ -11,9 +11,10 @@ from ktor_client.http.blocks import (
     header,
     parameter,
 )
-from ktor_client.http.body import BytesBody, RequestBody, ResponseBody
+from ktor_client.http.body import BytesBody, RequestBody, ResponseBody, WrappedBody
 from ktor_client.http.headers import Headers, HeadersBuilder
 from ktor_client.http.method import HttpMethod
+from ktor_client.http.progress import on_download, on_upload
 from ktor_client.http.redaction import redacted
 from ktor_client.http.request import (
     HttpRequest,
@@ -38,6 +39,7 @@ __all__ = [
     "ResponseBody",
     "Url",
     "UrlBuilder",
+    "WrappedBody",
     "accept",
     "basic_auth",
     "bearer_auth",
@@ -45,6 +47,8 @@ __all__ = [
     "cookie",
     "expect_success",
     "header",
+    "on_download",
+    "on_upload",
     "parameter",
     "redacted",
 ]

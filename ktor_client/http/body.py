@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any, TypeAlias
 
 from ktor_client.errors import UnsafeHeaderError
 
-__all__ = ["BytesBody", "RequestBody", "ResponseBody"]
+__all__ = ["BytesBody", "RequestBody", "ResponseBody", "WrappedBody"]
 
 RequestBody: TypeAlias = bytes | AsyncIterable[bytes]
 """Sent at once with its length, or streamed in chunks."""
@@ -101,3 +102,25 @@ class BytesBody(ResponseBody):
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
+
+
+class WrappedBody(ResponseBody):
+    """A body made of another one, such as a layer hands up in its place."""
+
+    def __init__(self, inner: ResponseBody) -> None:
+        self.inner = inner
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the other one's chunks."""
+        async with self.source() as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def source(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Return the other one's chunks, for `async with`: left early, they are closed too."""
+        chunks: Any = self.inner.chunks()  # a generator, as a rule
+        return aclosing(chunks) if hasattr(chunks, "aclose") else nullcontext(chunks)
+
+    async def close(self) -> None:
+        """Close the other one."""
+        await self.inner.close()

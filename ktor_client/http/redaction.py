@@ -6,17 +6,27 @@ Logs, errors and `repr` ask here. Nothing is changed in what is sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeAlias, overload
 from urllib.parse import unquote_plus
 
 if TYPE_CHECKING:
     from ktor_client.http.headers import Headers, HeadersLike
     from ktor_client.http.url import Url
 
-__all__ = ["is_secret_name", "redacted", "redacted_query", "redacted_value"]
+__all__ = [
+    "IsSecret",
+    "is_secret_name",
+    "redacted",
+    "redacted_query",
+    "redacted_value",
+    "with_more_secrets",
+]
 
 HIDDEN = "***"
+
+IsSecret: TypeAlias = Callable[[str], bool]
+"""Says of a name whether it is a secret's."""
 
 _SECRET_WORDS = frozenset(
     "apikey assertion authorization cookie credential credentials jwt passcode passphrase passwd "
@@ -50,26 +60,58 @@ def is_secret_name(name: str) -> bool:
     )
 
 
+def with_more_secrets(names: Iterable[str] | Callable[[str], bool]) -> IsSecret:
+    """Return what says of a name whether it is a secret's: the usual ones, and some more.
+
+    Names are the same however they are spelt: `X-My-Key`, `x_my_key`, `xMyKey`.
+
+    Raises:
+        TypeError: one text in place of names, or a name that is none.
+    """
+    if callable(names):
+        says = names
+        return lambda name: is_secret_name(name) or bool(says(name))
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise TypeError(f"names of secrets are a collection of str, or a function, not {names!r}")
+    more: set[str] = set()
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a secret is a str, not {name!r}")
+        more.add(_run(name))
+    return lambda name: is_secret_name(name) or _run(name) in more
+
+
+def _run(name: str) -> str:
+    return "".join(word for word in name.lower() if word.isalnum())
+
+
 @overload
-def redacted(value: str | Url) -> str: ...
+def redacted(value: str | Url, *, is_secret: IsSecret = is_secret_name) -> str: ...
 @overload
-def redacted(value: Headers | Mapping[str, str] | list[tuple[str, str]]) -> Headers: ...
-def redacted(value: str | Url | HeadersLike) -> str | Headers:
+def redacted(
+    value: Headers | Mapping[str, str] | list[tuple[str, str]],
+    *,
+    is_secret: IsSecret = is_secret_name,
+) -> Headers: ...
+def redacted(
+    value: str | Url | HeadersLike, *, is_secret: IsSecret = is_secret_name
+) -> str | Headers:
     """Return a URL or headers as they may be logged: secrets have become `***`.
 
     Of a URL these are user and password, and the values of parameters with a secret's name, such as
     `token` or `api_key`. Of headers they are credentials, cookies, subprotocols that are not well
-    known (where tokens travel), and every field with a secret's name.
+    known (where tokens travel), and every field with a secret's name. `is_secret` says which names
+    are secret, in place of the usual ones.
     """
     if isinstance(value, str) or not isinstance(value, Iterable):
-        return _redacted_url(str(value))
+        return _redacted_url(str(value), is_secret)
     from ktor_client.http.headers import Headers
 
     fields = Headers(value).fields()
-    return Headers([(name, redacted_value(name, text)) for name, text in fields])
+    return Headers([(name, redacted_value(name, text, is_secret)) for name, text in fields])
 
 
-def redacted_value(name: str, value: str) -> str:
+def redacted_value(name: str, value: str, is_secret: IsSecret = is_secret_name) -> str:
     """Return the value of a header as it may be shown."""
     key = name.lower()
     if key in ("authorization", "proxy-authorization"):
@@ -79,27 +121,27 @@ def redacted_value(name: str, value: str) -> str:
         tokens = [token.strip() for token in value.split(",")]
         return ", ".join(token if _SUBPROTOCOLS(token) else HIDDEN for token in tokens)
     if key in ("location", "content-location", "referer", "link", "refresh"):
-        return _redacted_url(value)
-    return HIDDEN if is_secret_name(name) else value
+        return _redacted_url(value, is_secret)
+    return HIDDEN if is_secret(name) else value
 
 
-def redacted_query(query: str) -> str:
+def redacted_query(query: str, is_secret: IsSecret = is_secret_name) -> str:
     """Return a query, or the body of a form, with the values of secrets hidden."""
-    return "&".join(_redacted_pair(pair) for pair in query.split("&"))
+    return "&".join(_redacted_pair(pair, is_secret) for pair in query.split("&"))
 
 
-def _redacted_pair(pair: str) -> str:
+def _redacted_pair(pair: str, is_secret: IsSecret) -> str:
     name, equals, value = pair.partition("=")
     plain = unquote_plus(name)
-    if value and (plain.lower() in _SECRET_IN_QUERIES or is_secret_name(plain)):
+    if value and (plain.lower() in _SECRET_IN_QUERIES or is_secret(plain)):
         return f"{name}{equals}{HIDDEN}"
     return pair
 
 
-def _redacted_url(url: str) -> str:
+def _redacted_url(url: str, is_secret: IsSecret) -> str:
     url = _WITH_USER.sub(f"{HIDDEN}@", url)
     place, hash_sign, fragment = url.partition("#")
     path, mark, query = place.partition("?")
     if fragment:  # where OAuth's implicit flow has its token
-        fragment = redacted_query(fragment)
-    return f"{path}{mark}{redacted_query(query)}{hash_sign}{fragment}"
+        fragment = redacted_query(fragment, is_secret)
+    return f"{path}{mark}{redacted_query(query, is_secret)}{hash_sign}{fragment}"

@@ -5,7 +5,6 @@ The handshake's rules are in `protocol/handshake.py`, the session's in `session/
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -26,7 +25,9 @@ from ktor_client.engine.shared import require
 from ktor_client.errors import OpenTimeoutError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.origins import may_go_elsewhere
+from ktor_client.link import FrameLink
 from ktor_client.plugin import HttpClientPlugin, PluginScope
+from ktor_client.plugins.open_limit import OPEN_LIMIT, OpenLimit
 from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
 from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
@@ -202,7 +203,6 @@ class WebSockets(HttpClientPlugin):
             max_frame_size=self._max_frame_size,
             raw=raw,
             channels=channels,
-            deadline=engine.clock.time() + self._open_timeout,
         )
         attempts: list[_Answer] = []
 
@@ -216,6 +216,7 @@ class WebSockets(HttpClientPlugin):
                 *handshake.request_headers(key, offered, extensions),
             ]
             attempt = attempt.copy(headers=Headers(headers))
+            options.deadline = limit.deadline
             upgrade = await engine.open_web_socket(attempt, options)
             attempts.append(_Answer(upgrade, attempt, key, offered))
             if is_over:  # a layer has not waited for it
@@ -224,29 +225,29 @@ class WebSockets(HttpClientPlugin):
 
         chosen: _Answer | None = None
         is_over = False
+        limit = request.attributes[OPEN_LIMIT] = OpenLimit(engine.clock, self._open_timeout)
         try:
-            limit = asyncio.timeout(None)
-            timer = engine.clock.call_later(self._open_timeout, _expire, limit)
             try:
                 async with limit:
                     response = await scope.send(request, via=shake_hands)
                     answer = next((a for a in attempts if response.is_made_of(a.response)), None)
-                    if answer is None or answer.upgrade.link is None or response.status != 101:
+                    link = None if answer is None else answer.upgrade.link
+                    if link is None or response.status != 101:
                         await read_refusal(response, options, engine.clock)
                         await _refuse(response)
                     assert answer is not None
+                    assert link is not None
                     answer.response = response
                     answer.verify(extensions)
+                    answer.link = await scope.opened(link, answer.call)
             except TimeoutError as error:
-                if not limit.expired():
+                if not limit.is_over:
                     raise
                 still = was_still(error) or ("" if attempts else "; no answer came")
                 raise OpenTimeoutError(
                     f"{type(engine).__name__} did not open {request.url._shown} within "
                     f"open_timeout={self._open_timeout:g} s{still}"
                 ) from error
-            finally:
-                timer.cancel()
             chosen = answer
             return answer
         finally:
@@ -269,6 +270,8 @@ class _Answer:
         self.upgrade = upgrade
         self.response = upgrade.response
         """What layers have made of it, in the end."""
+        self.link: FrameLink | None = None
+        """The connection's, or what plugins have put before it, in the end."""
         self._request = request
         self._key = key
         self._subprotocols = subprotocols
@@ -294,13 +297,8 @@ class _Answer:
             raise handshake_error(message, self.response) from error
 
     def start(self, **options: Any) -> SessionCore:
-        link = self.upgrade.link
-        assert link is not None
-        return SessionCore(link, negotiated=self._negotiated, **options)
-
-
-def _expire(limit: asyncio.Timeout) -> None:
-    limit.reschedule(asyncio.get_running_loop().time())
+        assert self.link is not None
+        return SessionCore(self.link, negotiated=self._negotiated, **options)
 
 
 async def _refuse(response: HttpResponse) -> None:

@@ -1,0 +1,149 @@
+"""How far the body of a request or of its response is (Ktor's `BodyProgress`).
+
+The blocks `on_upload(f)` and `on_download(f)` ask for it, request by request.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator
+
+from ktor_client.engine.capabilities import StreamingUploadCapability
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.body import WrappedBody, checked_chunk
+from ktor_client.http.progress import DOWNLOAD_LISTENER, UPLOAD_LISTENER, ProgressListener
+from ktor_client.link import Clock
+from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+
+__all__ = ["BodyProgress"]
+
+INTERVAL = 0.05
+"""Seconds between two calls of a listener, unless the second is the last."""
+
+PIECE = 64 * 1024
+"""Bytes that are handed to the engine at once of a body that is there as a whole."""
+
+
+class BodyProgress(HttpClientPlugin):
+    """Tell the listeners of `on_upload` and `on_download` how far bodies are."""
+
+    def __init__(self) -> None:
+        """There are no options."""
+
+    def install(self, scope: PluginScope) -> None:
+        """Register the layer."""
+        self._engine = scope.engine
+        scope.on_send(self._observe)
+
+    async def _observe(self, request: HttpRequest, send: Send) -> HttpResponse:
+        upload = request.attributes.get(UPLOAD_LISTENER)
+        download = request.attributes.get(DOWNLOAD_LISTENER)
+        clock = self._engine.clock
+        rest: _Meter | None = None
+        if upload is not None and request.body is not None:
+            meter = _Meter(clock, upload, _length_of_upload(request))
+            if StreamingUploadCapability in self._engine.capabilities:
+                request = _observed(request, meter)
+            else:  # the engine takes it in one piece
+                rest = meter
+        response = await send(request)
+        if rest is not None:
+            assert isinstance(request.body, bytes)
+            await rest.advance(len(request.body))
+        if download is None or response.status == 101:
+            return response
+        meter = _Meter(clock, download, _length_of_download(response))
+        return response.copy(body=lambda body: _Observed(body, meter))
+
+
+class _Meter:
+    """Counts bytes, and tells a listener."""
+
+    def __init__(self, clock: Clock, listener: ProgressListener, total: int | None) -> None:
+        self._clock = clock
+        self._listener = listener
+        self._total = total
+        self._done = 0
+        self._told = -1
+        self._due = 0.0
+
+    def begin(self) -> None:
+        """Count from 0: the body is sent from its beginning."""
+        self._done, self._told, self._due = 0, -1, 0.0
+
+    async def advance(self, size: int) -> None:
+        """Take note of bytes; tell if the last call was long enough ago."""
+        self._done += size
+        if self._told < 0 or self._clock.time() >= self._due:
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell how far it is, unless that was told."""
+        if self._told == self._done:
+            return
+        self._told = self._done
+        self._due = self._clock.time() + INTERVAL
+        result = self._listener(self._done, self._total)
+        if inspect.isawaitable(result):
+            await result
+
+
+class _Observed(WrappedBody):
+    """The body of a response, counted."""
+
+    def __init__(self, body: ResponseBody, meter: _Meter) -> None:
+        super().__init__(body)
+        self._meter = meter
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async with self.source() as chunks:
+            async for chunk in chunks:
+                await self._meter.advance(len(chunk))
+                yield chunk
+        await self._meter.tell()
+
+
+class _Upload:
+    """The body of a request, counted; it may be sent again if what it is made of may."""
+
+    def __init__(self, body: bytes | AsyncIterable[bytes], meter: _Meter) -> None:
+        self._body = body
+        self._meter = meter
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._meter.begin()
+        async for chunk in _pieces(self._body):
+            yield chunk
+            await self._meter.advance(len(chunk))  # the engine has taken it
+        await self._meter.tell()
+
+
+async def _pieces(body: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        for start in range(0, len(body), PIECE):
+            yield body[start : start + PIECE]
+        return
+    async for chunk in body:
+        yield checked_chunk(chunk)
+
+
+def _observed(request: HttpRequest, meter: _Meter) -> HttpRequest:
+    assert request.body is not None
+    counted = request.copy(body=_Upload(request.body, meter))
+    if isinstance(request.body, bytes) and "content-length" not in request.headers:
+        return counted.with_header("Content-Length", str(len(request.body)))
+    return counted
+
+
+def _length_of_upload(request: HttpRequest) -> int | None:
+    if isinstance(request.body, bytes):
+        return len(request.body)
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+def _length_of_download(response: HttpResponse) -> int | None:
+    length = response.headers.get("content-length", "")
+    if response.request.method == "HEAD" or not (length.isascii() and length.isdigit()):
+        return None
+    return int(length)

@@ -1,0 +1,100 @@
+"""The user's word on what counts as success, and on errors (Ktor's `HttpCallValidator`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+from ktor_client.http import AttributeKey, HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.body import WrappedBody
+from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+
+__all__ = ["HttpCallValidator"]
+
+Validate: TypeAlias = Callable[[HttpResponse], "Awaitable[None] | None"]
+OnError: TypeAlias = Callable[[Exception, HttpRequest], "Awaitable[None] | None"]
+
+_SEEN: AttributeKey[BaseException] = AttributeKey("the error that HttpCallValidator has shown")
+
+
+class HttpCallValidator(HttpClientPlugin):
+    """Judge responses, and turn errors into your own.
+
+    `install(HttpCallValidator, validate=check, on_error=translate)`. As in Ktor, `expect_success`
+    judges first; what it raises is for `on_error` too.
+    """
+
+    def __init__(
+        self, *, validate: Validate | None = None, on_error: OnError | None = None
+    ) -> None:
+        """Check and keep the functions; they may be coroutine functions.
+
+        Args:
+            validate: takes each final response, and each 101 that opens a session, and raises where
+                it is not as it should be. It may read the body; the caller can read it again.
+            on_error: takes the exception that ends a call, or that breaks a body off, and its
+                request, before the caller sees it. What it raises takes the exception's place.
+
+        Raises:
+            TypeError: not a function.
+        """
+        for name, function in (("validate", validate), ("on_error", on_error)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} takes a function, not {function!r}")
+        self._validate = validate
+        self._on_error = on_error
+
+    def install(self, scope: PluginScope) -> None:
+        """Register what there is."""
+        if self._validate is not None:
+            scope.on_validate(self._validate)
+        if self._on_error is not None:
+            scope.on_send(self._watch_body)
+            scope.on_error(self._show)
+
+    async def _watch_body(self, request: HttpRequest, send: Send) -> HttpResponse:
+        response = await send(request)
+        if response.status == 101:
+            return response
+        return response.copy(body=lambda body: _WatchedBody(body, request, self._show))
+
+    async def _show(self, error: Exception, request: HttpRequest) -> None:
+        """Show an error to the user's function, once."""
+        assert self._on_error is not None
+        if request.attributes.get(_SEEN) is error:
+            return
+        request.attributes[_SEEN] = error
+        try:
+            result = self._on_error(error, request)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as raised:
+            request.attributes[_SEEN] = raised
+            raise
+
+
+class _WatchedBody(WrappedBody):
+    """A body that shows what breaks it off."""
+
+    def __init__(
+        self,
+        body: ResponseBody,
+        request: HttpRequest,
+        show: Callable[[Exception, HttpRequest], Awaitable[None]],
+    ) -> None:
+        super().__init__(body)
+        self._request = request
+        self._show = show
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async with self.source() as chunks:
+            while True:
+                try:
+                    chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                except Exception as error:
+                    await self._show(error, self._request)
+                    raise
+                yield chunk
