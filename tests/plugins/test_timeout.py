@@ -35,27 +35,21 @@ LONG = 30
 """Seconds of a limit that is not."""
 
 
-async def silent(peer: Peer) -> None:
-    """Read a request and answer nothing."""
-    await peer.read_request()
-    await peer.read_eof()
-
-
-async def stalling(peer: Peer) -> None:
-    """Answer with the beginning of a body."""
-    await peer.read_request()
-    await peer.send(HEAD, b"12345")
-    await peer.read_eof()
-
-
-async def answering(peer: Peer) -> None:
-    """Answer every request."""
+async def serve(peer: Peer) -> None:
+    """Answer a request with nothing, with the beginning of a body, or with all of it."""
     while True:
         try:
             await peer.read_request()
         except (asyncio.IncompleteReadError, OSError):
             return
-        await peer.send(HEAD, b"1234567890")
+        target = peer.request.split()[1]
+        if target == b"/silent":
+            break
+        await peer.send(HEAD, b"12345")
+        if target == b"/stalling":
+            break
+        await peer.send(b"67890")
+    await peer.read_eof()
 
 
 def slow_engine() -> MockEngine:
@@ -181,27 +175,22 @@ async def test_sessions_have_no_limit_of_requests() -> None:
 # --- and on the wire
 
 
-@pytest.mark.parametrize("script", [silent, stalling])
+@pytest.mark.parametrize("path", ["silent", "stalling"])
 @pytest.mark.parametrize("streamed", [False, True], ids=["read", "streamed"])
 async def test_a_request_out_of_time_gives_its_connection_back(
-    engine: EngineFactory, script: Any, streamed: bool
+    engine: EngineFactory, path: str, streamed: bool
 ) -> None:
-    seen: list[Peer] = []
-
-    async def either(peer: Peer) -> None:
-        seen.append(peer)
-        await (answering if len(seen) > 2 else script)(peer)
-
-    async with raw_server(either) as server:
+    async with raw_server(serve) as server:
         url = server.url.replace("ws", "http")
         async with HttpClient(partial(engine, limit=1), install(HttpTimeout)) as client:
             for _ in range(2):
                 with pytest.raises(RequestTimeoutError, match=f"request_timeout={SHORT:g} s"):
                     if streamed:
-                        async with client.prepare_get(url, timeout(request=SHORT)) as response:
+                        late = client.prepare_get(url + path, timeout(request=SHORT))
+                        async with late as response:
                             await response.body_as_bytes()
                     else:
-                        await client.get(url, timeout(request=SHORT))
+                        await client.get(url + path, timeout(request=SHORT))
             response = await client.get(url, timeout(request=LONG))
             assert await response.body_as_bytes() == b"1234567890"
 
