@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ktor_client.config import Block, HttpClientConfig, install
     from ktor_client.engine.capabilities import (
         Capability,
+        CookiesCapability,
         ExtensionsCapability,
         FragmentationCapability,
         HandshakeHeadersCapability,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         timeout,
     )
     from ktor_client.errors import (
+        AuthError,
         ChannelOverflowError,
         ClientClosedError,
         ClientRequestError,
@@ -149,6 +151,7 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "install",
     # engine
     "Capability",
+    "CookiesCapability",
     "ExtensionsCapability",
     "FragmentationCapability",
     "HandshakeHeadersCapability",
@@ -168,6 +171,7 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "SOCKET_TIMEOUT",
     "timeout",
     # errors
+    "AuthError",
     "ChannelOverflowError",
     "ClientClosedError",
     "ClientRequestError",

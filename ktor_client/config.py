@@ -6,10 +6,11 @@ Options are checked here, on the line that has the mistake. What a plugin does w
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
+from ktor_client.http import redacted
 from ktor_client.plugin import HttpClientPlugin
 
 __all__ = ["Block", "HttpClientConfig", "install"]
@@ -98,8 +99,17 @@ class Install:
         config.install(self._plugin, **self._options)
 
     def __repr__(self) -> str:
-        options = "".join(f", {name}={value!r}" for name, value in self._options.items())
+        options = "".join(f", {name}={_shown(value)}" for name, value in self._options.items())
         return f"install({plugin_name(self._plugin)}{options})"
+
+
+def _shown(value: object) -> str:
+    """Show an option without secrets: those of headers and cookies stand in mappings."""
+    if isinstance(value, str):
+        return repr(redacted(value))
+    if isinstance(value, Mapping):
+        return "{...}"
+    return repr(value)
 
 
 def install(plugin: Callable[P, HttpClientPlugin], *args: P.args, **options: P.kwargs) -> Block:

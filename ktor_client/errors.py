@@ -8,6 +8,7 @@
     ├── WrongLoopError (RuntimeError)
     ├── InvalidUrlError (ValueError)
     ├── UnsafeHeaderError (ValueError)
+    ├── AuthError
     ├── ConnectError (ConnectionError)
     │   ├── DnsError
     │   ├── TlsError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ktor_client.http import HttpResponse
 
 __all__ = [
+    "AuthError",
     "ChannelOverflowError",
     "ClientClosedError",
     "ClientRequestError",
@@ -110,6 +112,17 @@ class InvalidUrlError(KtorClientError, ValueError):
 
 class UnsafeHeaderError(KtorClientError, ValueError):
     """A header that the client owns, or a header that would smuggle bytes into the request."""
+
+
+class AuthError(KtorClientError):
+    """A provider of `Auth` has no credentials to give: a function of yours failed or took too long.
+
+    `__cause__` is what it raised; `response` the 401 that asked for more, or None before one came.
+    """
+
+    def __init__(self, message: str, response: HttpResponse | None = None) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class ConnectError(KtorClientError, ConnectionError):

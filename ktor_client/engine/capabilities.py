@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ALL_CAPABILITIES",
     "Capability",
+    "CookiesCapability",
     "ExtensionsCapability",
     "FragmentationCapability",
     "HandshakeHeadersCapability",
@@ -70,6 +71,7 @@ StreamingUploadCapability = Capability(
 ManualRedirectsCapability = Capability(
     "ManualRedirectsCapability", "seeing redirects instead of following them"
 )
+CookiesCapability = Capability("CookiesCapability", "sending Cookie and seeing Set-Cookie headers")
 
 ALL_CAPABILITIES: tuple[Capability, ...] = (
     WebSocketCapability,
@@ -86,4 +88,5 @@ ALL_CAPABILITIES: tuple[Capability, ...] = (
     TimeoutCapability,
     StreamingUploadCapability,
     ManualRedirectsCapability,
+    CookiesCapability,
 )

@@ -1,4 +1,12 @@
-"""Plugins: one file a feature. A plugin sees a `PluginScope`, never the client."""
+"""Plugins: one file a feature. A plugin sees a `PluginScope`, never the client.
+
+Those that few programs need are imported when they are named, and not before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ktor_client.plugin import (
     HttpClientPlugin,
@@ -27,16 +35,50 @@ from ktor_client.protocol.extensions import (
 )
 from ktor_client.session.converter import WebSocketContentConverter
 
+if TYPE_CHECKING:
+    from ktor_client.plugins.auth import (
+        ApiKeyAuth,
+        Auth,
+        AuthProvider,
+        BasicAuth,
+        BearerAuth,
+        BearerTokens,
+        Challenge,
+        DigestAuth,
+        RefreshTokensParams,
+        Refusal,
+    )
+    from ktor_client.plugins.cookies import (
+        Cookie,
+        CookieStorage,
+        FileCookies,
+        HttpCookies,
+        InMemoryCookies,
+    )
+
 __all__ = [
+    "ApiKeyAuth",
+    "Auth",
+    "AuthProvider",
+    "BasicAuth",
+    "BearerAuth",
+    "BearerTokens",
     "BodyProgress",
+    "Challenge",
+    "Cookie",
+    "CookieStorage",
     "DefaultRequest",
+    "DigestAuth",
     "ExtensionCodec",
     "ExtensionParameters",
+    "FileCookies",
     "HttpCallValidator",
     "HttpClientPlugin",
+    "HttpCookies",
     "HttpRedirect",
     "HttpRequestRetry",
     "HttpTimeout",
+    "InMemoryCookies",
     "Interceptor",
     "JsonConverter",
     "LayerKind",
@@ -45,6 +87,8 @@ __all__ = [
     "MsgspecConverter",
     "PluginScope",
     "PydanticConverter",
+    "RefreshTokensParams",
+    "Refusal",
     "RequestRetried",
     "Send",
     "UserAgent",
@@ -55,6 +99,32 @@ __all__ = [
     "WebSockets",
     "client_plugin",
 ]
+
+_ON_DEMAND = {
+    "auth": (
+        "ApiKeyAuth",
+        "Auth",
+        "AuthProvider",
+        "BasicAuth",
+        "BearerAuth",
+        "BearerTokens",
+        "Challenge",
+        "DigestAuth",
+        "Refusal",
+        "RefreshTokensParams",
+    ),
+    "cookies": ("Cookie", "CookieStorage", "FileCookies", "HttpCookies", "InMemoryCookies"),
+}
+"""Names by the module that has them."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _ON_DEMAND.items():
+        if name in names:
+            found = import_module(f"{__name__}.{module}")
+            globals().update((one, getattr(found, one)) for one in names)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -158,6 +158,8 @@ def test_blocks_compose_and_a_second_install_refines_the_first() -> None:
     )
     assert client.plugin(UserAgent).agent == "demo/1"
     assert repr(install(WebSockets, ping_interval=5)) == "install(WebSockets, ping_interval=5)"
+    defaults = install(DefaultRequest, url="ws://me:SECRET@h/", headers={"X-Api-Key": "SECRET"})
+    assert repr(defaults) == "install(DefaultRequest, url='ws://***@h/', headers={...})"
 
 
 async def test_refined_options_add_up_and_the_place_stays() -> None:

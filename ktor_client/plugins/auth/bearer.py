@@ -1,0 +1,288 @@
+"""`BearerAuth`: tokens that are loaded, sent unasked, and refreshed once for all who need it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeGuard
+
+from ktor_client.durations import Duration, seconds
+from ktor_client.engine import HttpClientEngine
+from ktor_client.errors import AuthError
+from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
+from ktor_client.http.headers import HeadersBuilder
+from ktor_client.plugins.auth.challenge import Challenge
+from ktor_client.plugins.auth.provider import AuthProvider, Refusal, SendWithoutRequest
+
+if TYPE_CHECKING:
+    from ktor_client.client import HttpClient
+
+__all__ = ["BearerAuth", "BearerTokens", "RefreshTokensParams"]
+
+
+@dataclass(frozen=True, slots=True)
+class BearerTokens:
+    """An access token, and what it can be refreshed with. `repr` shows neither.
+
+    Raises:
+        UnsafeHeaderError: the access token cannot be sent.
+        TypeError: a token that is no str.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.access_token, str):
+            raise TypeError(f"access_token is a str, not {type(self.access_token).__name__}")
+        if self.refresh_token is not None and not isinstance(self.refresh_token, str):
+            raise TypeError(
+                f"refresh_token is a str or None, not {type(self.refresh_token).__name__}"
+            )
+        HeadersBuilder({"Authorization": self.access_token})
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokensParams:
+    """What `refresh_tokens` gets (Ktor's `RefreshTokensParams`)."""
+
+    client: HttpClient
+    """A client on the same engine, with every plugin but `Auth`. It is not yours to close."""
+    response: HttpResponse
+    """The 401. Its body may be read."""
+    old_tokens: BearerTokens | None
+    """The tokens that were refused; None where there were none."""
+
+
+_Task: TypeAlias = asyncio.Task[BearerTokens | None]
+LoadTokens: TypeAlias = Callable[[], Awaitable[BearerTokens | None] | BearerTokens | None]
+RefreshTokens: TypeAlias = Callable[
+    [RefreshTokensParams], Awaitable[BearerTokens | None] | BearerTokens | None
+]
+
+
+LOAD, REFRESH = "load_tokens", "refresh_tokens"
+
+
+class _Work:
+    """A call of one of the user's functions, in a task that no request owns."""
+
+    def __init__(self, provider: BearerAuth) -> None:
+        self.provider = provider
+        self.is_over = False
+
+
+_WITHIN: contextvars.ContextVar[tuple[_Work, ...]] = contextvars.ContextVar(
+    "what loads or refreshes tokens here", default=()
+)
+
+
+class BearerAuth(AuthProvider):
+    """Tokens in `Authorization: Bearer ...` (RFC 6750; Ktor's `bearer`).
+
+    They go along unasked. When a token that was sent gets a 401, `refresh_tokens` runs once for all
+    requests that wait for it; then each of them is sent again. A second 401 is the caller's.
+    """
+
+    scheme: ClassVar[str] = "bearer"
+
+    def __init__(
+        self,
+        load_tokens: LoadTokens,
+        refresh_tokens: RefreshTokens | None = None,
+        realm: str | None = None,
+        *,
+        send_without_request: SendWithoutRequest = True,
+        timeout: Duration = 30.0,
+    ) -> None:
+        """Check the options.
+
+        Args:
+            load_tokens: gives the tokens to begin with, or None where there are none yet. Asked
+                once, and again after `clear_tokens` or a refresh that came to nothing.
+            refresh_tokens: gives new tokens, or None to leave the 401 to the caller. Requests of
+                `params.client`, and those that it makes with the client itself, go without this
+                provider.
+            realm: see `AuthProvider`.
+            send_without_request: see `AuthProvider`.
+            timeout: seconds that each of the two functions may take.
+
+        Both may be plain or coroutine functions. A refresh goes on where the request is cancelled
+        that began it; it ends with the client.
+
+        Raises:
+            TypeError, ValueError: an option of the wrong type, or out of range.
+        """
+        super().__init__(realm=realm, send_without_request=send_without_request)
+        if not callable(load_tokens):
+            raise TypeError(f"load_tokens is a function, not {type(load_tokens).__name__}")
+        if refresh_tokens is not None and not callable(refresh_tokens):
+            raise TypeError(f"refresh_tokens is a function, not {type(refresh_tokens).__name__}")
+        self._load_tokens = load_tokens
+        self._refresh_tokens = refresh_tokens
+        self._timeout = seconds(timeout, "timeout")
+        self._engine: HttpClientEngine | None = None
+        self._tokens: BearerTokens | None = None
+        self._tasks: dict[str, _Task] = {}
+        """What runs, or ran last, by the name of the function."""
+        self._age = 0
+        """How often a refresh has ended, or tokens were cleared."""
+        self._has_renewed = False
+        """Whether the last of these gave tokens."""
+        self._sent_at: AttributeKey[int] = AttributeKey("age of the tokens that were sent")
+        self._is_repeated: AttributeKey[bool] = AttributeKey("whether there was a refresh for it")
+
+    def install(self, engine: HttpClientEngine) -> None:
+        """Take note of the clock."""
+        self._engine = engine
+
+    def keeps_out(self, request: HttpRequest) -> bool:
+        """Whether the request has its own credentials, or is made to load or refresh tokens."""
+        return super().keeps_out(request) or any(
+            work.provider is self and not work.is_over for work in _WITHIN.get()
+        )
+
+    async def authorize(
+        self, request: HttpRequest, challenge: Challenge | None
+    ) -> HttpRequest | None:
+        """Set the header. Raises `AuthError` where the tokens cannot be loaded."""
+        refreshing = self._tasks.get(REFRESH)
+        if _is_running(refreshing):  # what there is now was just refused
+            await asyncio.wait([refreshing])
+        tokens = self._tokens or await self._shared(LOAD, self._load)
+        if tokens is None:
+            return None
+        request.attributes[self._sent_at] = self._age
+        return request.with_header("Authorization", f"Bearer {tokens.access_token}")
+
+    async def refresh(self, refusal: Refusal) -> bool:
+        """Refresh the tokens, unless that was done since they were sent.
+
+        Raises:
+            AuthError: `refresh_tokens` raised something, or took longer than `timeout`.
+        """
+        attributes = refusal.request.attributes
+        if self._refresh_tokens is None or attributes.get(self._is_repeated):
+            return False
+        attributes[self._is_repeated] = True
+        age = attributes.get(self._sent_at, self._age)
+        if age == self._age:
+            await refusal.release()
+        if age == self._age:  # still
+            await self._shared(REFRESH, lambda: self._renew(refusal), refusal.response)
+        return self._has_renewed
+
+    def clear(self) -> None:
+        """Forget the tokens; what a refresh that is under way will give is not kept."""
+        self._tokens = None
+        self._age += 1
+        self._has_renewed = False
+
+    async def close(self) -> None:
+        """End what runs."""
+        tasks = [task for task in self._tasks.values() if _is_running(task)]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _load(self) -> BearerTokens | None:
+        age = self._age
+        tokens = await self._call(self._load_tokens)
+        if age == self._age:
+            self._tokens = tokens
+        return tokens
+
+    async def _renew(self, refusal: Refusal) -> BearerTokens | None:
+        assert self._refresh_tokens is not None
+        age, tokens = self._age, None
+        params = RefreshTokensParams(refusal.make_client(), refusal.response, self._tokens)
+        try:
+            tokens = await self._call(functools.partial(self._refresh_tokens, params))
+            if age == self._age:
+                self._tokens = tokens  # None too: then they are loaded anew
+        finally:
+            if age == self._age:
+                self._age += 1
+                self._has_renewed = tokens is not None
+        return tokens
+
+    async def _call(self, function: LoadTokens) -> BearerTokens | None:
+        assert self._engine is not None
+        work = _Work(self)
+        _WITHIN.set((*_WITHIN.get(), work))  # in this task, and in those that it starts
+        limit = asyncio.timeout(None)
+        timer = self._engine.clock.call_later(self._timeout, _expire, limit)
+        try:
+            async with limit:
+                tokens: object = function()
+                if inspect.isawaitable(tokens):
+                    tokens = await tokens
+        except TimeoutError as error:
+            if limit.expired():
+                raise _TooLate from error
+            raise
+        finally:
+            timer.cancel()
+            work.is_over = True
+        if tokens is not None and not isinstance(tokens, BearerTokens):
+            raise TypeError(
+                f"it returned {type(tokens).__name__}; return BearerTokens(...) or None"
+            )
+        return tokens
+
+    async def _shared(
+        self,
+        what: str,
+        begin: Callable[[], Coroutine[None, None, BearerTokens | None]],
+        response: HttpResponse | None = None,
+    ) -> BearerTokens | None:
+        """Wait for a task that others may wait for too, and that goes on if this is cancelled."""
+        task = await self._ended(what, begin)
+        if task.cancelled():  # with the client that began it; this one may be another
+            task = await self._ended(what, begin)
+        if task.cancelled():
+            raise AuthError(f"{what} of {self!r} was ended with its client", response)
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if isinstance(error, _TooLate):
+            why = f"took longer than timeout={self._timeout:g} s"
+        else:
+            why = f"raised {type(error).__name__}"  # what that says may be secret
+        raise AuthError(f"{what} of {self!r} {why}", response) from error
+
+    async def _ended(
+        self, what: str, begin: Callable[[], Coroutine[None, None, BearerTokens | None]]
+    ) -> _Task:
+        task = self._tasks.get(what)
+        if not _is_running(task):
+            task = self._tasks[what] = asyncio.create_task(begin())
+            task.add_done_callback(_notice)
+        await asyncio.wait([task])
+        return task
+
+    def __repr__(self) -> str:
+        return f"BearerAuth(realm={self.realm!r})"
+
+
+class _TooLate(Exception):
+    """A function of the user's took too long."""
+
+
+def _notice(task: _Task) -> None:
+    """Look at how a task has ended: asyncio complains of errors that nobody has seen."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _is_running(task: _Task | None) -> TypeGuard[_Task]:
+    return task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop()
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    limit.reschedule(asyncio.get_running_loop().time())

@@ -1,0 +1,184 @@
+"""What every way of authentication has in common. None of them lives here, nor the layer."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from ktor_client.engine import HttpClientEngine
+from ktor_client.errors import ConnectError, KtorClientError
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+from ktor_client.plugins.auth.challenge import Challenge
+
+if TYPE_CHECKING:
+    from ktor_client.client import HttpClient
+
+__all__ = ["AuthProvider", "Refusal", "SendWithoutRequest", "check_credentials"]
+
+MAX_KEPT = 1 << 20
+"""Bytes of a 401's body that are kept where its connection may be needed."""
+KEEP_TIMEOUT = 5.0
+"""Seconds that such a body is waited for."""
+
+SendWithoutRequest: TypeAlias = bool | Callable[[HttpRequest], bool]
+"""Whether credentials go along unasked, or a function that says so of a request."""
+
+
+@dataclass(slots=True)
+class Refusal:
+    """A 401, and how it came about."""
+
+    request: HttpRequest
+    """The request as it was sent."""
+    response: HttpResponse
+    """The answer; `release` frees its connection."""
+    challenge: Challenge | None
+    """What the provider can answer; None where the server asked for nothing."""
+    was_sent: bool
+    """Whether the request had credentials of this provider."""
+    unasked: bool
+    """Whether these were sent before this call had seen any challenge."""
+    repeats: int
+    """How often the provider has answered in this call."""
+    make_client: Callable[[], HttpClient]
+    """Returns the client without `Auth`."""
+
+    async def release(self) -> None:
+        """Free the connection of the answer, and keep its body: it may become the caller's."""
+        if self.response._read is None and not self.response._streamed:
+            kept = _Kept(self.response._body)
+            self.response = self.response.copy(body=lambda _: kept)
+            await kept.fill()
+
+
+class AuthProvider(ABC):
+    """A way to authenticate (Ktor's `AuthProvider`); `Auth` asks its providers in their order."""
+
+    scheme: ClassVar[str]
+    """What challenges call it, in lower case."""
+
+    def __init__(
+        self, *, realm: str | None = None, send_without_request: SendWithoutRequest = False
+    ) -> None:
+        """Check the options that all have.
+
+        Args:
+            realm: answer challenges of this realm alone; None answers those of any.
+            send_without_request: whether credentials go along before the server has asked; a
+                function of the request decides for each.
+
+        Raises:
+            TypeError: an option of the wrong type.
+        """
+        if realm is not None and not isinstance(realm, str):
+            raise TypeError(f"realm is a str or None, not {type(realm).__name__}")
+        if not isinstance(send_without_request, bool) and not callable(send_without_request):
+            raise TypeError(
+                "send_without_request is True, False or a function of the HttpRequest, "
+                f"not {send_without_request!r}"
+            )
+        self.realm = realm
+        self._send_without_request = send_without_request
+
+    def install(self, engine: HttpClientEngine) -> None:  # noqa: B027  # most need no clock
+        """Take note of the engine of a client that uses this provider."""
+
+    def sends_unasked(self, request: HttpRequest) -> bool:
+        """Whether credentials go along with a request that no challenge has come for."""
+        choice = self._send_without_request
+        return choice if isinstance(choice, bool) else bool(choice(request))
+
+    def can_answer(self, challenge: Challenge) -> bool:
+        """Whether a challenge is of this provider's scheme and realm."""
+        return challenge.scheme == self.scheme and self.realm in (None, challenge.realm)
+
+    def keeps_out(self, request: HttpRequest) -> bool:
+        """Whether a request is to go without this provider: it has credentials in that place."""
+        return "authorization" in request.headers
+
+    @abstractmethod
+    async def authorize(
+        self, request: HttpRequest, challenge: Challenge | None
+    ) -> HttpRequest | None:
+        """Return the request with credentials, or None where there are none to give.
+
+        Args:
+            request: what is to be sent, perhaps with credentials that were refused.
+            challenge: what the server asked for; None where it did not, or not yet.
+        """
+
+    async def refresh(self, refusal: Refusal) -> bool:
+        """Whether there is something better to send after credentials were refused.
+
+        Also asked where `authorize` had none to give. If so, `authorize` is asked again.
+        """
+        return False
+
+    def accepted(self, request: HttpRequest, response: HttpResponse) -> None:  # noqa: B027
+        """Take note that the server took the credentials of `request`."""
+
+    def clear(self) -> None:  # noqa: B027  # most keep nothing
+        """Forget tokens and what servers have said."""
+
+    async def close(self) -> None:  # noqa: B027  # most have nothing to end
+        """End what runs: a client that used this provider is closed."""
+
+
+class _Kept(ResponseBody):
+    """A body of which the beginning was read ahead, so that its connection is free."""
+
+    def __init__(self, body: ResponseBody) -> None:
+        self._body = body
+        self._data = bytearray()
+        self._error: KtorClientError | None = None
+
+    async def fill(self) -> None:
+        try:
+            async with asyncio.timeout(KEEP_TIMEOUT):
+                async for chunk in self._body.chunks():
+                    self._data += chunk
+                    if len(self._data) > MAX_KEPT:
+                        self._give_up(f"{MAX_KEPT} bytes")
+                        break
+        except KtorClientError as error:
+            self._error = error
+        except TimeoutError:
+            self._give_up(f"{KEEP_TIMEOUT:g} s")
+        finally:
+            await self._body.close()
+
+    def _give_up(self, limit: str) -> None:
+        self._error = ConnectError(
+            f"the body of this 401 was given up after {limit}: its connection was needed to "
+            "refresh tokens"
+        )
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield bytes(self._data)
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        await self._body.close()
+
+
+def check_credentials(user: str, password: str) -> None:
+    """Check what basic and digest authentication need of user and password.
+
+    Raises:
+        TypeError: one of them is no str.
+        ValueError: a colon in the user, which would begin the password; a control character
+            (RFC 7617 2); a lone surrogate.
+    """
+    for name, value in (("user", user), ("password", password)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is a str, not {type(value).__name__}")
+        if any(character < " " or character == "\x7f" for character in value):
+            raise ValueError(f"the {name} has a control character (RFC 7617 2)")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError(f"the {name} has a lone surrogate, which cannot be encoded")
+    if ":" in user:
+        raise ValueError("a user has no colon: it would begin the password (RFC 7617 2)")

@@ -1,0 +1,299 @@
+"""The `HttpCookies` plugin: which cookies go with a request, and which an answer may set.
+
+How they are kept is the storage's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias, TypeVar, cast
+
+from ktor_client.engine.capabilities import CookiesCapability
+from ktor_client.engine.shared import require
+from ktor_client.http import AttributeKey, Headers, HttpRequest, HttpResponse, Url
+from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
+from ktor_client.plugins.cookies.cookie import Cookie, domain_matches, path_matches
+from ktor_client.plugins.cookies.set_cookie import CookieRefused, default_path, parse_set_cookie
+from ktor_client.plugins.cookies.storage import CookieStorage, InMemoryCookies
+from ktor_client.unset import UNSET
+
+__all__ = ["CookieSeeds", "HttpCookies"]
+
+T = TypeVar("T")
+
+CookieSeeds: TypeAlias = Mapping[str, str] | Mapping[str, Mapping[str, str]] | Iterable[Cookie]
+"""Names and values by URL; or whole cookies; or names and values for whatever host is asked."""
+
+_HOP = AttributeKey[tuple[list[str], list[str], int]](
+    "Cookie fields of the request's own, those that it was sent with, and what was kept then"
+)
+_REPLACED = AttributeKey[frozenset[str]]("cookies of the request that an answer has set anew")
+
+
+class HttpCookies(HttpClientPlugin):
+    """Keep the cookies that servers set, and send them back (Ktor's `HttpCookies`, RFC 6265bis).
+
+    Requests and web socket handshakes alike, each step of a redirect on its own. What a request
+    says in its own `Cookie` header goes before what is kept under the same name.
+    """
+
+    def __init__(self, *, storage: CookieStorage = UNSET, cookies: CookieSeeds = ()) -> None:
+        """Check and keep the options.
+
+        Args:
+            storage: where cookies are kept; `InMemoryCookies()` of this client's own unless given.
+                `FileCookies(path)` outlives the program.
+            cookies: what is there from the start, unless the storage has it already:
+                `{"https://example.org/": {"theme": "dark"}}`, or `Cookie` objects. With
+                `{"theme": "dark"}` each host that a call names has the cookie; a redirect alone
+                brings it nowhere.
+
+        Raises:
+            TypeError: something that is no storage, or no cookies.
+            ValueError: a cookie that cannot be sent.
+            InvalidUrlError: a URL that is none.
+        """
+        if storage is not UNSET and not isinstance(storage, CookieStorage):
+            raise TypeError(
+                f"storage takes an instance of CookieStorage such as InMemoryCookies(), "
+                f"not {storage!r}"
+            )
+        self._storage: CookieStorage = InMemoryCookies() if storage is UNSET else storage
+        self._seeds, self._for_each_host = _seeds(cookies)
+        self._seeded: set[str] = set()
+        self._changes = 0
+        """Grows with what is kept or forgotten."""
+        self._seeding = asyncio.Lock()
+
+    def install(self, scope: PluginScope) -> None:
+        """Register the layer of the onion.
+
+        Raises:
+            UnsupportedCapabilityError: in a browser, which keeps cookies itself and shows none.
+        """
+        require(scope.engine, CookiesCapability, "HttpCookies")
+        scope.on_send(self._hop, kind=LayerKind.COOKIES)
+        scope.on_send(self._attempt, kind=LayerKind.TIMEOUT)
+        scope.on_close(self._close)
+
+    async def get(self, url: str | Url) -> list[Cookie]:
+        """Return the cookies that a request to `url` would take along, in their order.
+
+        Raises:
+            InvalidUrlError: no absolute URL. And what the storage raises.
+        """
+        url = _url(url)
+        await self._seed(url, asked=False)
+        return await self._matching(url)
+
+    async def set(self, url: str | Url, cookie: str | Cookie, value: str | None = None) -> None:
+        """Keep a cookie, as if an answer of `url` had set it.
+
+        `set(url, "theme", "dark")`; `set(url, "theme=dark; Path=/; Max-Age=60")`, which is what
+        `Set-Cookie` takes; or `set(url, Cookie(...))`. With a value the cookie is for this host
+        and path, and for TLS alone where the URL has it.
+
+        Raises:
+            ValueError: this URL may not set such a cookie; the message says why.
+            InvalidUrlError: no absolute URL. And what the storage raises.
+        """
+        url, now = _url(url), time.time()
+        if value is not None:
+            if not isinstance(cookie, str):
+                raise TypeError("a Cookie has its value; leave the third argument out")
+            cookie = _cookie_of(url, cookie, value, now)
+        elif isinstance(cookie, str):
+            cookie = parse_set_cookie(cookie, url, now)
+        elif not isinstance(cookie, Cookie):
+            raise TypeError(f"set takes a name and a value, or a Cookie, not {cookie!r}")
+        elif not domain_matches(url.host, cookie.domain):
+            raise CookieRefused(f"its domain {cookie.domain!r} is not that of {url.host}")
+        await self._seed(url, asked=False)
+        if not await self._keep(url, [cookie]):
+            raise CookieRefused("there is a Secure cookie of that name, which only TLS may replace")
+
+    async def clear(self, url: str | Url | None = None) -> None:
+        """Forget every cookie, or those that a request to `url` would take along.
+
+        Raises:
+            InvalidUrlError: no absolute URL. And what the storage raises.
+        """
+        if url is None:
+            self._seeds.clear()
+            self._for_each_host.clear()
+            self._changes += 1
+            await _done(self._storage.clear())
+            return
+        self._changes += 1
+        gone = [replace(cookie, expires=0.0) for cookie in await self.get(url)]
+        await _done(self._storage.put(gone))
+
+    # --- the layer ---
+
+    async def _hop(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Send a request, or the next one of a redirect, with its cookies."""
+        url = request.url
+        if self._seeds or (self._for_each_host and url.host not in self._seeded):
+            await self._seed(url, asked=not request.is_elsewhere)
+        own, changes = request.headers.get_all("cookie"), self._changes
+        request = await self._with_cookies(request, own)
+        request.attributes[_HOP] = own, request.headers.get_all("cookie"), changes
+        return await send(request)
+
+    async def _attempt(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Keep what each answer sets, also those that auth and retry answer with a repetition.
+
+        The repetition has the cookies that are kept by then.
+        """
+        there = request.headers.get_all("cookie")
+        own, sent, changes = request.attributes.get(_HOP) or (there, there, -1)
+        if changes != self._changes and sent == there:  # else somebody put others there
+            request = await self._with_cookies(request, own)
+        response = await send(request)
+        fields = response.headers.get_all("set-cookie")
+        if fields:
+            names = await self._take(request.url, fields)
+            if own:
+                replaced = request.attributes.get(_REPLACED) or frozenset()
+                request.attributes[_REPLACED] = replaced | names
+        return response
+
+    async def _with_cookies(self, request: HttpRequest, own: Sequence[str]) -> HttpRequest:
+        kept = await self._matching(request.url)
+        there = request.headers.get_all("cookie")
+        if not (own or kept or there):
+            return request
+        pairs = [pair.strip(" \t") for field in own for pair in field.split(";")]
+        replaced = request.attributes.get(_REPLACED) or frozenset()
+        pairs = [pair for pair in pairs if pair and _name(pair) not in replaced]
+        names = {_name(pair) for pair in pairs}
+        pairs += [cookie.pair for cookie in kept if cookie.name not in names]
+        if pairs:
+            return request.with_header("Cookie", "; ".join(pairs), meant_for=request.url.origin)
+        fields = [field for field in request.headers.fields() if field[0].lower() != "cookie"]
+        return request.copy(headers=Headers(fields))
+
+    async def _take(self, url: Url, fields: Sequence[str]) -> frozenset[str]:
+        """Keep what may be kept of an answer's `Set-Cookie` fields; return the names."""
+        now = time.time()
+        cookies: list[Cookie] = []
+        for field in fields:
+            try:
+                cookies.append(parse_set_cookie(field, url, now))
+            except CookieRefused:
+                continue  # as browsers do: a bad cookie is no cookie, and no error
+        return await self._keep(url, cookies)
+
+    async def _keep(self, url: Url, cookies: Sequence[Cookie]) -> frozenset[str]:
+        """Keep cookies but those that would shadow a `Secure` one; return the names of the kept."""
+        there = {_key(cookie): cookie for cookie in await self._known(url)}
+        kept: list[Cookie] = []
+        for cookie in cookies:
+            if not url.is_secure and any(_is_above(one, cookie) for one in there.values()):
+                continue
+            old = there.get(_key(cookie))
+            if old is not None:
+                cookie = replace(cookie, created=old.created)
+            there[_key(cookie)] = cookie
+            kept.append(cookie)
+        if kept:
+            self._changes += 1
+            await _done(self._storage.put(kept))
+        return frozenset(cookie.name for cookie in kept)
+
+    async def _matching(self, url: Url) -> list[Cookie]:
+        now = time.time()
+        found = [cookie for cookie in await self._known(url) if cookie.matches(url, now)]
+        if len(found) > 1:
+            found.sort(key=lambda cookie: (-len(cookie.path), cookie.created))
+        return found
+
+    async def _known(self, url: Url) -> Iterable[Cookie]:
+        known = self._storage.get(url)
+        return await known if isinstance(known, Awaitable) else known
+
+    async def _seed(self, url: Url, *, asked: bool) -> None:
+        """Put in what the option `cookies` has, once, and nothing over what is there."""
+        async with self._seeding:
+            seeds = self._seeds
+            if asked and url.host not in self._seeded:
+                now = time.time()
+                at_root = Url(url.scheme, url.host, url.port)
+                more = self._for_each_host.items()
+                seeds = [*seeds, *(_cookie_of(at_root, name, value, now) for name, value in more)]
+            for cookie in seeds:
+                place = Url("https" if cookie.secure else "http", cookie.domain, path=cookie.path)
+                if _key(cookie) not in {_key(one) for one in await self._known(place)}:
+                    await _done(self._storage.put([cookie]))
+            self._seeds = []
+            if asked:
+                self._seeded.add(url.host)
+
+    async def _close(self) -> None:
+        await _done(self._storage.close())
+
+
+def _name(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return name if equals else ""
+
+
+def _key(cookie: Cookie) -> tuple[str, str, str, bool]:
+    return cookie.name, cookie.domain, cookie.path, cookie.host_only
+
+
+def _is_above(one: Cookie, other: Cookie) -> bool:
+    """Whether a `Secure` cookie forbids another, which came without TLS (RFC 6265bis 5.7)."""
+    return (
+        one.secure
+        and one.name == other.name
+        and (domain_matches(one.domain, other.domain) or domain_matches(other.domain, one.domain))
+        and path_matches(other.path, one.path)
+    )
+
+
+def _cookie_of(url: Url, name: str, value: str, now: float) -> Cookie:
+    path = default_path(url.path)
+    return Cookie(name, value, url.host, path, secure=url.is_secure, created=now)
+
+
+def _seeds(cookies: CookieSeeds) -> tuple[list[Cookie], dict[str, str]]:
+    """Return cookies of known hosts, and names and values for each host."""
+    if isinstance(cookies, str | bytes | Cookie) or not isinstance(cookies, Iterable):
+        raise TypeError(
+            'cookies takes {"https://example.org/": {"name": "value"}}, or Cookie objects in a list'
+        )
+    now = time.time()
+    seeds: list[Cookie] = []
+    for_each_host: dict[str, str] = {}
+    if not isinstance(cookies, Mapping):
+        for cookie in cookies:
+            if not isinstance(cookie, Cookie):  # and shows nothing, which may be a secret
+                raise TypeError(f"cookies takes Cookie objects, not {type(cookie).__name__}")
+            seeds.append(cookie)
+        return seeds, for_each_host
+    for place, content in cast("Mapping[str, object]", cookies).items():
+        if isinstance(content, str):
+            _cookie_of(Url("http", "localhost"), place, content, now)  # raises what is wrong
+            for_each_host[place] = content
+        elif isinstance(content, Mapping):
+            url = Url.parse(place)
+            pairs = cast("Mapping[str, str]", content).items()
+            seeds += [_cookie_of(url, name, value, now) for name, value in pairs]
+        else:
+            raise TypeError(
+                f"cookies takes names and values for a URL, not {type(content).__name__}"
+            )
+    return seeds, for_each_host
+
+
+def _url(url: str | Url) -> Url:
+    return url if isinstance(url, Url) else Url.parse(url)
+
+
+async def _done(result: Awaitable[None] | None) -> None:
+    if result is not None:
+        await result
