@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ktor_client.client.explaining import name_of
 from ktor_client.engine.settings import check_settings
-from ktor_client.errors import ConnectError
+from ktor_client.errors import ConnectError, InvalidUrlError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.origins import only_what_was_meant
@@ -112,7 +112,7 @@ class Passage:
         outermost: Send = self._hop
         for layer in reversed(self._layers):
             if layer.kind is LayerKind.REDIRECT:
-                outermost = _wrap(layer, outermost)
+                outermost = _wrap(layer, outermost, is_checked=layer is self._layers[0])
         response: object = await outermost(request)
         if not isinstance(response, HttpResponse):
             raise _no_response(self._layers[0], response)
@@ -131,7 +131,7 @@ class Passage:
             innermost = guarded
         for layer in reversed(self._layers):
             if layer.kind is not LayerKind.REDIRECT:
-                innermost = _wrap(layer, innermost)
+                innermost = _wrap(layer, innermost, is_checked=layer is self._layers[0])
         return await innermost(request)
 
     def _is_elsewhere(self, request: HttpRequest) -> bool:
@@ -143,6 +143,11 @@ class Passage:
         scope = self._scope
         if request.engine_settings:
             check_settings(scope.engine, request.engine_settings)
+        if self._via is None and request.url.scheme in ("ws", "wss"):
+            raise InvalidUrlError(
+                f"{request.method} needs an http or https URL, not {request.url._shown}; "
+                "client.web_socket(...) opens those"
+            )
         events = scope.events if scope.events.are_heard else None
         if events is not None:
             await events.emit(RequestCreated, request)
@@ -174,15 +179,17 @@ class Passage:
                     await self._let_go_of_all_but(kept)
 
 
-def _wrap(layer: Layer, inner: Send) -> Send:
+def _wrap(layer: Layer, inner: Send, *, is_checked: bool) -> Send:
+    """Return what sends through a layer; `is_checked` where others see what it returns first."""
+    if is_checked:
+        return lambda request: layer.intercept(request, inner)
+
     async def step(request: HttpRequest) -> HttpResponse:
         response: object = await layer.intercept(request, inner)
         if not isinstance(response, HttpResponse):
             raise _no_response(layer, response)
         return response
 
-    if layer.kind is LayerKind.REDIRECT:  # the outermost one's is checked anyway
-        return lambda request: layer.intercept(request, inner)
     return step
 
 
