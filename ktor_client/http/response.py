@@ -287,6 +287,8 @@ class HttpResponse:
                         if len(kept) >= limit:
                             break
             except KtorClientError as error:
+                if self._waiting is not None and self._waiting.error is error:
+                    raise  # the client was closed
                 self.body_error = error
             except TimeoutError as error:
                 self.body_error = RequestTimeoutError(

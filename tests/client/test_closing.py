@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -15,14 +16,16 @@ from ktor_client import (
     CloseReason,
     ConnectionClosedError,
     HttpClient,
+    HttpRequest,
     HttpResponse,
     KtorClientError,
+    expect_success,
     install,
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import MockPeerSession
-from ktor_client.plugins import PluginScope, WebSockets, client_plugin
+from ktor_client.plugins import PluginScope, Send, WebSockets, client_plugin
 from ktor_client.session import DefaultClientWebSocketSession
 from ktor_client.testing import echo_server
 from tests.support.certificates import client_context, server_context
@@ -219,6 +222,121 @@ async def test_a_handshake_ends_with_its_client(engine: EngineFactory) -> None:
         with pytest.raises(ClientClosedError, match="while the session was being opened"):
             await opening
         await server.finished.wait()
+        await own.close()
+
+
+class Halves:
+    """Answers /fine, and of everything else half; says when that is out."""
+
+    def __init__(self, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf") -> None:
+        self.head = head
+        self.asked = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, peer: Peer) -> None:
+        try:
+            await peer.read_request()
+            if peer.request.startswith(b"GET /other"):
+                await self.go_on.wait()
+                await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            else:
+                await peer.send(self.head)
+                self.asked.set()
+            await peer.read_eof()
+        except OSError:
+            return
+
+
+async def read_whole(client: HttpClient, url: str) -> object:
+    return await client.get(url)
+
+
+async def read_in_pieces(client: HttpClient, url: str) -> object:
+    async with client.prepare_get(url) as response:
+        return [chunk async for chunk in response.chunks()]
+
+
+async def read_at_once(client: HttpClient, url: str) -> object:
+    async with client.prepare_get(url) as response:
+        return await response.body_as_text()
+
+
+async def read_by_a_function(client: HttpClient, url: str) -> object:
+    return await client.prepare_get(url).execute(HttpResponse.body_as_bytes)
+
+
+async def read_an_error(client: HttpClient, url: str) -> object:
+    return await client.get(url, expect_success())
+
+
+WAYS = [read_whole, read_in_pieces, read_at_once, read_by_a_function, read_an_error]
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 404 No\r\nContent-Length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize("ask", WAYS)
+async def test_requests_end_with_their_client_on_an_engine_that_stays(
+    engine: EngineFactory, ask: Callable[[HttpClient, str], Awaitable[object]], head: bytes
+) -> None:
+    halves, own = Halves(head), engine(limit=3)
+    async with asyncio.timeout(20), raw_server(halves) as server:
+        url = server.url.replace("ws", "http", 1)
+        mine, other = HttpClient(own), HttpClient(own)
+        asking = asyncio.ensure_future(ask(mine, url))
+        going_on = asyncio.create_task(other.get(f"{url}other"))
+        await halves.asked.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await mine.close()
+        with pytest.raises(ClientClosedError, match="the client was closed"):
+            await asking
+        assert not going_on.done()
+        halves.go_on.set()
+        assert (await going_on).status == 200
+        await other.close()
+        await own.close()
+
+
+async def test_a_response_that_nobody_reads_ends_with_its_client(engine: EngineFactory) -> None:
+    own = engine(limit=1)
+    async with asyncio.timeout(20), raw_server(halves := Halves()) as server:
+        url = server.url.replace("ws", "http", 1)
+        mine, other = HttpClient(own), HttpClient(own)
+        async with mine.prepare_get(url) as response:
+            await mine.close()
+            halves.go_on.set()
+            assert (await other.get(f"{url}other")).status == 200  # on the one connection
+            with pytest.raises(ClientClosedError, match="before the response was read"):
+                await response.body_as_bytes()
+        await other.close()
+        await own.close()
+
+
+async def test_a_layer_may_close_its_client() -> None:
+    @client_plugin
+    def Closing(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            response = await send(request)
+            await client.close()
+            return response
+
+        scope.on_send(layer)
+
+    client = HttpClient(MockEngine(lambda request: b"late"), install(Closing))
+    async with asyncio.timeout(20):
+        assert await (await client.get("http://h/")).body_as_text() == "late"
+    assert client.is_closed
+
+
+async def test_who_is_cancelled_as_the_client_closes_is_cancelled(engine: EngineFactory) -> None:
+    halves, own = Halves(b""), engine()
+    async with asyncio.timeout(20), raw_server(halves) as server:
+        client = HttpClient(own)
+        asking = asyncio.create_task(client.get(server.url.replace("ws", "http", 1)))
+        await halves.asked.wait()
+        asking.cancel()
+        await client.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         await own.close()
 
 

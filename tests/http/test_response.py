@@ -148,7 +148,7 @@ async def test_a_stream_that_is_left_is_closed() -> None:
     body = Streamed(b"ab", b"cd")
     chunks = response(body).chunks()
     assert await anext(chunks) == b"ab"
-    await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+    await chunks.aclose()
     assert (body.given, body.closed) == (1, 1)
 
 
@@ -237,3 +237,65 @@ def test_retry_after_a_date() -> None:
     assert found is not None
     assert 0 < found <= 3600
     assert response().retry_after is None
+
+
+# --- wrapping and discarding
+
+
+async def test_a_copy_differs_in_what_is_given() -> None:
+    made = response(b"text", X="y")
+    twin = made.copy(status=404, reason="Gone fishing")
+    assert (twin.status, twin.reason, twin.headers["x"]) == (404, "Gone fishing", "y")
+    assert twin.is_made_of(made)
+    assert not made.is_made_of(twin)
+    assert await twin.body_as_bytes() == b"text"
+    assert await made.copy(body=b"other").body_as_bytes() == b"other"
+
+
+async def test_a_wrapped_body_streams_and_closes_what_it_wraps() -> None:
+    class Upper(ResponseBody):
+        def __init__(self, inner: ResponseBody) -> None:
+            self._inner = inner
+
+        async def chunks(self) -> AsyncIterator[bytes]:
+            async for chunk in self._inner.chunks():
+                yield chunk.upper()
+
+        async def close(self) -> None:
+            await self._inner.close()
+
+    body = Streamed(b"a", b"b")
+    made = response(body)
+    twin = made.copy(body=Upper)
+    assert await twin.body_as_bytes() == b"AB"
+    assert body.closed
+    with pytest.raises(RuntimeError):
+        await made.body_as_bytes()
+    with pytest.raises(RuntimeError, match="wrap it before"):
+        twin.copy(body=Upper)
+
+
+@pytest.mark.parametrize(
+    ("parts", "headers", "read"),
+    [
+        ([b"a" * 1000] * 3, {}, 3),
+        ([b"a" * 1000] * 100, {}, 66),
+        ([b"a" * 1000] * 100, {"Content_Length": "100000"}, 0),
+        ([], {}, 0),
+    ],
+)
+async def test_a_short_rest_is_read_a_long_one_dropped(
+    parts: list[bytes], headers: dict[str, str], read: int
+) -> None:
+    body = Streamed(*parts)
+    await response(body, **headers).discard()
+    assert body.given == read
+    assert body.closed
+
+
+async def test_what_breaks_while_it_is_discarded_raises_nothing() -> None:
+    body = Streamed(b"a", ConnectError("broken"))
+    made = response(body)
+    await made.discard()
+    await made.discard()
+    assert body.closed
