@@ -150,6 +150,23 @@ class FrameLink(ABC):
     def flush(self) -> None:  # noqa: B027  # most links hold nothing back
         """Hand everything sent so far to the transport now."""
 
+    @property
+    def taken(self) -> int:
+        """How much `send` has taken until now; what one frame adds is its place in `left`."""
+        return self.bytes_sent
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """How much of it has left this process: surely at least, possibly at most.
+
+        True for good once the connection is gone. Between the two nobody knows; a link of which
+        nothing is known counts what it has handed on.
+        """
+        return self.bytes_sent, self.bytes_sent
+
+    def watch_leaving(self, callback: Callable[[], object]) -> None:  # noqa: B027  # nothing to tell
+        """Call back when more has left, and hold back little: `writable` follows what leaves."""
+
     @abstractmethod
     def pause(self) -> None:
         """Deliver no further frames for now, as far as the engine can hold the peer back."""

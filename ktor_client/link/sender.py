@@ -7,6 +7,8 @@ the connection's end in `stream.py`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkReceiver
@@ -49,6 +51,11 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._out: list[bytes | bytearray] = []
         self._out_size = 0
         self._step_size = 0
+        # What becomes of bytes: `_dropped` of those counted as sent, `_unwritten` never counted.
+        self._dropped = 0
+        self._unwritten = 0
+        self._surely_left = 0
+        self._on_left: Callable[[], object] | None = None
 
     @property
     def home(self) -> HomeLoop:
@@ -91,8 +98,29 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             self.bytes_sent += len(data)
             out.clear()
             self._out_size = 0
-            if not self._transport.is_closing():
+            if self._transport.is_closing():
+                self._dropped += len(data)
+            else:
                 self._transport.write(data)
+
+    @property
+    def taken(self) -> int:
+        """Bytes on the wire, written or not; see `FrameLink.taken`."""
+        return self.bytes_sent + self._out_size + self._unwritten
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """See `FrameLink.left`: what the transport still has may have left when it is lost."""
+        written = self.bytes_sent - self._dropped
+        if not self._is_lost:
+            self._surely_left = max(self._surely_left, written - self._buffered())
+        return self._surely_left, written
+
+    def watch_leaving(self, callback: Callable[[], object]) -> None:
+        """Let the transport say when its buffer is empty; see `FrameLink.watch_leaving`."""
+        self._on_left = callback
+        with suppress(NotImplementedError):  # it keeps its marks, and tells when below them
+            self._transport.set_write_buffer_limits(high=1, low=0)
 
     # --- inside ---
 
@@ -116,7 +144,9 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._stepped = True
         self.frames_sent += 1
         self.bytes_sent += len(data)
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            self._dropped += len(data)
+        else:
             self._transport.write(data)
 
     def _write_long(self, first: int, payload: bytes) -> None:
@@ -130,10 +160,13 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self.frames_sent += 1
         self.bytes_sent += len(head) + len(payload)
         transport, mask, rest = self._transport, self._mask, memoryview(payload)
-        if not transport.is_closing():
+        if transport.is_closing():
+            self._dropped += len(head)
+        else:
             transport.write(head)
         for at in range(0, len(payload), PIECE):
             if transport.is_closing():  # what was just written may have met a lost connection
+                self._dropped += len(payload) - at
                 break
             transport.write(mask(rest[at : at + PIECE], key))
         self._stepped = True
@@ -147,7 +180,9 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             self._stepped = True
             self.frames_sent += 1
             self.bytes_sent += size
-            if not self._transport.is_closing():
+            if self._transport.is_closing():
+                self._dropped += size
+            else:
                 self._transport.write(data)
             if size >= STEP:
                 self._spend_step()
@@ -185,6 +220,33 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         if self._receiver is not None:
             self._receiver.writable()
 
+    def _buffered(self) -> int:
+        try:
+            return self._transport.get_write_buffer_size()
+        except NotImplementedError:  # of a library's stream: it has taken what it was given
+            return 0
+
+    def _drop_out(self) -> None:
+        """Forget what was held back for the end of the step."""
+        self._unwritten += self._out_size
+        self._out.clear()
+        self._out_size = 0
+
+    def _transport_lost(self, error: Exception | None) -> None:
+        """Take note of what left before the transport's end."""
+        self._is_lost = True
+        self._drop_out()
+        is_tls = self._transport.get_extra_info("sslcontext") is not None
+        if error is None and not is_tls:  # an orderly end comes after all that was written
+            self._surely_left = self.bytes_sent - self._dropped
+
+    def _abort_transport(self) -> None:
+        self._drop_out()
+        if not self._is_lost:
+            surely, possibly = self.left
+            self._dropped += possibly - surely  # what it still has is thrown away
+        self._transport.abort()
+
     # --- the transport's calls ---
 
     def pause_writing(self) -> None:
@@ -196,3 +258,5 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         """Take note that the transport is below its mark again."""
         self._congested = False
         self._tell_writable()
+        if self._on_left is not None:
+            self._on_left()

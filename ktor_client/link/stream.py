@@ -139,13 +139,11 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the socket, what was not written, and what was read and not yet taken."""
-        self._out.clear()
-        self._out_size = 0
         self._direct = None
         if self._decoder is not None:
             self._decoder.finish()
         if not self._home.is_closed:
-            self._transport.abort()
+            self._abort_transport()
         elif not self._is_lost:
             self.connection_lost(None)  # the loop will not say it any more
 
@@ -277,11 +275,9 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on: to the engine, and to the session if there is one."""
-        self._is_lost = True
+        self._transport_lost(exc)
         self._error = exc
         self.writable = False
-        self._out.clear()
-        self._out_size = 0
         self._direct = None
         self._take_rest()
         if self._decoder is not None:

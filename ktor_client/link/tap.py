@@ -107,6 +107,20 @@ class TapLink(FrameLink):
         """Hand over what is held back."""
         self.inner.flush()
 
+    @property
+    def taken(self) -> int:
+        """See `FrameLink.taken`."""
+        return self.inner.taken
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """See `FrameLink.left`."""
+        return self.inner.left
+
+    def watch_leaving(self, callback: Callable[[], object]) -> None:
+        """See `FrameLink.watch_leaving`."""
+        self.inner.watch_leaving(callback)
+
     def pause(self) -> None:
         """Read nothing."""
         self.inner.pause()

@@ -64,6 +64,7 @@ class MemoryLink(FrameLink):
         self._error: Exception | None = None
         self._kind: FrameType | None = None
         self._parts = bytearray()
+        self._dropped = 0
 
     @property
     def clock(self) -> Clock:
@@ -176,8 +177,19 @@ class MemoryLink(FrameLink):
 
     # --- sending ---
 
+    @property
+    def taken(self) -> int:
+        """Frames that were sent; see `FrameLink.taken`."""
+        return self.frames_sent + self._dropped
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """Frames that are under way, or have arrived; see `FrameLink.left`."""
+        return self.frames_sent, self.frames_sent
+
     def _put(self, frame: Frame, size: int, *, data: bool = True) -> None:
         if self._ended:
+            self._dropped += 1
             return
         self.frames_sent += 1
         self.bytes_sent += size

@@ -16,9 +16,11 @@ from ktor_client.memory.virtual_clock import VirtualClock
 
 __all__ = ["MemoryTransport", "PipedLink", "memory_transports", "piped_links"]
 
-HIGH_WATER = 64 * 1024
-LOW_WATER = 16 * 1024
-"""Bytes under way that pause the writer, and that let it go on."""
+KERNEL = 16 * 1024
+"""Bytes under way that a kernel would hold: they arrive whatever their writer does then."""
+HIGH_WATER = 48 * 1024
+LOW_WATER = 0
+"""Bytes beyond those that pause the writer, and that let it go on."""
 PIECE = 64 * 1024
 
 
@@ -36,6 +38,7 @@ class _Way:
         self._late: list[bytes] = []
         self._due = 0
         self._scheduled = False
+        self.high, self.low = HIGH_WATER, LOW_WATER
         self._is_full = False
         self._is_over = False
         self._error: Exception | None = None
@@ -43,9 +46,18 @@ class _Way:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._bytes += data
         self.schedule()
-        if len(self._bytes) > HIGH_WATER and not self._is_full:
+        if self.unsent > self.high and not self._is_full:
             self._is_full = True
             self.source.protocol.pause_writing()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait at the writer's end."""
+        return max(0, len(self._bytes) - KERNEL)
+
+    def drop_unsent(self) -> None:
+        """Forget what waits at the writer's end."""
+        del self._bytes[KERNEL:]
 
     def end(self, error: Exception | None) -> None:
         """Let the end follow what is under way; a reset overtakes it."""
@@ -97,7 +109,7 @@ class _Way:
         if limit is not None and self._arrived >= limit:
             self.source.lose(ConnectionResetError("the connection was dropped (engine.faults)"))
             return
-        if self._is_full and len(self._bytes) <= LOW_WATER:
+        if self._is_full and self.unsent <= self.low:
             self._is_full = False
             if not self.source.is_closing():
                 self.source.protocol.resume_writing()
@@ -168,8 +180,19 @@ class MemoryTransport(asyncio.Transport):
         self._finish(None, None)
 
     def abort(self) -> None:
-        """End the connection; what was written still arrives, as it does from a real kernel."""
+        """End the connection; what a kernel would have taken still arrives."""
+        self._outgoing.drop_unsent()
         self._finish(None, None)
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that would not have left yet."""
+        return self._outgoing.unsent
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks; see `asyncio.WriteTransport`."""
+        way = self._outgoing
+        way.high = HIGH_WATER if high is None else high
+        way.low = LOW_WATER if low is None else low
 
     # --- the pipe's own ---
 

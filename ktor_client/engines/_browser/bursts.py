@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Bursts", "MessageArray"]
+__all__ = ["IN_A_ROW", "SLICE", "Bursts", "MessageArray"]
+
+IN_A_ROW = 8
+"""Messages that arrive while nobody takes them, after which the browser collects what comes."""
+SLICE = 128
+"""Messages of what the browser has collected that are delivered before others have their turn."""
 
 
 class Bursts:

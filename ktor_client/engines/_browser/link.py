@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ktor_client.engine.capabilities import FragmentationCapability, PingCapability
-from ktor_client.engines._browser.bursts import Bursts, MessageArray
+from ktor_client.engines._browser.bursts import IN_A_ROW, SLICE, Bursts, MessageArray
+from ktor_client.engines._browser.leaving import POLL, Leaving
 from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import ConnectError, UnsupportedCapabilityError
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
@@ -25,8 +26,6 @@ HIGH_WATER = 1024 * 1024
 """Bytes in `bufferedAmount` above which senders wait."""
 LOW_WATER = 256 * 1024
 """Bytes to which it must have fallen before they go on."""
-POLL = 0.005
-"""Seconds between two looks at `bufferedAmount`: browsers have no event for it."""
 BURST = 256 * 1024
 """Weight that may be sent before senders give way to the page for a moment."""
 MESSAGE_WEIGHT = 512
@@ -34,17 +33,10 @@ MESSAGE_WEIGHT = 512
 LARGE = 32 * 1024
 """Bytes from which binary data is sent in place instead of being converted."""
 
-IN_A_ROW = 8
-"""Messages that arrive while nobody takes them, after which the browser collects what comes."""
-SLICE = 128
-"""Messages of what the browser has collected that are delivered before others have their turn."""
-
 _new = object.__new__
 """Makes a frame without checks: what comes from a browser is a whole message of the right type."""
 
-CLOSED = 3
-NO_STATUS = 1005
-ABNORMAL = 1006
+CLOSED, NO_STATUS, ABNORMAL = 3, 1005, 1006
 
 
 class BrowserLink(FrameLink):
@@ -84,6 +76,7 @@ class BrowserLink(FrameLink):
         self._has_asked = False
         self._burst = 0
         self._drain: asyncio.Handle | None = None
+        self._leaving = Leaving(socket)
         socket.binaryType = "arraybuffer"
         self._proxies = {
             "onopen": ffi.create_proxy(self._on_open),
@@ -155,13 +148,16 @@ class BrowserLink(FrameLink):
     def send_text(self, text: str) -> None:
         """Send a text message. A browser would turn a lone surrogate into U+FFFD; we raise."""
         size = len(text) if text.isascii() else len(text.encode())
-        if not self._is_lost:
+        if self._is_lost:
+            self._leaving.dropped += 1
+        else:
             self._js_send(text)
             self._sent(size)
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message; `data` may be reused when this returns."""
         if self._is_lost:
+            self._leaving.dropped += 1
             return
         payload = data if type(data) is bytes else bytes(data)
         size = len(payload)
@@ -216,6 +212,20 @@ class BrowserLink(FrameLink):
             self._socket.close()
             self._end(None, "the engine was closed while the browser was opening the web socket")
 
+    @property
+    def taken(self) -> int:
+        """Bytes of payloads, and one for each message that came too late."""
+        return self.bytes_sent + self._leaving.dropped
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """See `FrameLink.left`."""
+        return self._leaving.of(self.bytes_sent)
+
+    def watch_leaving(self, callback: Callable[[], object]) -> None:
+        """See `FrameLink.watch_leaving`."""
+        self._leaving.watch(callback)
+
     # --- sending ---
 
     def _send_close(self, frame: CloseFrame) -> None:
@@ -233,6 +243,7 @@ class BrowserLink(FrameLink):
         self.frames_sent += 1
         self.bytes_sent += size
         self._burst += size + MESSAGE_WEIGHT
+        self._leaving.sent()
         if self._burst >= BURST and self._drain is None:
             self.writable = False
             self._drain = self._loop.call_soon(self._look_at_buffer, HIGH_WATER)
@@ -378,6 +389,7 @@ class BrowserLink(FrameLink):
         self._on_ended(self)
 
     def _drop_drain(self) -> None:
+        self._leaving.stop()
         if self._drain is not None:
             self._drain.cancel()
             self._drain = None

@@ -15,7 +15,6 @@ __all__ = ["StreamTransport"]
 
 _CHUNK = 64 * 1024
 _HIGH_WATER = 64 * 1024
-_LOW_WATER = 16 * 1024
 _NAMES = {"peername": "server_addr", "sockname": "client_addr"}
 
 
@@ -32,6 +31,16 @@ class StreamTransport(asyncio.Transport):
         self._closing = False
         self._protocol: asyncio.Protocol | None = None
         self._congested = False
+        self.set_write_buffer_limits()
+
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that the stream has not taken yet."""
+        return len(self._out)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks; see `asyncio.WriteTransport`."""
+        self._high = _HIGH_WATER if high is None else high
+        self._low = self._high // 4 if low is None else low
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what the stream tells under httpcore's name for it."""
@@ -76,7 +85,7 @@ class StreamTransport(asyncio.Transport):
             data = bytes(self._out[:_CHUNK])
             await self._stream.write(data)
             del self._out[: len(data)]
-            if self._congested and len(self._out) <= _LOW_WATER:
+            if self._congested and len(self._out) <= self._low:
                 self._congested = False
                 assert self._protocol is not None
                 self._protocol.resume_writing()
@@ -95,7 +104,7 @@ class StreamTransport(asyncio.Transport):
             return
         self._out += data
         self._out_changed.set()
-        if len(self._out) > _HIGH_WATER and not self._congested and self._protocol is not None:
+        if len(self._out) > self._high and not self._congested and self._protocol is not None:
             self._congested = True
             self._protocol.pause_writing()
 

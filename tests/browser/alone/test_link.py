@@ -12,6 +12,8 @@ from ktor_client import (
 )
 from ktor_client.engines import BrowserEngine
 from ktor_client.engines._browser import link as link_module
+from ktor_client.engines._browser.bursts import IN_A_ROW, SLICE
+from ktor_client.engines._browser.leaving import POLL
 from ktor_client.frames import CloseFrame
 from ktor_client.link import LinkOptions
 from tests.support.receiver import Receiver
@@ -144,13 +146,13 @@ async def _pass() -> None:
 async def test_a_burst_comes_over_in_slices(browser: Browser, pair: Pair) -> None:
     link, receiver = pair
     takes_single_messages = browser.socket.onmessage
-    in_slices = 2 * link_module.SLICE + 1
-    sent = _burst(browser.socket, link_module.IN_A_ROW + in_slices)
+    in_slices = 2 * SLICE + 1
+    sent = _burst(browser.socket, IN_A_ROW + in_slices)
     counts = []
     while browser.socket.onmessage is not takes_single_messages:
-        counts.append(len(receiver.messages) - link_module.IN_A_ROW)
+        counts.append(len(receiver.messages) - IN_A_ROW)
         await _pass()
-    assert counts == [0, link_module.SLICE, 2 * link_module.SLICE, in_slices]
+    assert counts == [0, SLICE, 2 * SLICE, in_slices]
     assert list(receiver.messages) == sent
     assert link.frames_received == len(sent)
     browser.socket.fire_message("alone")
@@ -161,7 +163,7 @@ async def test_a_second_burst(browser: Browser, pair: Pair) -> None:
     _, receiver = pair
     takes_single_messages = browser.socket.onmessage
     for _ in range(2):
-        sent = _burst(browser.socket, link_module.IN_A_ROW + 1)
+        sent = _burst(browser.socket, IN_A_ROW + 1)
         while browser.socket.onmessage is not takes_single_messages:
             await _pass()
         assert list(receiver.messages) == sent
@@ -179,7 +181,7 @@ async def test_bursts_on_two_sockets(browser: Browser) -> None:
         receivers.append(Receiver())
         link.start(receivers[-1], LinkOptions(max_frame_size=100))
         browser.opened.clear()
-    sent = [_burst(socket, link_module.IN_A_ROW + 3) for socket in browser.sockets]
+    sent = [_burst(socket, IN_A_ROW + 3) for socket in browser.sockets]
     await _pass()
     assert [list(receiver.messages) for receiver in receivers] == sent
     await engine.close()
@@ -190,11 +192,11 @@ async def test_bursts_on_two_sockets(browser: Browser) -> None:
 async def test_messages_that_somebody_waits_for_are_no_burst(browser: Browser, pair: Pair) -> None:
     link, receiver = pair
     takes_single_messages = browser.socket.onmessage
-    for _ in range(3 * link_module.IN_A_ROW):
+    for _ in range(3 * IN_A_ROW):
         link.create_future()
         browser.socket.fire_message("x")
     assert browser.socket.onmessage is takes_single_messages
-    assert len(receiver.messages) == 3 * link_module.IN_A_ROW
+    assert len(receiver.messages) == 3 * IN_A_ROW
 
 
 @pytest.mark.parametrize("code", [1000, 1006])
@@ -202,7 +204,7 @@ async def test_the_end_of_a_burst_comes_before_the_end_of_the_connection(
     browser: Browser, pair: Pair, code: int
 ) -> None:
     _, receiver = pair
-    sent = _burst(browser.socket, link_module.IN_A_ROW + 2 * link_module.SLICE)
+    sent = _burst(browser.socket, IN_A_ROW + 2 * SLICE)
     browser.socket.fire_close(code)
     assert list(receiver.messages) == sent
     assert (await receiver.end is None) == (code == 1000)
@@ -211,10 +213,10 @@ async def test_the_end_of_a_burst_comes_before_the_end_of_the_connection(
 
 async def test_a_burst_before_start(browser: Browser) -> None:
     link, socket = await opened(browser)
-    sent = _burst(socket, link_module.IN_A_ROW + 2)
+    sent = _burst(socket, IN_A_ROW + 2)
     receiver = Receiver()
     link.start(receiver, LinkOptions(max_frame_size=100))
-    assert list(receiver.messages) == sent[: link_module.IN_A_ROW]
+    assert list(receiver.messages) == sent[:IN_A_ROW]
     await _pass()
     assert list(receiver.messages) == sent
     link.abort()
@@ -226,7 +228,7 @@ async def test_a_receiver_that_raises_in_a_burst(
 ) -> None:
     _, receiver = pair
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-    _burst(browser.socket, link_module.IN_A_ROW + 1)
+    _burst(browser.socket, IN_A_ROW + 1)
 
     def fail(_: object) -> None:
         raise KeyError("on purpose")
@@ -321,6 +323,30 @@ async def test_frames_that_a_browser_sends(browser: Browser, pair: Pair) -> None
 async def test_frames_that_it_does_not_send(pair: Pair, frame: Frame, named: str) -> None:
     with pytest.raises(UnsupportedCapabilityError, match=named):
         pair[0].send(frame)
+
+
+async def test_what_has_left(browser: Browser, pair: Pair) -> None:
+    link, socket = pair[0], browser.socket
+    told: asyncio.Queue[int] = asyncio.Queue()
+    link.send_text("nobody watches")
+    link.watch_leaving(lambda: told.put_nowait(link.left[0]))
+    socket.bufferedAmount = 3
+    link.send_binary(b"one")
+    link.send_text("two")
+    size = link.taken
+    assert link.left == (size - 3, size - 3)
+    await asyncio.sleep(4 * POLL)
+    assert told.empty()
+    socket.bufferedAmount = 0
+    assert await told.get() == size
+    link.send_text("three")
+    socket.bufferedAmount = 2
+    socket.fire_close(1006)  # it does not begin anew at 0 then
+    assert link.left == (link.taken - 2, link.taken - 2)
+    taken = link.taken
+    link.send_text("late")
+    link.send_binary(b"")
+    assert (link.taken, link.left[1]) == (taken + 2, taken - 2)
 
 
 @pytest.mark.parametrize(
