@@ -24,6 +24,8 @@ _part_name = re.compile(r'\bname\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))', re.IG
 _is_no_text = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]").search
 _unprintable = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _url = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>\\]+", re.IGNORECASE)
+_begun_authority = re.compile(r"(?<=://)[^\s/?#]*$")
+"""What may be user and password, and would be known by the @ behind them."""
 _scheme = re.compile(
     r"\b(Bearer|Basic|Digest|Negotiate)([ \t]+)"
     r"(?!\*\*\*|auth|tokens?\b|realm|scheme)[\w.~+/=-]{4,}",
@@ -61,15 +63,18 @@ class Redactor:
         fields = redacted(headers, is_secret=self._is_secret).fields()
         return "".join(f"\n{INDENT}{name}: {visible(value)}" for name, value in fields)
 
-    def text(self, text: str, media_type: str = "") -> str:
-        """Return the beginning of a text, or of one whose end is missing."""
+    def text(self, text: str, media_type: str = "", *, is_cut: bool = False) -> str:
+        """Return the beginning of a text, of which `is_cut` says that more has been cut off."""
         beginning = text[: 2 * self.limit + 200]  # what is hidden was longer
+        if is_cut or len(beginning) < len(text):
+            is_cut = True
+            beginning = _begun_authority.sub("", beginning)
         shown = redacted_text(beginning, media_type, self._is_secret)
-        if len(shown) <= self.limit and len(beginning) == len(text):
+        if len(shown) <= self.limit and not is_cut:
             return visible(shown)
         return f"{visible(shown[: self.limit])}…"
 
-    def body(self, data: bytes, media_type: str) -> str | None:
+    def body(self, data: bytes, media_type: str, *, is_cut: bool = False) -> str | None:
         """Return the beginning of a body as text; None where it is none."""
         if media_type.lower().startswith(("image/", "audio/", "video/", "font/")):
             return None
@@ -78,7 +83,7 @@ class Redactor:
             text = codecs.getincrementaldecoder(found[1] if found else "utf-8")().decode(data)
         except (LookupError, UnicodeError):
             return None
-        return None if _is_no_text(text) else self.text(text, media_type)
+        return None if _is_no_text(text) else self.text(text, media_type, is_cut=is_cut)
 
 
 def visible(text: str) -> str:

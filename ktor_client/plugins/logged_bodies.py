@@ -34,20 +34,33 @@ class BodyLog:
         if not self._is_said:
             self._beginning += chunk[: self._enough - len(self._beginning)]
             if self._size >= self._enough:
-                self.end(f"{self._size} bytes and more")
+                self._tell(f"{self._size} bytes and more", is_cut=True)
 
-    def end(self, size: str = "") -> None:
-        """Say what there was of the body, unless that was said."""
+    def end(self) -> None:
+        """Say what there was of the body, if there was any, unless that was said."""
+        if self._size:
+            self._tell(f"{self._size} bytes", is_cut=False)
+        self._is_said = True
+
+    def break_off(self, how: str) -> None:
+        """Say what there was of the body, whose end nobody has seen, unless that was said."""
+        self._tell(f"{how} after {self._size} bytes", is_cut=True)
+
+    def whole(self, body: bytes) -> None:
+        """Say what a body has that is here."""
+        self._size = len(body)
+        self._beginning += body[: self._enough]
+        if body:
+            self._tell(f"{self._size} bytes", is_cut=len(body) > self._enough)
+
+    def _tell(self, size: str, *, is_cut: bool) -> None:
         if self._is_said:
             return
         self._is_said = True
-        data = bytes(self._beginning)
-        self._beginning.clear()
-        if data or size:
-            size = size or f"{self._size} bytes"
-            text = self._redactor.body(data, self._type)
-            shown = ", binary" if text is None else f": {text}" if text else ""
-            self._say(f"{self._mark} body, {size}{shown}")
+        data, self._beginning = bytes(self._beginning), bytearray()
+        text = self._redactor.body(data, self._type, is_cut=is_cut) if data else ""
+        shown = ", binary" if text is None else f": {text}" if text else ""
+        self._say(f"{self._mark} body, {size}{shown}")
 
 
 class LoggedBody(WrappedBody):
@@ -64,12 +77,12 @@ class LoggedBody(WrappedBody):
                     self._log.take(chunk)
                     yield chunk
             except Exception as error:
-                self._log.end(f"broken off by {type(error).__name__}")
+                self._log.break_off(f"broken off by {type(error).__name__}")
                 raise
             self._log.end()
 
     async def close(self) -> None:
-        self._log.end("left unread")
+        self._log.break_off("left")
         await super().close()
 
 
@@ -86,5 +99,7 @@ class LoggedUpload:
             async for chunk in self._body:
                 log.take(checked_chunk(chunk))
                 yield chunk
-        finally:
-            log.end()
+        except BaseException as error:
+            log.break_off(f"broken off by {type(error).__name__}")
+            raise
+        log.end()

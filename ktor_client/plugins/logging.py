@@ -17,7 +17,7 @@ from typing import TypeAlias
 from ktor_client.errors import KtorClientError
 from ktor_client.http import AttributeKey, Headers, HttpRequest, HttpResponse
 from ktor_client.http.redaction import with_more_secrets
-from ktor_client.http.shown_text import Redactor
+from ktor_client.http.shown_text import Redactor, visible
 from ktor_client.link import FrameLink
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.plugins.logged_bodies import BodyLog, LoggedBody, LoggedUpload
@@ -121,7 +121,7 @@ class Logging(HttpClientPlugin):
         except BaseException as error:
             self._say(f"{mark} <-- {_end(error)} after {clock.time() - begun:.3f} s, {what}")
             raise
-        status = f"{response.status} {response.reason}".rstrip()
+        status = f"{response.status} {visible(response.reason)}".rstrip()
         took = f"{clock.time() - begun:.3f} s"
         self._say(f"{mark} <-- {status} after {took}, {what}{self._shown(response.headers)}")
         if not self._level.says(LogLevel.BODY) or response.status == 101:
@@ -143,9 +143,7 @@ class Logging(HttpClientPlugin):
         if not isinstance(body, bytes):
             log = functools.partial(self._body_log, f"{mark} -->", request.headers)
             return request.copy(body=LoggedUpload(body, log))
-        whole = self._body_log(f"{mark} -->", request.headers)
-        whole.take(body)
-        whole.end()
+        self._body_log(f"{mark} -->", request.headers).whole(body)
         return request
 
     def _body_log(self, mark: str, headers: Headers) -> BodyLog:
@@ -169,7 +167,7 @@ class Logging(HttpClientPlugin):
 
 def _end(error: BaseException) -> str:
     """Return how a request ended; the text of an error that is not ours may hold anything."""
-    text = f": {error}" if isinstance(error, KtorClientError) else ""
+    text = f": {visible(str(error))}" if isinstance(error, KtorClientError) else ""
     return f"{type(error).__name__}{text}"
 
 
