@@ -83,6 +83,8 @@ if TYPE_CHECKING:
     from ktor_client.frames import CloseReason, Frame, FrameType
     from ktor_client.http import (
         AttributeKey,
+        Body,
+        FilePart,
         Headers,
         HttpMethod,
         HttpRequest,
@@ -207,6 +209,8 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "FrameType",
     # http
     "AttributeKey",
+    "Body",
+    "FilePart",
     "Headers",
     "HttpMethod",
     "HttpRequest",

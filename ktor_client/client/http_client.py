@@ -15,10 +15,10 @@ from ktor_client.client.building import (
     make_plugins,
     only_known_options,
 )
+from ktor_client.client.content import NOTHING, Content
 from ktor_client.client.expectation import fail_unless_success
 from ktor_client.client.explaining import explain
 from ktor_client.client.preparing import (
-    Body,
     Draft,
     UrlLike,
     check_needs,
@@ -237,15 +237,12 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls):
         blocks: tuple[RequestBlock, ...],
         params: ParametersLike | None,
         headers: HeadersLike | None,
-        body: Body,
-        json: Any,
+        content: Content = NOTHING,
     ) -> Draft:
         self._raise_if_closed()
         if not self._config.follow_redirects:
             require(self.engine, ManualRedirectsCapability, "follow_redirects=False")
-        return http_draft(
-            self._scope, self._check, method, url, blocks, params, headers, body, json
-        )
+        return http_draft(self._scope, self._check, method, url, blocks, params, headers, content)
 
     def _check(self, builder: HttpRequestBuilder, request: HttpRequest) -> None:
         if request.body is not None and not isinstance(request.body, bytes):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeAlias
 
+from ktor_client.client.content import NOTHING, Content
 from ktor_client.client.scope import ClientScope
 from ktor_client.config import PluginKey, plugin_name
 from ktor_client.errors import ConnectError, InvalidUrlError, PluginNotInstalledError
@@ -20,12 +21,9 @@ from ktor_client.http import (
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import apply_blocks
-from ktor_client.http.typed_json import to_json
 from ktor_client.protocol.handshake import check_subprotocols
-from ktor_client.unset import UNSET
 
 __all__ = [
-    "Body",
     "Draft",
     "UrlLike",
     "check_needs",
@@ -35,7 +33,6 @@ __all__ = [
 ]
 
 UrlLike: TypeAlias = str | Url | RequestBlock | None
-Body: TypeAlias = str | bytes | AsyncIterable[bytes] | None
 
 _WEB_SOCKET_SCHEMES = {None: "ws", "http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
@@ -85,22 +82,22 @@ def http_draft(
     blocks: tuple[RequestBlock, ...],
     params: ParametersLike | None,
     headers: HeadersLike | None,
-    body: Body,
-    json: Any,
+    content: Content,
 ) -> Draft:
     """Draft the request of `get`, `post` and the like; `check` sees it before it leaves.
 
     Raises:
         InvalidUrlError: not an http or https URL.
         UnsafeHeaderError: a header that cannot be sent.
-        TypeError: both `body` and `json`, or a body of another type.
+        TypeError: something that is no body, no form or no file.
+        OSError: a file that is not there.
     """
     builder = HttpRequestBuilder()
     builder.method = method if isinstance(method, HttpMethod) else HttpMethod(method)
     blocks = _take_url(builder, url, blocks)
     _add(builder, params, headers)
-    if body is not None or json is not UNSET:
-        _set_body(builder, body, json)
+    if content is not NOTHING:
+        content.put_into(builder)
     apply_blocks(builder, blocks)
     _remember_path(builder, url)
 
@@ -221,24 +218,6 @@ def _add(
         builder.url.add_parameters(params)
     if headers is not None:
         builder.headers.add_all(headers)
-
-
-def _set_body(builder: HttpRequestBuilder, body: Body, json: Any) -> None:
-    kind = "text/plain; charset=UTF-8" if isinstance(body, str) else None
-    if json is not UNSET:
-        if body is not None:
-            raise TypeError("give either body= or json=, not both")
-        body, kind = to_json(json), "application/json"
-    if isinstance(body, str):
-        body = body.encode()
-    elif not isinstance(body, bytes) and not hasattr(body, "__aiter__"):
-        raise TypeError(
-            f"body is str, bytes or an async iterable of bytes, not {type(body).__name__}; "
-            "json= takes objects"
-        )
-    builder.body = body
-    if kind is not None and "content-type" not in builder.headers:
-        builder.headers.set("Content-Type", kind)
 
 
 def _scheme(scope: ClientScope, builder: HttpRequestBuilder) -> str | None:

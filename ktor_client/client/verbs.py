@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from ktor_client.client.preparing import Body, Draft, UrlLike
+from ktor_client.client.content import NOTHING, Content, content_of
+from ktor_client.client.preparing import Draft, UrlLike
 from ktor_client.client.statements import HttpStatement
 from ktor_client.http import HttpMethod, HttpResponse, RequestBlock
+from ktor_client.http.content import BodyLike
 from ktor_client.http.headers import HeadersLike
+from ktor_client.http.multipart import FilesLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.unset import UNSET
 
@@ -26,8 +29,7 @@ class HttpCalls(ABC):
         blocks: tuple[RequestBlock, ...],
         params: ParametersLike | None,
         headers: HeadersLike | None,
-        body: Body,
-        json: Any,
+        content: Content = NOTHING,
     ) -> Draft:
         """Build a request and check that the engine can send it."""
 
@@ -46,8 +48,10 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpStatement:
         """Prepare a request whose response streams: `async with client.prepare_request(...)`.
 
@@ -56,7 +60,9 @@ class HttpCalls(ABC):
             UnsupportedCapabilityError: the engine cannot do what is asked.
             ClientClosedError: the client is closed.
         """
-        draft = self._draft(method, url, blocks, params, headers, body, json)
+        draft = self._draft(
+            method, url, blocks, params, headers, content_of(body, json, form, files)
+        )
         return HttpStatement(lambda: self._execute(draft))
 
     async def request(
@@ -66,8 +72,10 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a request and return its response, read to the end.
 
@@ -78,17 +86,25 @@ class HttpCalls(ABC):
             blocks: functions of the `HttpRequestBuilder`, such as `header(...)`.
             params: query parameters.
             headers: request headers.
-            body: text, bytes, or an async iterable of bytes that is streamed.
+            body: text, bytes, a path, an open binary file, an async iterable of bytes, or a
+                `Body`. Redirects, auth and retries send it again if it can be opened again.
             json: an object for a JSON body; dataclasses too. None is sent as `null`.
+            form: fields of a form, as `params` are given; sent as a browser sends it.
+            files: files of a form, by the names of their fields: each a content, a `FilePart`, or
+                a tuple (filename, content[, content type]). With the fields of `form` they are
+                `multipart/form-data`, streamed.
 
         Raises:
             ConnectError: no connection, or it broke.
             RequestTimeoutError: a limit was over.
+            TypeError, OSError: something that is no body, or a file that is not there.
             ClientRequestError, ServerResponseError, RedirectError: with `expect_success`.
 
         And what `prepare_request` raises.
         """
-        return await self._fetch(self._draft(method, url, blocks, params, headers, body, json))
+        return await self._fetch(
+            self._draft(method, url, blocks, params, headers, content_of(body, json, form, files))
+        )
 
     async def get(
         self,
@@ -126,12 +142,22 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a DELETE; see `request`."""
         return await self.request(
-            HttpMethod.Delete, url, *blocks, params=params, headers=headers, body=body, json=json
+            HttpMethod.Delete,
+            url,
+            *blocks,
+            params=params,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
         )
 
     async def post(
@@ -140,12 +166,22 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a POST; see `request`."""
         return await self.request(
-            HttpMethod.Post, url, *blocks, params=params, headers=headers, body=body, json=json
+            HttpMethod.Post,
+            url,
+            *blocks,
+            params=params,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
         )
 
     async def put(
@@ -154,12 +190,22 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a PUT; see `request`."""
         return await self.request(
-            HttpMethod.Put, url, *blocks, params=params, headers=headers, body=body, json=json
+            HttpMethod.Put,
+            url,
+            *blocks,
+            params=params,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
         )
 
     async def patch(
@@ -168,12 +214,22 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a PATCH; see `request`."""
         return await self.request(
-            HttpMethod.Patch, url, *blocks, params=params, headers=headers, body=body, json=json
+            HttpMethod.Patch,
+            url,
+            *blocks,
+            params=params,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
         )
 
     def prepare_get(
@@ -192,10 +248,20 @@ class HttpCalls(ABC):
         *blocks: RequestBlock,
         params: ParametersLike | None = None,
         headers: HeadersLike | None = None,
-        body: Body = None,
+        body: BodyLike = None,
         json: Any = UNSET,
+        form: ParametersLike | None = None,
+        files: FilesLike | None = None,
     ) -> HttpStatement:
         """Prepare a POST whose response streams; see `prepare_request`."""
         return self.prepare_request(
-            HttpMethod.Post, url, *blocks, params=params, headers=headers, body=body, json=json
+            HttpMethod.Post,
+            url,
+            *blocks,
+            params=params,
+            headers=headers,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
         )

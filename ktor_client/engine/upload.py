@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
 
 from ktor_client.http import RequestBody
-from ktor_client.http.body import checked_chunk
+from ktor_client.http.body import checked_chunk, length_of
 
 __all__ = ["Upload"]
 
@@ -15,6 +16,8 @@ class Upload:
 
     def __init__(self, chunks: AsyncIterable[bytes]) -> None:
         self._chunks = chunks
+        self.length = length_of(chunks)
+        """Bytes in all; None where that is not known."""
         self.error: Exception | None = None
 
     @staticmethod
@@ -23,10 +26,15 @@ class Upload:
         return None if body is None or isinstance(body, bytes) else Upload(body)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks: Any = None
         try:
-            async for chunk in self._chunks:
+            chunks = aiter(self._chunks)
+            async for chunk in chunks:
                 if chunk:  # an empty chunk would end a chunked body
                     yield checked_chunk(chunk)
         except Exception as error:
             self.error = error
             raise
+        finally:
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()

@@ -11,9 +11,10 @@ from ktor_client.http.blocks import (
     header,
     parameter,
 )
-from ktor_client.http.body import BytesBody, RequestBody, ResponseBody, WrappedBody
+from ktor_client.http.body import Body, BytesBody, RequestBody, ResponseBody, WrappedBody
 from ktor_client.http.headers import Headers, HeadersBuilder
 from ktor_client.http.method import HttpMethod
+from ktor_client.http.multipart import FilePart
 from ktor_client.http.progress import on_download, on_upload
 from ktor_client.http.redaction import redacted
 from ktor_client.http.request import (
@@ -27,7 +28,9 @@ from ktor_client.http.url import Url, UrlBuilder
 __all__ = [
     "AttributeKey",
     "Attributes",
+    "Body",
     "BytesBody",
+    "FilePart",
     "Headers",
     "HeadersBuilder",
     "HttpMethod",

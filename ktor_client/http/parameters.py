@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 from urllib.parse import urlencode
 
-__all__ = ["ParametersLike", "Scalar", "encoded_parameters"]
+__all__ = ["ParametersLike", "Scalar", "encoded_parameters", "flat_parameters"]
 
 Scalar: TypeAlias = str | int | float | bool
 ParametersLike: TypeAlias = Mapping[str, object] | Iterable[tuple[str, object]]
@@ -14,8 +14,17 @@ ParametersLike: TypeAlias = Mapping[str, object] | Iterable[tuple[str, object]]
 of mixed values is a `dict[str, object]` to them; checked at run time.)"""
 
 
-def encoded_parameters(parameters: ParametersLike) -> str:
-    """Return the parameters as a query; an iterable value gives the name once for each.
+def encoded_parameters(parameters: ParametersLike, what: str = "params") -> str:
+    """Return the parameters as a query, or as a form. Raises what `flat_parameters` raises."""
+    return urlencode(flat_parameters(parameters, what))
+
+
+def flat_parameters(parameters: ParametersLike, what: str = "params") -> list[tuple[str, str]]:
+    """Return names and values as text; an iterable value gives the name once for each.
+
+    Args:
+        parameters: a mapping, or pairs.
+        what: the argument that they were given as, for messages.
 
     Raises:
         TypeError: a value is neither str, int, float or bool, nor an iterable of those; or
@@ -23,7 +32,7 @@ def encoded_parameters(parameters: ParametersLike) -> str:
     """
     if isinstance(parameters, str | bytes) or not isinstance(parameters, Iterable):
         raise TypeError(
-            f"params takes a mapping or pairs, such as {{'page': 2}}, "
+            f"{what} takes a mapping or pairs, such as {{'page': 2}}, "
             f"not {type(parameters).__name__}"
         )
     pairs: Iterable[tuple[str, object]] = (
@@ -33,8 +42,8 @@ def encoded_parameters(parameters: ParametersLike) -> str:
     )
     flat: list[tuple[str, str]] = []
     for name, value in pairs:
-        flat.extend((name, _scalar(name, item)) for item in _items(value))
-    return urlencode(flat)
+        flat.extend((name, _scalar(what, name, item)) for item in _items(value))
+    return flat
 
 
 def _items(value: object) -> Iterable[object]:
@@ -44,11 +53,10 @@ def _items(value: object) -> Iterable[object]:
     return cast("Iterable[object]", value)
 
 
-def _scalar(name: str, value: object) -> str:
+def _scalar(what: str, name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | int | float):
         return str(value)
-    raise TypeError(
-        f"query parameter {name!r} takes str, int, float or bool, not {type(value).__name__}"
-    )
+    kind = "query parameter" if what == "params" else f"{what}'s field"
+    raise TypeError(f"{kind} {name!r} takes str, int, float or bool, not {type(value).__name__}")

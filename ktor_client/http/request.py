@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http.attributes import AttributeKey, Attributes
 from ktor_client.http.body import RequestBody, with_length
+from ktor_client.http.content import BodyLike, as_request_body
 from ktor_client.http.headers import Headers, HeadersBuilder, check_field
 from ktor_client.http.method import HttpMethod
 from ktor_client.http.url import Url, UrlBuilder, absolute_url
@@ -152,7 +153,8 @@ class HttpRequestBuilder:
         self._start: Url | None = None
         self._url: UrlBuilder | None = None
         self.headers = HeadersBuilder()
-        self.body: RequestBody | None = None
+        self.body: BodyLike = None
+        """What `body=` takes; `build` makes a `RequestBody` of it."""
         self.attributes = Attributes()
         self.subprotocols: list[str] = []
         """Subprotocols to offer, best first; web sockets only."""
@@ -208,10 +210,13 @@ class HttpRequestBuilder:
             UnsafeHeaderError: a header that the client owns was set, or a `Content-Length` that
                 is not the body's.
             InvalidUrlError: the URL is not usable.
+            TypeError: the body is no body.
         """
         owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
+        body, content_type = as_request_body(self.body)
+        if content_type is not None and "content-type" not in self.headers:
+            self.headers.set("Content-Type", content_type)
         headers = self.headers.build()
-        body = self.body
         for name, _ in headers.fields():
             key = name.lower()
             if key in owned or key.startswith("sec-websocket-"):

@@ -78,6 +78,7 @@ class HttpResponse:
         headers: Headers | None = None,
         reason: str | None = None,
         body: bytes | Callable[[ResponseBody], ResponseBody] | None = None,
+        wire: Callable[[ResponseBody], ResponseBody] | None = None,
     ) -> HttpResponse:
         """Return a response that differs in what is given: what a layer makes of another's.
 
@@ -89,14 +90,17 @@ class HttpResponse:
             reason: in place of this one's.
             body: bytes in its place, or a function that wraps the `ResponseBody` that streams; its
                 content coding is undone.
+            wire: a function that wraps what comes over the wire, its content coding not undone yet.
 
         Raises:
-            RuntimeError: the body has been read or streamed, and `body` would wrap it.
+            RuntimeError: the body has been read or streamed, and would be wrapped.
         """
         coded, read, kept = self._coded, self._read, self._body
-        if callable(body):
-            if self._streamed:
-                raise RuntimeError("the body was read already; wrap it before")
+        if self._streamed and (callable(body) or wire is not None):
+            raise RuntimeError("the body was read already; wrap it before")
+        if wire is not None:
+            read, kept = None, wire(kept)
+        elif callable(body):
             coded, read, kept = None, None, body(self._decoding())
         elif body is not None:
             coded, read, kept = None, body, _NO_BODY

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from ktor_client.engine.capabilities import StreamingUploadCapability
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
-from ktor_client.http.body import WrappedBody, checked_chunk
+from ktor_client.http.body import WrappedBody, length_of, passed_through
 from ktor_client.http.progress import DOWNLOAD_LISTENER, UPLOAD_LISTENER, ProgressListener
 from ktor_client.link import Clock
 from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
@@ -19,9 +19,6 @@ __all__ = ["BodyProgress"]
 
 INTERVAL = 0.05
 """Seconds between two calls of a listener, unless the second is the last."""
-
-PIECE = 64 * 1024
-"""Bytes that are handed to the engine at once of a body that is there as a whole."""
 
 
 class BodyProgress(HttpClientPlugin):
@@ -53,7 +50,7 @@ class BodyProgress(HttpClientPlugin):
         if download is None or response.status == 101:
             return response
         meter = _Meter(clock, download, _length_of_download(response))
-        return response.copy(body=lambda body: _Observed(body, meter))
+        return response.copy(wire=lambda body: _Observed(body, meter))
 
 
 class _Meter:
@@ -103,41 +100,22 @@ class _Observed(WrappedBody):
         await self._meter.tell()
 
 
-class _Upload:
-    """The body of a request, counted; it may be sent again if what it is made of may."""
-
-    def __init__(self, body: bytes | AsyncIterable[bytes], meter: _Meter) -> None:
-        self._body = body
-        self._meter = meter
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._meter.begin()
-        async for chunk in _pieces(self._body):
-            yield chunk
-            await self._meter.advance(len(chunk))  # the engine has taken it
-        await self._meter.tell()
-
-
-async def _pieces(body: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(body, bytes):
-        for start in range(0, len(body), PIECE):
-            yield body[start : start + PIECE]
-        return
-    async for chunk in body:
-        yield checked_chunk(chunk)
-
-
 def _observed(request: HttpRequest, meter: _Meter) -> HttpRequest:
+    async def counted(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        meter.begin()
+        async for chunk in chunks:
+            yield chunk
+            await meter.advance(len(chunk))  # the engine has taken it
+        await meter.tell()
+
     assert request.body is not None
-    counted = request.copy(body=_Upload(request.body, meter))
-    if isinstance(request.body, bytes) and "content-length" not in request.headers:
-        return counted.with_header("Content-Length", str(len(request.body)))
-    return counted
+    return request.copy(body=passed_through(request.body, counted))
 
 
 def _length_of_upload(request: HttpRequest) -> int | None:
-    if isinstance(request.body, bytes):
-        return len(request.body)
+    known = length_of(request.body)
+    if known is not None:
+        return known
     length = request.headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() else None
 

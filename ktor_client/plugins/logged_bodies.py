@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from ktor_client.http import Headers, ResponseBody
-from ktor_client.http.body import WrappedBody, checked_chunk
+from ktor_client.http.body import Body, RequestBody, WrappedBody, checked_chunk, passed_through
 from ktor_client.http.shown_text import Redactor
 
-__all__ = ["BodyLog", "LoggedBody", "LoggedUpload"]
+__all__ = ["BodyLog", "LoggedBody", "logged_upload"]
 
 BYTES_OF_A_CHARACTER = 4
 
@@ -86,20 +86,18 @@ class LoggedBody(WrappedBody):
         await super().close()
 
 
-class LoggedUpload:
-    """The streamed body of a request that tells a log what passes, each time that it is sent."""
+def logged_upload(body: RequestBody, log: Callable[[], BodyLog]) -> Body:
+    """Return the streamed body of a request that tells a log what passes, at each sending."""
 
-    def __init__(self, body: AsyncIterable[bytes], log: Callable[[], BodyLog]) -> None:
-        self._body = body
-        self._log = log
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        log = self._log()
+    async def logged(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        this = log()
         try:
-            async for chunk in self._body:
-                log.take(checked_chunk(chunk))
+            async for chunk in chunks:
+                this.take(checked_chunk(chunk))
                 yield chunk
         except BaseException as error:
-            log.break_off(f"broken off by {type(error).__name__}")
+            this.break_off(f"broken off by {type(error).__name__}")
             raise
-        log.end()
+        this.end()
+
+    return passed_through(body, logged)

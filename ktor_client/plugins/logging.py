@@ -20,7 +20,7 @@ from ktor_client.http.redaction import with_more_secrets
 from ktor_client.http.shown_text import Redactor, visible
 from ktor_client.link import FrameLink
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
-from ktor_client.plugins.logged_bodies import BodyLog, LoggedBody, LoggedUpload
+from ktor_client.plugins.logged_bodies import BodyLog, LoggedBody, logged_upload
 from ktor_client.plugins.logged_frames import FrameLog
 from ktor_client.session import HttpClientCall
 
@@ -142,7 +142,7 @@ class Logging(HttpClientPlugin):
             return request
         if not isinstance(body, bytes):
             log = functools.partial(self._body_log, f"{mark} -->", request.headers)
-            return request.copy(body=LoggedUpload(body, log))
+            return request.copy(body=logged_upload(body, log))
         self._body_log(f"{mark} -->", request.headers).whole(body)
         return request
 

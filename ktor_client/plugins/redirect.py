@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ktor_client.errors import InvalidUrlError, RedirectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
+from ktor_client.http.body import once_only
 from ktor_client.http.origins import ABOUT_BODY, fields_for_elsewhere
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 
@@ -97,11 +98,11 @@ def _redirected(request: HttpRequest, url: Url, response: HttpResponse) -> HttpR
         if method not in ("GET", "HEAD"):
             method = HttpMethod.Get
         drop_body = method != request.method
-    elif request.body is not None and not isinstance(request.body, bytes):
+    elif (once := once_only(request.body)) is not None:
         raise RedirectError(
             f"{request.method} {request.url._shown} was redirected to {url._shown} with "
-            f"{response.status}, which sends the body again, and this one "
-            f"({type(request.body).__name__}) can be sent only once; give it as bytes",
+            f"{response.status}, which sends the body again, and this one ({once}) can be sent "
+            "only once; give it as bytes, or as a Body, which is opened again",
             response,
         )
     fields = request.headers.fields()

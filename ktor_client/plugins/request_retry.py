@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
 from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
+from ktor_client.http.body import once_only
 from ktor_client.link.sleeping import sleep
 from ktor_client.plugin import ClientEvent, HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.plugins.open_limit import OPEN_LIMIT
@@ -216,9 +217,8 @@ def _hindrance(request: HttpRequest, failure: Failure) -> str | None:
             f"{request.method} is not repeated, for the server may have acted on it already; "
             "an Idempotency-Key header would allow it"
         )
-    if not (request.body is None or isinstance(request.body, bytes)):
-        return f"the body, {type(request.body).__name__}, can be sent only once"
-    return None
+    once = once_only(request.body)
+    return None if once is None else f"the body, {once}, can be sent only once"
 
 
 def _tell(error: Exception, request: HttpRequest) -> None:

@@ -78,7 +78,7 @@ async def test_bodies_and_their_types(client: HttpClient, given: dict[str, Any],
 
 async def test_what_is_no_body(client: HttpClient) -> None:
     wrong: Any = {"a": 1}
-    with pytest.raises(TypeError, match="bytes, not dict; json= takes objects"):
+    with pytest.raises(TypeError, match="or a Body, not dict; json= takes objects"):
         await client.post("http://h/", body=wrong)
     with pytest.raises(TypeError, match="either body= or json=, not both"):
         await client.post("http://h/", body="x", json=None)

@@ -28,6 +28,7 @@ from ktor_client.errors import (
 )
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
 from ktor_client.http import decoded as decoded_module
+from ktor_client.http.body import WrappedBody
 from ktor_client.http.codings import max_decoded_size
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import echo_server
@@ -361,6 +362,18 @@ async def test_what_a_layer_makes_of_a_response_is_decoded() -> None:
     assert await read.copy(status=201).body_as_bytes() == PLAIN
     wrapped = response().copy(body=lambda body: body)
     assert b"".join([chunk async for chunk in wrapped.chunks()]) == PLAIN
+    sizes: list[int] = []
+
+    class Counted(WrappedBody):
+        async def chunks(self) -> AsyncIterator[bytes]:
+            async with self.source() as chunks:
+                async for chunk in chunks:
+                    sizes.append(len(chunk))
+                    yield chunk
+
+    counted = response().copy(wire=Counted)
+    assert await counted.body_as_bytes() == PLAIN
+    assert sum(sizes) == len(PACKED["gzip"])
     unknown = HttpResponse(request, 200, Headers({"Content-Encoding": "exi"}), b"raw").copy()
     with pytest.raises(ResponseError, match="exi"):
         await unknown.body_as_text()

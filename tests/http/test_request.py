@@ -21,6 +21,7 @@ from ktor_client.http import (
     header,
     parameter,
 )
+from ktor_client.http.body import Body
 from ktor_client.http.request import apply_blocks
 
 NUMBER: AttributeKey[int] = AttributeKey("number")
@@ -184,7 +185,7 @@ async def streamed(length: str) -> list[bytes]:
     builder.headers.add("Content-Length", length)
     builder.body = chunks()
     body = builder.build().body
-    assert isinstance(body, AsyncIterator)
+    assert isinstance(body, Body)
     return [chunk async for chunk in body]
 
 

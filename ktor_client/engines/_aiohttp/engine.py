@@ -7,6 +7,7 @@ no codec of aiohttp's sees a frame.
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import Awaitable
 from typing import Any, TypeVar
@@ -35,10 +36,13 @@ from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.session import NOT_ADDED, new_session, refuse_proxied
 from ktor_client.engines._aiohttp.take_over import take_over
 from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyError
-from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.http import Headers, HttpRequest, HttpResponse, RequestBody
 from ktor_client.http.codings import accept_encoding
 
 __all__ = ["AiohttpEngine"]
+
+AT_ONCE = 64 * 1024
+"""Bytes of a body that leave in one write."""
 
 R = TypeVar("R", aiohttp.ClientResponse, Answer)
 
@@ -144,6 +148,9 @@ class AiohttpEngine(HttpClientEngine):
             "accept-encoding" in request.headers or "accept-encoding" in session.headers
         ):
             fields.append(("Accept-Encoding", accept_encoding()))
+        if upload is not None and upload.length is not None:
+            if "content-length" not in request.headers:
+                fields.append(("Content-Length", str(upload.length)))
         if self._owned:
             proxy = self._dialer.proxy_for(url) if url.scheme == "http" else None
             if proxy is not None and not proxy.is_socks:
@@ -160,7 +167,7 @@ class AiohttpEngine(HttpClientEngine):
             request.method,
             URL(url.as_http, encoded=True),
             headers=fields,
-            data=request.body if upload is None else upload,
+            data=_data(request.body, upload),
             allow_redirects=False,
             raise_for_status=False,
             **own,
@@ -210,6 +217,13 @@ class AiohttpEngine(HttpClientEngine):
         elif self._session.closed:
             raise ClientClosedError("AiohttpEngine(session=...): that session is closed")
         return self._session
+
+
+def _data(body: RequestBody | None, upload: Upload | None) -> Any:
+    """Return a body as aiohttp takes it: long ones it would warn of, unless they are a file."""
+    if isinstance(body, bytes) and len(body) > AT_ONCE:
+        return io.BytesIO(body)
+    return body if upload is None else upload
 
 
 def _alike_named(headers: Headers) -> list[tuple[str, str]]:

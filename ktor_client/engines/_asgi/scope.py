@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from ktor_client.http import Headers, HttpRequest
+from ktor_client.http.body import length_of
 from ktor_client.http.codings import accept_encoding
 
 __all__ = ["App", "Event", "Receive", "Scope", "Send", "headers_from", "make_scope"]
@@ -36,10 +37,12 @@ def make_scope(
         fields.insert(0, (b"host", url.authority.encode()))
     if kind == "http" and b"accept-encoding" not in names:
         fields.append((b"accept-encoding", accept_encoding().encode()))
-    if isinstance(request.body, bytes) and b"content-length" not in names:
-        fields.append((b"content-length", str(len(request.body)).encode()))
-    elif request.body is not None and not isinstance(request.body, bytes):
-        fields.append((b"transfer-encoding", b"chunked"))
+    if request.body is not None and b"content-length" not in names:
+        length = length_of(request.body)
+        if length is None:
+            fields.append((b"transfer-encoding", b"chunked"))
+        else:
+            fields.append((b"content-length", b"%d" % length))
     scope: dict[str, Any] = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": "2.4"},

@@ -177,6 +177,9 @@ class HttpxEngine(HttpClientEngine):
                 for name, value in (_OWN_FIELDS if self._owned else _adopted_fields(client))
                 if name not in request.headers
             ]
+        if upload is not None and upload.length is not None:
+            if "content-length" not in request.headers:
+                fields.append((b"Content-Length", b"%d" % upload.length))
         if not self._owned and url.scheme == "ws":
             extensions["trace"] = _refuse_absolute_form
         response = await client.send(

@@ -1,0 +1,166 @@
+"""Request bodies of every kind, through each engine to a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from ktor_client import Body, FilePart, HttpClient, HttpRequestBuilder
+from ktor_client.engine import HttpClientEngine
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
+from ktor_client.errors import RedirectError, UnsafeHeaderError
+from ktor_client.testing import EchoServer, echo_server
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EchoServer]:
+    async with echo_server() as server:
+        yield server
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"one "
+    yield b""
+    yield b"two"
+
+
+async def told(client: HttpClient, server: EchoServer, **content: Any) -> dict[str, Any]:
+    """Return what the server has seen of a POST: names of headers in lower case."""
+    response = await client.post(f"{server.http_url}/request", **content)
+    seen: dict[str, Any] = await response.body(dict)
+    headers = [(name.lower(), value) for name, value in seen["headers"]]
+    assert len(dict(headers)) == len(headers)
+    return {**dict(headers), "body": seen["body"]}
+
+
+async def test_bodies_of_a_known_length(
+    engine: EngineFactory, server: EchoServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a file")
+    async with HttpClient(engine) as client:
+        with path.open("rb") as file:
+            for body, content in (
+                ("text", "text"),
+                (bytearray(b"array"), "array"),
+                (memoryview(b"view"), "view"),
+                (io.BytesIO(b"memory"), "memory"),
+                (path, "a file"),
+                (file, "a file"),
+                (Body(pieces, 7), "one two"),
+            ):
+                seen = await told(client, server, body=body)
+                assert seen["body"] == content
+                assert seen["content-length"] == str(len(content))
+                assert "transfer-encoding" not in seen
+
+
+async def test_bodies_of_unknown_length(engine: EngineFactory, server: EchoServer) -> None:
+    async with HttpClient(engine) as client:
+        for body in (pieces(), Body(pieces)):
+            seen = await told(client, server, body=body)
+            assert seen["body"] == "one two"
+            assert seen["transfer-encoding"] == "chunked"
+            assert "content-length" not in seen
+
+
+async def test_forms(engine: EngineFactory, server: EchoServer, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a file")
+    async with HttpClient(engine) as client:
+        seen = await told(client, server, form={"a": "1 2", "b": ["x", "y"]})
+        assert seen["body"] == "a=1+2&b=x&b=y"
+        assert seen["content-type"] == "application/x-www-form-urlencoded"
+        seen = await told(client, server, form={"a": "1"}, files={"f": path, "g": b"bytes"})
+        assert seen["content-type"].startswith("multipart/form-data; boundary=")
+        assert seen["content-length"] == str(len(seen["body"]))
+        boundary = seen["content-type"].partition("boundary=")[2]
+        assert seen["body"].count(f"--{boundary}") == 4
+        assert (
+            'name="f"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\na file\r\n'
+            in (seen["body"])
+        )
+        seen = await told(client, server, files=[("f", FilePart(Body(pieces), "s"))])
+        assert seen["transfer-encoding"] == "chunked"
+
+
+async def test_a_long_body_warns_of_nothing(engine: EngineFactory, server: EchoServer) -> None:
+    data = bytes(range(256)) * 8 * 1024  # 2 MiB
+    async with (
+        aiohttp.ClientSession() as session,
+        httpx.AsyncClient() as httpx_client,
+    ):
+        engines: list[HttpClientEngine] = [
+            engine(),
+            AiohttpEngine(session=session),
+            HttpxEngine(client=httpx_client),
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for one in engines:
+                async with HttpClient(one) as client, asyncio.timeout(30):
+                    response = await client.post(f"{server.http_url}/echo-body", body=data)
+                    assert await response.body_as_bytes() == data
+                await one.close()
+
+
+async def test_a_big_file(engine: EngineFactory, server: EchoServer, tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(bytes(range(256)) * 12_000)
+    async with HttpClient(engine) as client, asyncio.timeout(30):
+        response = await client.post(f"{server.http_url}/echo-body", body=path)
+        assert await response.body_as_bytes() == path.read_bytes()
+
+
+async def test_redirects_open_a_body_again(
+    engine: EngineFactory, server: EchoServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a file")
+    url = f"{server.http_url}/redirect?to=/echo-body&status=307"
+    async with HttpClient(engine) as client:
+        for body, content in ((path, "a file"), (Body(pieces), "one two"), ("text", "text")):
+            assert await (await client.post(url, body=body)).body_as_text() == content
+        with pytest.raises(RedirectError, match=r"this one \(async_generator\) can be sent only"):
+            await client.post(url, body=pieces())
+        response = await client.post(url, files={"f": path})
+        assert "a file" in await response.body_as_text()
+
+
+async def test_a_body_that_is_not_of_its_length(engine: EngineFactory, server: EchoServer) -> None:
+    async with HttpClient(engine) as client, asyncio.timeout(20):
+        for length, is_told in ((6, "has 7 or more"), (8, "has 7;")):
+            with pytest.raises(UnsafeHeaderError, match=is_told):
+                await client.post(f"{server.http_url}/echo-body", body=Body(pieces, length))
+        assert (await client.get(f"{server.http_url}/hello")).status == 200
+
+
+async def test_what_a_call_takes() -> None:
+    def block(request: HttpRequestBuilder) -> None:
+        request.body = "from a block"
+
+    async with HttpClient(MockEngine(lambda request: bytes(request.body or b""))) as client:  # type: ignore[arg-type]
+        both: tuple[dict[str, Any], ...] = (
+            {"body": "x", "json": 1},
+            {"json": None, "form": {}},
+            {"body": b"", "files": {}},
+        )
+        for two in both:
+            with pytest.raises(TypeError, match=r"^give either "):
+                await client.post("/", **two)
+        with pytest.raises(UnsafeHeaderError, match="which has the boundary of the parts"):
+            await client.post("/", files={"f": b""}, headers={"content-type": "multipart/x"})
+        with pytest.raises(FileNotFoundError):
+            await client.post("/", body=Path("/no/such/file"))
+        assert await (await client.post("/", block)).body_as_text() == "from a block"
+        response = await client.post("/", form={"a": 1}, headers={"Content-Type": "x/y"})
+        assert response.request.headers.get_all("content-type") == ["x/y"]
