@@ -18,7 +18,7 @@ try:
 except ImportError:  # no wheel for this platform
     uvloop = None  # type: ignore[assignment]
 
-ENGINES = ["aiohttp", "httpx"]
+ENGINES = ["aiohttp", "httpx", "cio"]
 
 # Nothing is said about the clock: a busy machine is no failure.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -106,6 +106,13 @@ BUILT_IN: dict[str, EngineEntry] = {
     entry.name: entry
     for entry in (
         EngineEntry(
+            "cio",
+            "ktor_client.engines._cio",
+            "CioEngine",
+            _EVERYTHING,
+            note="like Ktor's CIO: asyncio alone",
+        ),
+        EngineEntry(
             "aiohttp",
             "ktor_client.engines._aiohttp",
             "AiohttpEngine",
@@ -146,7 +153,7 @@ BUILT_IN: dict[str, EngineEntry] = {
         ),
     )
 }
-_NETWORK_ENGINES = ("aiohttp", "httpx", "browser")
+_NETWORK_ENGINES = ("cio", "aiohttp", "httpx", "browser")
 
 _registered: dict[str, EngineFactory] = {}
 

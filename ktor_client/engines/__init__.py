@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from ktor_client.engines._aiohttp import AiohttpEngine
     from ktor_client.engines._asgi import TestEngine
     from ktor_client.engines._browser import BrowserEngine
+    from ktor_client.engines._cio import CioEngine
+    from ktor_client.engines._cio import CioEngine as CIO
     from ktor_client.engines._httpx import HttpxEngine
     from ktor_client.engines._mock import MockEngine
 
 __all__ = [
+    "CIO",
     "AiohttpEngine",
     "BrowserEngine",
     "Capability",
+    "CioEngine",
     "FrameLink",
     "HttpClientEngine",
     "HttpxEngine",
@@ -45,7 +49,7 @@ _ENTRIES = {entry.class_name: entry for entry in BUILT_IN.values()}
 
 
 def __getattr__(name: str) -> object:
-    entry = _ENTRIES.get(name)
+    entry = _ENTRIES.get("CioEngine" if name == "CIO" else name)
     if entry is None:
         raise AttributeError(f"module 'ktor_client.engines' has no attribute {name!r}")
     return entry.load()

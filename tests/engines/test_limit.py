@@ -6,11 +6,11 @@ import asyncio
 
 import httpcore
 import pytest
+from ktor_client.engine.slots import Slots
 
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import HttpxEngine
 from ktor_client.engines._httpx import transport
-from ktor_client.engines._httpx.slots import Slots
 from ktor_client.errors import ClientClosedError
 from tests.support.raw_server import Peer, raw_server
 from tests.support.receiver import get, open_link, start
@@ -182,7 +182,7 @@ async def test_an_idle_connection_whose_time_is_over(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_slot_that_comes_with_a_cancellation_goes_on() -> None:
-    slots = Slots(1)
+    slots = Slots(1, "HttpxEngine")
     await slots.take()
     first, second = asyncio.ensure_future(slots.take()), asyncio.ensure_future(slots.take())
     await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_a_slot_that_comes_with_a_cancellation_goes_on() -> None:
 
 
 async def test_who_gave_up_is_not_kept() -> None:
-    slots = Slots(1)
+    slots = Slots(1, "HttpxEngine")
     await slots.take()
     waiters = [asyncio.ensure_future(slots.take()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -207,7 +207,7 @@ async def test_who_gave_up_is_not_kept() -> None:
 
 
 async def test_a_slot_that_comes_after_a_cancellation_in_one_step() -> None:
-    slots = Slots(1)
+    slots = Slots(1, "HttpxEngine")
     await slots.take()
     first, second = asyncio.ensure_future(slots.take()), asyncio.ensure_future(slots.take())
     await asyncio.sleep(0)
@@ -218,7 +218,7 @@ async def test_a_slot_that_comes_after_a_cancellation_in_one_step() -> None:
 
 
 async def test_a_slot_that_comes_with_the_end() -> None:
-    slots = Slots(1)
+    slots = Slots(1, "HttpxEngine")
     await slots.take()
     first, second = asyncio.ensure_future(slots.take()), asyncio.ensure_future(slots.take())
     await asyncio.sleep(0)
@@ -232,7 +232,7 @@ async def test_a_slot_that_comes_with_the_end() -> None:
 
 
 async def test_an_end_that_comes_with_a_cancellation() -> None:
-    slots = Slots(1)
+    slots = Slots(1, "HttpxEngine")
     await slots.take()
     waiter = asyncio.ensure_future(slots.take())
     await asyncio.sleep(0)

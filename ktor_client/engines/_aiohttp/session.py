@@ -6,7 +6,6 @@ What aiohttp does on its own account (cookies, redirects, retries, timeouts) is 
 from __future__ import annotations
 
 import asyncio
-import select
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from aiohttp.http import HttpProcessingError
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import environment_proxy
+from ktor_client.engine.readable import poll_of
 from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engines._aiohttp.errors import NoAnswerError, no_answer, said
 from ktor_client.errors import UnsupportedCapabilityError
@@ -119,7 +119,7 @@ class PooledProtocol(ResponseHandler):
         if transport is None or transport.is_closing():
             return False
         if self._poll is None:
-            self._poll = _poll_of(transport)
+            self._poll = poll_of(transport)
         return not self._poll(0)
 
     def close(self) -> None:
@@ -144,16 +144,6 @@ class PooledProtocol(ResponseHandler):
         if self._interim > MAX_INTERIM:
             raise NoAnswerError(f"more than {MAX_INTERIM} interim answers came before it")
         return message, body
-
-
-def _poll_of(transport: asyncio.Transport) -> Callable[[int], Sequence[object]]:
-    """Return what tells, within a timeout, whether a transport's socket can be read."""
-    descriptor = transport.get_extra_info("socket").fileno()
-    if not hasattr(select, "poll"):  # pragma: no cover  # Windows
-        return lambda timeout: select.select([descriptor], [], [], timeout)[0]
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return poll.poll
 
 
 def _break_off(body: StreamReader | None, why: str) -> None:

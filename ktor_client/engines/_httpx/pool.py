@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from ktor_client.engine.settle import settle
-from ktor_client.engines._httpx.slots import Slots
+from ktor_client.engine.slots import Slots
 from ktor_client.errors import ClientClosedError
 
 __all__ = ["ConnectionPool"]
@@ -28,7 +28,7 @@ class ConnectionPool:
     def __init__(self, new_connection: Callable[[httpcore.Origin], Connection], limit: int) -> None:
         self._new_connection = new_connection
         self._limit = limit
-        self._slots = Slots(limit)
+        self._slots = Slots(limit, "HttpxEngine")
         self._open: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # longest idle first
 

@@ -13,10 +13,20 @@ __all__ = ["Slots"]
 class Slots:
     """A fixed number of places; each is taken until it is given back."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, engine: str) -> None:
+        self._engine = engine
         self._free = count
         self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._is_closed = False
+
+    def take_now(self) -> bool:
+        """Take a place if one is free. Raises what `take` raises."""
+        if self._is_closed:
+            raise self._closed()
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     async def take(self) -> None:
         """Wait for a place; the caller gives it back.
@@ -24,10 +34,7 @@ class Slots:
         Raises:
             ClientClosedError: the engine is closed.
         """
-        if self._is_closed:
-            raise _closed()
-        if self._free:
-            self._free -= 1
+        if self.take_now():
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
@@ -39,7 +46,7 @@ class Slots:
                 self.give_back()  # it had come in the same moment
             raise
         if self._is_closed:  # in the same moment
-            raise _closed()
+            raise self._closed()
 
     def give_back(self) -> None:
         """Let the next one in."""
@@ -56,8 +63,7 @@ class Slots:
         while self._waiters:
             waiter, _ = self._waiters.popitem(last=False)
             if not waiter.done():
-                waiter.set_exception(_closed())
+                waiter.set_exception(self._closed())
 
-
-def _closed() -> ClientClosedError:
-    return ClientClosedError("HttpxEngine was closed before the request was sent")
+    def _closed(self) -> ClientClosedError:
+        return ClientClosedError(f"{self._engine} was closed before the request was sent")

@@ -1,0 +1,183 @@
+"""One connection of ours: an asyncio protocol that carries one exchange after another.
+
+Bytes become answers in `http1/`; who gets the connection next is the pool's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from ktor_client.engine.readable import poll_of
+from ktor_client.engines._cio.errors import NoAnswerError
+from ktor_client.engines._cio.exchange import Exchange
+
+__all__ = ["Connection"]
+
+KEPT = 15.0
+"""Seconds that an idle connection is kept, unless the server has told less."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection to an origin, or to a proxy."""
+
+    __slots__ = (
+        "__weakref__",
+        "_error",
+        "_exchange",
+        "_heard",
+        "_idle_until",
+        "_loop",
+        "_on_gone",
+        "_poll",
+        "_watch",
+        "is_congested",
+        "is_gone",
+        "transport",
+        "was_used",
+    )
+
+    transport: asyncio.Transport
+    """Set by `connection_made`."""
+
+    def __init__(self, on_gone: Callable[[Connection], None]) -> None:
+        """Wait for a transport; `on_gone` is called once, when that is gone."""
+        self._loop = asyncio.get_running_loop()
+        self._on_gone: Callable[[Connection], None] | None = on_gone
+        self._exchange: Exchange | None = None
+        self._error: Exception | None = None
+        self._poll: Callable[[int], Sequence[object]] | None = None
+        self._idle_until = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self.is_congested = False
+        self.is_gone = False
+        self.was_used = False
+        """Whether an answer has come on it: it may have been closed since."""
+        self._heard = 0.0
+
+    # --- the engine's calls ---
+
+    def begin(self, exchange: Exchange, limit: float | None) -> None:
+        """Carry an exchange; `limit` is how many seconds may pass without a byte.
+
+        Raises:
+            NoAnswerError: the connection is gone.
+        """
+        if self.is_gone or self.transport.is_closing():
+            raise NoAnswerError("the server closed the connection") from self._error
+        self._exchange = exchange
+        self._heard = self._loop.time()
+        if limit is not None and (self._watch is None or self._watch.when() > self._heard + limit):
+            self._watch_in(limit)
+
+    def finish(self, idle_limit: float | None) -> None:
+        """Take note that the exchange is over and that the connection may be used again."""
+        self._exchange = None
+        self.was_used = True
+        kept = KEPT if idle_limit is None else min(KEPT, idle_limit - 1)
+        self._idle_until = self._loop.time() + kept
+        if self._watch is None:
+            self._watch_in(max(kept, 0.0))
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether an idle connection may be used: nothing waits to be read, no end either.
+
+        The event loop may not have come to that yet; what is sent then gets no answer.
+        """
+        if self.is_gone or self.transport.is_closing() or self._loop.time() >= self._idle_until:
+            return False
+        if self._poll is None:
+            self._poll = poll_of(self.transport)
+        return not self._poll(0)
+
+    def drop(self) -> None:
+        """Close the connection now; what was not sent is lost."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if not self.is_gone:
+            self.transport.abort()
+
+    def release(self) -> tuple[asyncio.Transport, Exception | None]:
+        """Give the transport away, and the error that it was lost by if it was."""
+        self._exchange = None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._on_gone = None
+        return self.transport, self._error
+
+    # --- time ---
+
+    def heard(self) -> None:
+        """Take note that a byte went, either way, or that silence is ours."""
+        self._heard = self._loop.time()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since a byte went."""
+        return self._loop.time() - self._heard
+
+    def _watch_in(self, delay: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self._loop.call_later(delay, self._look)
+
+    def _look(self) -> None:
+        """End what has been silent for too long; else look again when it may have been."""
+        self._watch = None
+        exchange = self._exchange
+        if exchange is None:
+            left = self._idle_until - self._loop.time()
+            if left > 0:
+                self._watch_in(left)
+            else:
+                self.drop()
+        elif (delay := exchange.check_silence()) is not None:
+            self._watch_in(delay)
+
+    # --- the transport's calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on; without an exchange they are an answer to nothing (RFC 9112 6.3)."""
+        if self._exchange is None:
+            self.drop()
+        else:
+            self._heard = self._loop.time()
+            self._exchange.received(data)
+
+    def eof_received(self) -> None:
+        """Pass the end on, and let the transport close."""
+        if self._exchange is not None:
+            self._exchange.ended(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection is gone, and tell everybody."""
+        self.is_gone = True
+        self.is_congested = False
+        self._error = exc
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.ended(exc)
+        if self._on_gone is not None:
+            on_gone, self._on_gone = self._on_gone, None
+            on_gone(self)
+
+    def pause_writing(self) -> None:
+        """Make the upload wait."""
+        self.is_congested = True
+
+    def resume_writing(self) -> None:
+        """Let the upload go on."""
+        self.is_congested = False
+        if self._exchange is not None:
+            self._exchange.wake_upload()

@@ -1,0 +1,334 @@
+"""`CioEngine`: HTTP/1.1 of our own over asyncio, and web sockets on the same road up to the 101.
+
+Connecting, TLS and proxies are the dialer's, the bytes `http1/`'s, an exchange `exchange.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from ktor_client.durations import Duration
+from ktor_client.engine.capabilities import Capability
+from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.open_links import LostTransport, OpenLinks
+from ktor_client.engine.pool import Pool
+from ktor_client.engine.proxies import Proxy
+from ktor_client.engine.received import ReceivedHeaders
+from ktor_client.engine.refused import read_refusal
+from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engine.socket_options import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_LIMIT,
+    DEFAULT_TRUST_ENV,
+    SocketOptions,
+)
+from ktor_client.engine.upload import Upload
+from ktor_client.engine.xor import best_mask
+from ktor_client.engines._cio.connection import Connection
+from ktor_client.engines._cio.errors import BODY_ERRORS, ERRORS
+from ktor_client.engines._cio.exchange import Exchange
+from ktor_client.errors import ClientClosedError
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody, Url
+from ktor_client.http1 import request_head
+from ktor_client.link import StreamLink
+
+__all__ = ["CioEngine"]
+
+AT_ONCE = 64 * 1024
+"""Bytes of a body that leave with their head in one write."""
+SILENCE = 60.0
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+"""Methods that may be sent again when nothing was answered (RFC 9110 9.2.2)."""
+
+
+class _Way(NamedTuple):
+    """What requests have in common that may go one after another on one connection."""
+
+    host: str
+    port: int
+    is_secure: bool
+    proxy: tuple[object, ...] | None
+
+
+class CioEngine(HttpClientEngine):
+    """HTTP and web sockets on asyncio alone (Ktor's `CIO`)."""
+
+    name = "cio"
+
+    def __init__(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = DEFAULT_TRUST_ENV,
+        unix_socket: str | None = None,
+        connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
+    ) -> None:
+        """Take the options; no loop is touched.
+
+        Args:
+            limit: HTTP connections at a time; open web sockets do not count.
+            ssl_context: for https and wss; client certificates are in there.
+            proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
+                resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
+            trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+            unix_socket: path of a Unix domain socket to connect to, whatever the host.
+            connect_timeout: seconds for DNS, TCP, TLS and proxy together.
+
+        Raises:
+            TypeError: an option of the wrong type.
+            ValueError: an impossible value.
+        """
+        options = SocketOptions(
+            limit=limit,
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_env=trust_env,
+            unix_socket=unix_socket,
+            connect_timeout=connect_timeout,
+        )
+        self._dialer = Dialer(options, ERRORS)
+        self._pool: Pool[_Way, Connection] = Pool(options.limit, "CioEngine")
+        self._links = OpenLinks(best_mask())
+        self._connected: set[Connection] = set()
+        self._all_gone: asyncio.Future[None] | None = None
+        self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything."""
+        return BUILT_IN[self.name].capabilities
+
+    async def execute(self, request: HttpRequest) -> HttpResponse:
+        """Send a request; see `HttpClientEngine.execute`."""
+        exchange = await self._answered(request)
+        head = exchange.head
+        assert head is not None
+        content = exchange.whole
+        if content is not None:
+            await exchange.upload_ended()
+        return HttpResponse(
+            request,
+            head.status,
+            ReceivedHeaders(head.fields),
+            _Body(request, exchange) if content is None else content,
+            reason=head.reason.decode("latin-1"),
+            http_version=head.version,
+        )
+
+    async def open_web_socket(
+        self, request: HttpRequest, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Send a handshake; see `HttpClientEngine.open_web_socket`."""
+        exchange = await self._answered(request, is_handshake=True)
+        head = exchange.head
+        assert head is not None
+        is_open = head.status == 101
+        response = HttpResponse(
+            request,
+            head.status,
+            ReceivedHeaders(head.fields),
+            b"" if is_open else _Body(request, exchange),
+            reason=head.reason.decode("latin-1"),
+            http_version=head.version,
+        )
+        if is_open:
+            return WebSocketUpgrade(response, self._take_over(exchange))
+        await read_refusal(response, options, self.clock)
+        return WebSocketUpgrade(response)
+
+    async def close(self) -> None:
+        """Abort every link, drop every connection, and return when they are gone."""
+        self._closed = True
+        self._pool.close()
+        await self._links.abort()
+        if self._connected:
+            self._all_gone = asyncio.get_running_loop().create_future()
+            await self._all_gone
+
+    # --- an exchange ---
+
+    async def _answered(self, request: HttpRequest, *, is_handshake: bool = False) -> Exchange:
+        """Send a request and return the exchange once the head of its answer is here."""
+        upload = Upload.of(request.body)
+        proxy = self._dialer.proxy_for(request.url)
+        try:
+            while True:
+                connection = await self._connection(request.url, proxy)
+                was_used = connection.was_used
+                exchange: Exchange | None = None
+                try:
+                    exchange = self._send(connection, request, upload, proxy, is_handshake)
+                    await exchange.answered()
+                except BaseException as error:
+                    if exchange is None:
+                        self._pool.forget(connection)
+                    else:
+                        await exchange.close()
+                    is_unheard = exchange is None or exchange.is_unheard
+                    if not (
+                        isinstance(error, ConnectionError)
+                        and was_used
+                        and is_unheard
+                        and upload is None
+                        and request.method in _REPEATABLE
+                        and not self._closed
+                    ):
+                        raise
+                else:
+                    return exchange
+        except ERRORS.foreign as error:
+            if self._closed:
+                raise ClientClosedError("CioEngine was closed during the request") from error
+            ERRORS.fail(error, request, upload)
+
+    def _send(
+        self,
+        connection: Connection,
+        request: HttpRequest,
+        upload: Upload | None,
+        proxy: Proxy | None,
+        is_handshake: bool,
+    ) -> Exchange:
+        url, body = request.url, request.body
+        fields = request.headers.fields()
+        target = url.target
+        if not is_handshake:
+            for name, value in _DEFAULT_FIELDS:
+                if name not in request.headers:
+                    fields.append((name, value))
+            if proxy is not None and not proxy.is_socks and url.scheme == "http":
+                target = f"http://{url.authority}{target}"
+                if proxy.user is not None:
+                    fields.append(("Proxy-Authorization", proxy.credentials()))
+        chunked = False
+        if "content-length" not in request.headers:
+            if upload is not None:
+                chunked = True
+                fields.append(("Transfer-Encoding", "chunked"))
+            elif body is not None or request.method in ("POST", "PUT", "PATCH"):
+                assert body is None or isinstance(body, bytes)
+                fields.append(("Content-Length", str(len(body or b""))))
+        head = request_head(request.method, target, url.authority, fields)
+        exchange = Exchange(
+            connection, request.method, self._over, limit=SILENCE, is_handshake=is_handshake
+        )
+        waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
+        if upload is None and not waits and (body is None or len(body) <= AT_ONCE):  # type: ignore[arg-type]  # no upload, so bytes
+            exchange.send(head if body is None else head + body)  # type: ignore[operator]  # likewise
+        else:
+            exchange.send(head)
+            exchange.upload(
+                upload if upload is not None else body,  # type: ignore[arg-type]  # likewise
+                chunked=chunked,
+                waits_for_go_on=waits,
+            )
+        return exchange
+
+    def _over(self, exchange: Exchange, keeps: bool) -> None:
+        connection = exchange.connection
+        if keeps and exchange.head is not None:
+            connection.finish(exchange.head.idle_limit)
+            self._pool.keep(connection)
+        else:
+            self._pool.forget(connection)
+
+    def _take_over(self, exchange: Exchange) -> StreamLink:
+        connection = exchange.connection
+        self._pool.forget(connection, drop=False)
+        self._connected.discard(connection)
+        transport, error = connection.release()
+        if connection.is_gone:
+            link = self._links.make(LostTransport(), exchange.leading)
+            link.connection_lost(error)
+        else:
+            link = self._links.make(transport, exchange.leading)
+            transport.set_protocol(link)
+        return link
+
+    # --- a connection ---
+
+    async def _connection(self, url: Url, proxy: Proxy | None) -> Connection:
+        """Return a connection that was added to the pool, or taken from it, with its slot."""
+        forward = proxy is not None and not proxy.is_socks and url.scheme == "http"
+        way = (
+            _Way(proxy.host, proxy.port, proxy.scheme == "https", proxy.key())
+            if proxy is not None and forward
+            else _Way(url.host, url.port, url.is_secure, None if proxy is None else proxy.key())
+        )
+        if self._closed:
+            raise ClientClosedError("CioEngine is closed; make a new one")
+        if not self._pool.take_slot_now():
+            await self._pool.take_slot()
+        try:
+            kept = self._pool.choose(way)
+            if kept is not None:
+                return kept
+            connection = await self._dial(url, proxy, way, forward)
+        except BaseException:
+            self._pool.give_slot_back()
+            raise
+        self._pool.add(way, connection)
+        if not connection.is_gone:
+            self._connected.add(connection)
+        if self._closed:
+            self._pool.forget(connection)
+            raise ClientClosedError("CioEngine was closed before the request was sent")
+        return connection
+
+    async def _dial(self, url: Url, proxy: Proxy | None, way: _Way, forward: bool) -> Connection:
+        dialer = self._dialer
+        unix_socket = dialer.options.unix_socket
+        if proxy is None and unix_socket is None:
+            return await dialer.connect(self._new, way.host, way.port, secure=way.is_secure)
+        if unix_socket is not None:
+            stream = await dialer.open_unix(unix_socket)
+        else:
+            stream = await dialer.open(way.host, way.port, None if forward else proxy)
+        if way.is_secure:
+            await dialer.start_tls(stream, way.host)
+        connection = self._new()
+        connection.connection_made(stream.transport)
+        stream.hand_over(connection)
+        return connection
+
+    def _new(self) -> Connection:
+        return Connection(self._gone)
+
+    def _gone(self, connection: Connection) -> None:
+        self._pool.forget(connection, drop=False)
+        self._connected.discard(connection)
+        if not self._connected and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+
+_DEFAULT_FIELDS = (("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
+
+
+class _Body(ResponseBody):
+    """The content of an answer while it comes."""
+
+    def __init__(self, request: HttpRequest, exchange: Exchange) -> None:
+        self._request = request
+        self._exchange = exchange
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the content; see `ResponseBody.chunks`."""
+        exchange = self._exchange
+        while True:
+            try:
+                piece = await exchange.next_piece()
+            except BODY_ERRORS.foreign as error:
+                BODY_ERRORS.fail(error, self._request)
+            if not piece:
+                return
+            yield piece
+
+    async def close(self) -> None:
+        """Drop the connection, unless all of the answer has come."""
+        await self._exchange.close()
