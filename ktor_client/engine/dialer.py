@@ -101,6 +101,14 @@ class Dialer:
         stream.where, stream.deadline = where, deadline
         return stream
 
+    async def open_proxy(self, proxy: Proxy) -> SocketStream:
+        """Connect to a proxy itself, which takes requests in absolute form. Raises as `open`."""
+        deadline = asyncio.get_running_loop().time() + self.options.connect_timeout
+        async with self.limited(where := f"the proxy {proxy}", deadline):
+            stream = await self._reach(proxy)
+        stream.where, stream.deadline = where, deadline
+        return stream
+
     async def connect(self, factory: Callable[[], P], host: str, port: int, *, secure: bool) -> P:
         """Connect to a host, past any proxy, with a protocol of the caller's.
 
@@ -179,14 +187,25 @@ class Dialer:
             raise
         return protocol
 
-    async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
+    async def _reach(self, proxy: Proxy) -> SocketStream:
         with self._mapped(f"the proxy {proxy}", proxy):
             stream = await self._connect(SocketStream, proxy.host, proxy.port)
+        if proxy.scheme == "https":
+            try:
+                with (
+                    self._mapped(f"the proxy {proxy}", proxy),
+                    Phase(f"agreeing on TLS with the proxy {proxy}"),
+                ):
+                    await stream.start_tls(self.ssl_context(), proxy.host)
+            except BaseException:
+                stream.abort()
+                raise
+        return stream
+
+    async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
+        stream = await self._reach(proxy)
         try:
             with self._mapped(f"the proxy {proxy}", proxy):
-                if proxy.scheme == "https":
-                    with Phase(f"agreeing on TLS with the proxy {proxy}"):
-                        await stream.start_tls(self.ssl_context(), proxy.host)
                 with Phase(f"waiting for the proxy {proxy}"):
                     await _talk(stream, proxy, host, port)
         except BaseException:

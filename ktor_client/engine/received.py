@@ -6,11 +6,7 @@ from collections.abc import Iterable
 
 from ktor_client.http import Headers
 
-__all__ = ["MAX_INTERIM", "ReceivedHeaders"]
-
-MAX_INTERIM = 1000
-"""Answers of status 1xx before the one that counts: a server that works for hours may tell so
-every 20 seconds, and one that sends nothing else is given up before it takes the loop."""
+__all__ = ["ReceivedHeaders"]
 
 
 class ReceivedHeaders(Headers):

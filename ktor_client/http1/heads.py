@@ -111,6 +111,9 @@ def parse_head(head: bytes, method: str, *, is_handshake: bool) -> AnswerHead:
         if status == 101 and not is_handshake:
             raise AnswerError("it switches protocols, which nobody asked for (RFC 9110 15.2.2)")
         answer.keeps = False
+        names = {name.lower() for name, _ in answer.fields}
+        if status == 101 and {b"content-length", b"transfer-encoding"} <= names:
+            raise AnswerError("it has a length beside Transfer-Encoding (RFC 9112 6.3)")
         return answer
     _frame(answer, method)
     return answer

@@ -6,11 +6,11 @@ import httpcore
 import pytest
 
 from ktor_client.engine.dialer import Dialer
-from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.errors import ERRORS
 from ktor_client.engines._httpx.transport import PoolTransport, _NetworkStream
+from ktor_client.http1.rules import MAX_INTERIM
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 

@@ -6,9 +6,9 @@ import asyncio
 
 import httpcore
 import pytest
-from ktor_client.engine.slots import Slots
 
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engine.slots import Slots
 from ktor_client.engines import HttpxEngine
 from ktor_client.engines._httpx import transport
 from ktor_client.errors import ClientClosedError

@@ -140,4 +140,5 @@ async def test_a_peer_that_says_no_farewell(
             await held[0].again()
         finally:
             gone.set()
+            await server.finished.wait()
             await client.close()

@@ -15,8 +15,8 @@ from ktor_client import (
     WebSocketHandshakeError,
     install,
 )
-from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.http1.rules import MAX_INTERIM
 from ktor_client.plugins import WebSockets
 from tests.support.raw_server import TEXT, Peer, Script, close_frame, frame, raw_server
 

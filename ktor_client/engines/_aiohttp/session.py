@@ -17,10 +17,10 @@ from aiohttp.http import HttpProcessingError
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import environment_proxy
 from ktor_client.engine.readable import poll_of
-from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engines._aiohttp.errors import NoAnswerError, no_answer, said
 from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Url
+from ktor_client.http1.rules import MAX_INTERIM
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey

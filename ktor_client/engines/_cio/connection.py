@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
             NoAnswerError: the connection is gone.
         """
         if self.is_gone or self.transport.is_closing():
-            raise NoAnswerError("the server closed the connection") from self._error
+            raise NoAnswerError("Server disconnected") from self._error
         self._exchange = exchange
         self._heard = self._loop.time()
         if limit is not None and (self._watch is None or self._watch.when() > self._heard + limit):

@@ -288,9 +288,11 @@ class CioEngine(HttpClientEngine):
             return await dialer.connect(self._new, way.host, way.port, secure=way.is_secure)
         if unix_socket is not None:
             stream = await dialer.open_unix(unix_socket)
+        elif proxy is not None and forward:
+            stream = await dialer.open_proxy(proxy)
         else:
-            stream = await dialer.open(way.host, way.port, None if forward else proxy)
-        if way.is_secure:
+            stream = await dialer.open(way.host, way.port, proxy)
+        if way.is_secure and not forward:
             await dialer.start_tls(stream, way.host)
         connection = self._new()
         connection.connection_made(stream.transport)

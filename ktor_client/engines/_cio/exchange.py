@@ -142,7 +142,7 @@ class Exchange:
         """Drop the connection, unless all of the answer has come. Idempotent."""
         if not self.is_over:
             self._pieces.clear()
-            self._end(keeps=False)
+            self._fail(NoAnswerError("the response was closed"))  # told to who is reading it
         await self.upload_ended()
 
     async def upload_ended(self) -> None:
@@ -207,7 +207,7 @@ class Exchange:
         while connection.is_congested:
             await self._until_woken()
         if connection.is_gone:
-            raise NoAnswerError("the server closed the connection")
+            raise NoAnswerError("Server disconnected")
         connection.heard()
 
     async def _until_woken(self) -> None:
@@ -291,7 +291,7 @@ class Exchange:
             self._fail(error)
         elif self.head is None:
             within = " within the head of its answer" if self._parser.has_begun else ""
-            self._fail(NoAnswerError(f"the server closed the connection{within}"))
+            self._fail(NoAnswerError(f"Server disconnected{within}"))
         else:
             try:
                 self.head.body.end()

@@ -16,11 +16,11 @@ import httpx
 
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
-from ktor_client.engine.received import MAX_INTERIM
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.pool import ConnectionPool
 from ktor_client.errors import ClientClosedError, ConnectError, KtorClientError, ProxyError
 from ktor_client.http import Url
+from ktor_client.http1.rules import MAX_INTERIM
 
 __all__ = ["FROM_URL", "STREAM", "PoolTransport"]
 
