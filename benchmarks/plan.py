@@ -24,8 +24,8 @@ PEER_ROUNDS = 3
 MEMORY_ROUNDS = 1
 IMPORT_ROUNDS = 5
 LATENCY_ROUNDS = 2
-LATENCY_CONTENDERS = ("aiohttp", "websockets", "ours-aiohttp", "ours-httpx")
-SCALE_CONTENDERS = ("aiohttp", "websockets", "httpx-ws", "ours-aiohttp", "ours-httpx")
+LATENCY_CONTENDERS = ("aiohttp", "websockets", "ours-aiohttp", "ours-httpx", "ours-cio")
+SCALE_CONTENDERS = ("aiohttp", "websockets", "httpx-ws", "ours-aiohttp", "ours-httpx", "ours-cio")
 
 MEASURED = frozenset(BASES) | frozenset(BASES.values())
 

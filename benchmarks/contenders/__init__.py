@@ -19,6 +19,7 @@ _CLASSES = {
     "picows": "raw_picows:Picows",
     "ours-aiohttp": "ours:OursAiohttp",
     "ours-httpx": "ours:OursHttpx",
+    "ours-cio": "ours:OursCio",
 }
 
 NAMES = tuple(_CLASSES)

@@ -76,3 +76,8 @@ class OursAiohttp(Ours):
 class OursHttpx(Ours):
     packages: ClassVar = ("ktor-client", "httpx", "httpx-ws")
     engine: ClassVar = "httpx"
+
+
+class OursCio(Ours):
+    packages: ClassVar = ("ktor-client",)
+    engine: ClassVar = "cio"
