@@ -60,7 +60,8 @@ def split_lines(head: bytes) -> list[bytes]:
         if head.count(b"\r") != ends:
             raise AnswerError("a CR stands alone in its head (RFC 9112 2.2)")
     else:
-        lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
+        *before, last = head.split(b"\n")
+        lines = [*(line.removesuffix(b"\r") for line in before), last]
         if any(b"\r" in line for line in lines):
             raise AnswerError("a CR stands alone in its head (RFC 9112 2.2)")
     if (found := _find_control(head)) is not None:

@@ -32,6 +32,7 @@ STRICTER = (
     "has a length beside Transfer-Encoding",  # h11 drops the length (RFC 9112 6.3: an error)
     "does not end in CR LF",  # LF alone ends h11's trailers (RFC 9112 7.1)
     "before its last chunk",  # likewise
+    "b'' is no field",  # likewise
     "is no chunk's size",  # DEL within an extension (RFC 9112 7.1.1)
     "too long",
     "the line before a chunk",
