@@ -32,18 +32,11 @@ def test_the_core_imports_no_network_library_where_there_is_one() -> None:
     assert loaded == "[]"
 
 
-def test_without_libraries_the_default_engine_says_what_to_install() -> None:
-    text = run(
-        "import importlib.util as u, importlib.metadata as m\n"
-        "real = u.find_spec\n"
-        f"u.find_spec = lambda name, package=None: None if name in {LIBRARIES!r} else "
-        "real(name, package)\n"
-        + BLOCK
-        + "from ktor_client import HttpClient, EngineUnavailableError\n"
-        "try: HttpClient()\n"
-        "except EngineUnavailableError as error: print(error)"
+def test_without_libraries_the_default_engine_is_our_own() -> None:
+    assert (
+        run(BLOCK + "from ktor_client import HttpClient; print(HttpClient().engine)")
+        == "CioEngine()"
     )
-    assert "pip install 'ktor-client[aiohttp]'" in text
 
 
 @pytest.mark.parametrize(

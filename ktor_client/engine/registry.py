@@ -197,29 +197,8 @@ def engine_class(name: str) -> EngineFactory:
 
 
 def default_engine() -> EngineFactory:
-    """Choose an engine: the browser's under Emscripten, else aiohttp, httpx, third parties'.
-
-    Raises:
-        EngineUnavailableError: nothing is installed.
-    """
-    if sys.platform == "emscripten":
-        return BUILT_IN["browser"].load()
-    for name in ("aiohttp", "httpx"):
-        entry = BUILT_IN[name]
-        if not entry.missing():
-            return entry.load()
-    for point in _entry_points():
-        factory: EngineFactory = point.load()
-        return factory
-    if "httpx" not in BUILT_IN["httpx"].missing():
-        raise EngineUnavailableError(
-            "no engine with web sockets is installed: httpx is, httpx-ws is not; try: "
-            "pip install 'ktor-client[httpx]', or for plain HTTP name it: HttpClient(HttpxEngine)"
-        )
-    raise EngineUnavailableError(
-        "no engine is installed; try: pip install 'ktor-client[aiohttp]' "
-        "(or 'ktor-client[httpx]'), or name one: HttpClient(MyEngine, ...)"
-    )
+    """Choose an engine: the browser's under Emscripten, else our own, which needs nothing."""
+    return BUILT_IN["browser" if sys.platform == "emscripten" else "cio"].load()
 
 
 def engines_with(capability: Capability) -> str:

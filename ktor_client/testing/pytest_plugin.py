@@ -125,7 +125,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if FIXTURE not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker(MARKER)
-    engines: tuple[Any, ...] = ("aiohttp", "httpx") if marker is None else marker.args
+    engines: tuple[Any, ...] = ("cio", "aiohttp", "httpx") if marker is None else marker.args
     metafunc.parametrize(FIXTURE, engines, indirect=True, ids=[_id_of(e) for e in engines])
 
 

@@ -22,9 +22,9 @@ async def test_both_tables() -> None:
     assert [line.split()[:2] for line in upper[1:]] == [
         [name, entry.class_name] for name, entry in BUILT_IN.items()
     ]
-    assert f"aiohttp {version('aiohttp')}" in upper[1]
-    assert f"httpx {version('httpx')}, httpx-ws {version('httpx-ws')}" in upper[2]
-    assert "runs in a browser only" in upper[3]
+    assert f"aiohttp {version('aiohttp')}" in upper[2]
+    assert f"httpx {version('httpx')}, httpx-ws {version('httpx-ws')}" in upper[3]
+    assert "runs in a browser only" in upper[4]
     assert lower[0].split() == ["capability", *BUILT_IN]
     for line, capability in zip(lower[1:], ALL_CAPABILITIES, strict=True):
         assert line.startswith(f"{capability.meaning}  ")

@@ -13,8 +13,9 @@ from ktor_client import EngineUnavailableError, HttpClient, WebSocketCapability
 from ktor_client import engines as door
 from ktor_client.engine import registry
 from ktor_client.engines import (
+    CIO,
     AiohttpEngine,
-    HttpxEngine,
+    CioEngine,
     MockEngine,
     default_engine,
     engine_class,
@@ -67,25 +68,12 @@ def test_an_engine_of_another_package() -> None:
     assert type(HttpClient("other").engine).__name__ == "OtherEngine"
     with pytest.raises(EngineUnavailableError, match="'othr'; did you mean 'other'"):
         engine_class("othr")
-    assert isinstance(HttpClient().engine, AiohttpEngine)
+    assert isinstance(HttpClient().engine, CioEngine)
 
 
-@pytest.mark.usefixtures("nothing_installed", "other_package")
-def test_another_packages_engine_is_the_default_where_there_is_no_other() -> None:
-    assert type(HttpClient().engine).__name__ == "OtherEngine"
-
-
-@pytest.mark.usefixtures("nothing_installed")
-def test_no_engine_at_all() -> None:
-    with pytest.raises(EngineUnavailableError, match=r"try: pip install 'ktor-client\[aiohttp\]'"):
-        HttpClient()
-
-
-def test_httpx_alone_is_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    for library in ("aiohttp", "httpx_ws"):
-        monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(EngineUnavailableError, match=r"httpx-ws is not; try: pip .*\[httpx\]'"):
-        default_engine()
+def test_the_default_needs_no_library(nothing_installed: None) -> None:
+    assert default_engine() is CioEngine
+    assert CIO is CioEngine
 
 
 BROKEN = {
@@ -128,18 +116,13 @@ def test_an_engine_for_another_platform(monkeypatch: pytest.MonkeyPatch, tmp_pat
         entry.load()
 
 
-def test_httpx_is_the_default_without_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    assert default_engine() is HttpxEngine
-
-
 def test_dir_shows_the_engines_that_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"AiohttpEngine", "HttpxEngine", "MockEngine", "engines"} <= set(dir(door))
     monkeypatch.setitem(sys.modules, "httpx_ws", None)
     assert "HttpxEngine" not in dir(door)
     assert "AiohttpEngine" in dir(door)
-    with pytest.raises(AttributeError, match="no attribute 'CioEngine'"):
-        _ = door.CioEngine  # pyright: ignore
+    with pytest.raises(AttributeError, match="no attribute 'JavaEngine'"):
+        _ = door.JavaEngine  # pyright: ignore
 
 
 def test_capabilities_are_constants() -> None:

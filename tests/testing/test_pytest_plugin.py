@@ -229,7 +229,7 @@ async def app(scope, receive, send):
     pass
 
 async def test_installed(ktor_engine):
-    assert HttpClient(ktor_engine).engine.name in ("aiohttp", "httpx")
+    assert HttpClient(ktor_engine).engine.name in ("cio", "aiohttp", "httpx")
 
 def in_process():
     return TestEngine(app)

@@ -20,6 +20,7 @@ from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMIT,
@@ -33,6 +34,7 @@ from ktor_client.engines._cio.errors import BODY_ERRORS, ERRORS
 from ktor_client.engines._cio.exchange import Exchange
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody, Url
+from ktor_client.http.codings import accept_encoding
 from ktor_client.http1 import request_head
 from ktor_client.link import StreamLink
 
@@ -40,9 +42,6 @@ __all__ = ["CioEngine"]
 
 AT_ONCE = 64 * 1024
 """Bytes of a body that leave with their head in one write."""
-SILENCE = 60.0
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-"""Methods that may be sent again when nothing was answered (RFC 9110 9.2.2)."""
 
 
 class _Way(NamedTuple):
@@ -176,7 +175,7 @@ class CioEngine(HttpClientEngine):
                         and was_used
                         and is_unheard
                         and upload is None
-                        and request.method in _REPEATABLE
+                        and request.method.is_idempotent
                         and not self._closed
                     ):
                         raise
@@ -199,9 +198,10 @@ class CioEngine(HttpClientEngine):
         fields = request.headers.fields()
         target = url.target
         if not is_handshake:
-            for name, value in _DEFAULT_FIELDS:
-                if name not in request.headers:
-                    fields.append((name, value))
+            if "accept" not in request.headers:
+                fields.append(("Accept", "*/*"))
+            if "accept-encoding" not in request.headers:
+                fields.append(("Accept-Encoding", accept_encoding()))
             if proxy is not None and not proxy.is_socks and url.scheme == "http":
                 target = f"http://{url.authority}{target}"
                 if proxy.user is not None:
@@ -216,7 +216,11 @@ class CioEngine(HttpClientEngine):
                 fields.append(("Content-Length", str(len(body or b""))))
         head = request_head(request.method, target, url.authority, fields)
         exchange = Exchange(
-            connection, request.method, self._over, limit=SILENCE, is_handshake=is_handshake
+            connection,
+            request.method,
+            self._over,
+            limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
+            is_handshake=is_handshake,
         )
         waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
         if upload is None and not waits and (body is None or len(body) <= AT_ONCE):  # type: ignore[arg-type]  # no upload, so bytes
@@ -307,9 +311,6 @@ class CioEngine(HttpClientEngine):
         self._connected.discard(connection)
         if not self._connected and self._all_gone is not None and not self._all_gone.done():
             self._all_gone.set_result(None)
-
-
-_DEFAULT_FIELDS = (("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 
 
 class _Body(ResponseBody):
