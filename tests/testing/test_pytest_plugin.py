@@ -90,7 +90,7 @@ async def test_mock(ktor_client_factory, mock_engine):
 async def test_parametrised(ktor_client_factory, ktor_engine):
     assert isinstance(ktor_client_factory(None, install(WebSockets)).engine, ktor_engine)
 """
-    run(pytester, code, *ASYNCIO).assert_outcomes(passed=3)
+    run(pytester, code, *ASYNCIO).assert_outcomes(passed=4)
 
 
 def test_an_expectation_that_is_not_met_fails_the_test(pytester: pytest.Pytester) -> None:
@@ -239,7 +239,7 @@ def test_chosen(ktor_engine):
     HttpClient(ktor_engine)
 """
     result = run(pytester, code, "-v", *ASYNCIO)
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=7)
     for name in (
         "test_installed[aiohttp]",
         "test_installed[httpx]",
