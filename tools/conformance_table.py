@@ -31,7 +31,7 @@ on purpose. Run it for an engine of your own:
 $ ktor-client conform my_package:MyEngine
 ```
 
-`tests/test_conformance.py` runs it on each engine with sockets, on the default event loop and uvloop;
+`tests/test_conformance.py` runs it on each engine with sockets, on both event loops;
 `tests/engines/mock` on MockEngine, also with bytes that come late and in pieces;
 `tests/engines/asgi` on TestEngine what an ASGI app has a part in; `tests/browser` runs in a
 browser's tab and worker what a browser can do at all. A check that needs a capability is skipped,
