@@ -212,7 +212,7 @@ async def test_ctrl_c_on_a_pipe(server: EchoServer) -> None:
 async def test_a_chat(server: EchoServer) -> None:
     url = f"{server.url}/echo?id=a"
     async with terminal("ws", url, "--subprotocol", "chat") as screen:
-        await screen.sees(f"connected to {url} through aiohttp, subprotocol chat; Ctrl-D ends\r\n")
+        await screen.sees(f"connected to {url} through cio, subprotocol chat; Ctrl-D ends\r\n")
         for text in ("hello", "жук"):
             screen.type(f"{text}\n")
             await screen.sees(f"{text}\r\n{text}\r\n")  # what was typed, and its echo
