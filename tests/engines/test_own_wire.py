@@ -171,3 +171,28 @@ async def test_memory_stays_flat_under_a_reader_that_pauses() -> None:
             assert len(chunk) <= 1024 * 1024
         assert count == size
         await engine.close()
+
+
+async def test_an_upload_that_fails_behind_an_early_answer() -> None:
+    """The answer has begun; who reads it hears of the iterator's own exception."""
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun")
+        await peer.read_eof()
+
+    async def failing() -> AsyncGenerator[bytes]:
+        yield b"x"
+        await go_on.wait()
+        raise OSError("the disk is gone")
+
+    engine = CioEngine(limit=1)
+    async with raw_server(script) as server:
+        for _ in range(2):
+            go_on.clear()
+            response = await engine.execute(request(server.port, HttpMethod.Post, failing()))
+            go_on.set()
+            with pytest.raises(OSError, match="the disk is gone"):
+                await response.body_as_bytes()
+        await engine.close()

@@ -34,6 +34,7 @@ from ktor_client.engines._cio.errors import BODY_ERRORS, ERRORS
 from ktor_client.engines._cio.exchange import Exchange
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody, Url
+from ktor_client.http.body import length_of, once_only
 from ktor_client.http.codings import accept_encoding
 from ktor_client.http1 import request_head
 from ktor_client.link import StreamLink
@@ -42,6 +43,8 @@ __all__ = ["CioEngine"]
 
 AT_ONCE = 64 * 1024
 """Bytes of a body that leave with their head in one write."""
+_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
+"""Methods whose empty body has a length all the same (RFC 9110 8.6)."""
 
 
 class _Way(NamedTuple):
@@ -154,10 +157,11 @@ class CioEngine(HttpClientEngine):
 
     async def _answered(self, request: HttpRequest, *, is_handshake: bool = False) -> Exchange:
         """Send a request and return the exchange once the head of its answer is here."""
-        upload = Upload.of(request.body)
+        upload: Upload | None = None
         proxy = self._dialer.proxy_for(request.url)
         try:
             while True:
+                upload = Upload.of(request.body)
                 connection = await self._connection(request.url, proxy)
                 was_used = connection.was_used
                 exchange: Exchange | None = None
@@ -174,7 +178,7 @@ class CioEngine(HttpClientEngine):
                         isinstance(error, ConnectionError)
                         and was_used
                         and is_unheard
-                        and upload is None
+                        and once_only(request.body) is None
                         and request.method.is_idempotent
                         and not self._closed
                     ):
@@ -207,13 +211,14 @@ class CioEngine(HttpClientEngine):
                 if proxy.user is not None:
                     fields.append(("Proxy-Authorization", proxy.credentials()))
         chunked = False
-        if "content-length" not in request.headers:
-            if upload is not None:
-                chunked = True
-                fields.append(("Transfer-Encoding", "chunked"))
-            elif body is not None or request.method in ("POST", "PUT", "PATCH"):
-                assert body is None or isinstance(body, bytes)
-                fields.append(("Content-Length", str(len(body or b""))))
+        if "content-length" not in request.headers and (
+            body is not None or request.method in _WITH_BODY
+        ):
+            length = length_of(body)
+            chunked = length is None
+            fields.append(
+                ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(length))
+            )
         head = request_head(request.method, target, url.authority, fields)
         exchange = Exchange(
             connection,
@@ -223,14 +228,14 @@ class CioEngine(HttpClientEngine):
             is_handshake=is_handshake,
         )
         waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
-        if upload is None and not waits and (body is None or len(body) <= AT_ONCE):  # type: ignore[arg-type]  # no upload, so bytes
-            exchange.send(head if body is None else head + body)  # type: ignore[operator]  # likewise
+        if body is None:
+            exchange.send(head)
+        elif isinstance(body, bytes) and len(body) <= AT_ONCE and not waits:
+            exchange.send(head + body)
         else:
             exchange.send(head)
             exchange.upload(
-                upload if upload is not None else body,  # type: ignore[arg-type]  # likewise
-                chunked=chunked,
-                waits_for_go_on=waits,
+                body if upload is None else upload, chunked=chunked, waits_for_go_on=waits
             )
         return exchange
 
@@ -327,7 +332,7 @@ class _Body(ResponseBody):
             try:
                 piece = await exchange.next_piece()
             except BODY_ERRORS.foreign as error:
-                BODY_ERRORS.fail(error, self._request)
+                BODY_ERRORS.fail(error, self._request, exchange.source)
             if not piece:
                 return
             yield piece

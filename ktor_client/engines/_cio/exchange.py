@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ktor_client.engine.upload import Upload
 from ktor_client.engines._cio.errors import NoAnswerError
 from ktor_client.errors import RequestTimeoutError
+from ktor_client.http import RequestBody
 from ktor_client.http1 import LAST_CHUNK, AnswerError, AnswerHead, AnswerParser, chunk
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Exchange:
         "head",
         "is_over",
         "leading",
+        "source",
     )
 
     def __init__(
@@ -80,6 +83,8 @@ class Exchange:
         self.is_over = False
         self.leading = b""
         """What came behind a 101."""
+        self.source: Upload | None = None
+        """What the body comes from, if it is streamed."""
         self._over = over
         self._limit = limit
         self._is_handshake = is_handshake
@@ -156,11 +161,10 @@ class Exchange:
         """Write bytes of the request."""
         self.connection.transport.write(data)
 
-    def upload(
-        self, body: bytes | AsyncIterable[bytes], *, chunked: bool, waits_for_go_on: bool
-    ) -> None:
+    def upload(self, body: RequestBody | Upload, *, chunked: bool, waits_for_go_on: bool) -> None:
         """Send a long body, or one that is made while it is sent, in a task."""
         self._is_uploading = True
+        self.source = body if isinstance(body, Upload) else None
         self._uploader = asyncio.get_running_loop().create_task(
             self._upload(body, chunked=chunked, waits_for_go_on=waits_for_go_on)
         )
@@ -172,7 +176,7 @@ class Exchange:
             self._wakes_upload.set_result(None)
 
     async def _upload(
-        self, body: bytes | AsyncIterable[bytes], *, chunked: bool, waits_for_go_on: bool
+        self, body: RequestBody | Upload, *, chunked: bool, waits_for_go_on: bool
     ) -> None:
         if waits_for_go_on:
             await self._told_to_go_on()
@@ -184,8 +188,7 @@ class Exchange:
         iterator = body.__aiter__()
         try:
             async for piece in iterator:
-                if piece:
-                    await self._write(chunk(piece) if chunked else piece)
+                await self._write(chunk(piece) if chunked else piece)
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:
