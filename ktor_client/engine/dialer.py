@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
@@ -20,15 +20,10 @@ from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.resolver import Resolver
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
-from ktor_client.engine.tunnel import (
-    Exactly,
-    Send,
-    TunnelRefusedError,
-    http_connect,
-    socks5,
-)
-from ktor_client.errors import KtorClientError, ProxyError
+from ktor_client.engine.tunnel import Exactly, Send, TunnelRefusedError
+from ktor_client.errors import KtorClientError, ProxyError, TlsError
 from ktor_client.http import Url
+from ktor_client.http.host import in_brackets, without_zone
 
 __all__ = ["Dialer"]
 
@@ -47,8 +42,11 @@ class Dialer:
         options: SocketOptions,
         errors: ErrorTable,
         default_context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        protocols: Sequence[str] = ("http/1.1",),
     ) -> None:
+        """Take an engine's options, its errors, and the protocols it speaks over TLS (ALPN)."""
         self.options = options
+        self._protocols = tuple(protocols)
         self._errors = errors
         self._proxy = None if options.proxy is None else Proxy(options.proxy)
         self._default_context = default_context
@@ -80,7 +78,7 @@ class Dialer:
         """Return the context for https and wss; a default one is made at first use."""
         if self._context is None:
             self._context = self._default_context()
-            self._context.set_alpn_protocols(["http/1.1"])
+            self._context.set_alpn_protocols(list(self._protocols))
         return self._context
 
     async def open(self, host: str, port: int, proxy: Proxy | None = None) -> SocketStream:
@@ -102,7 +100,12 @@ class Dialer:
         return stream
 
     async def open_proxy(self, proxy: Proxy) -> SocketStream:
-        """Connect to a proxy itself, which takes requests in absolute form. Raises as `open`."""
+        """Connect to a proxy itself, which is sent requests in absolute form (RFC 9112 3.2.2).
+
+        Raises:
+            ProxyError: it cannot be reached.
+            ConnectTimeoutError: `connect_timeout` is over.
+        """
         deadline = asyncio.get_running_loop().time() + self.options.connect_timeout
         async with self.limited(where := f"the proxy {proxy}", deadline):
             stream = await self._reach(proxy)
@@ -118,6 +121,8 @@ class Dialer:
             try:
                 context = self.ssl_context() if secure else None
                 return await self._connect(factory, host, port, context)
+            except TlsError:
+                raise
             except self._errors.foreign as error:
                 raise self._translated(error, where) from error
 
@@ -136,7 +141,8 @@ class Dialer:
         try:
             async with self.limited(stream.where, stream.deadline):
                 with self._mapped(stream.where), Phase(f"agreeing on TLS with {stream.where}"):
-                    await stream.start_tls(self.ssl_context(), _name_on_certificates(host))
+                    await stream.start_tls(self.ssl_context(), self._name_on_certificate(host))
+                self._check_protocol(stream.transport, stream.where)
         except BaseException:
             stream.abort()
             raise
@@ -174,12 +180,14 @@ class Dialer:
 
         try:
             with Phase(f"{'connecting to' if context is None else 'agreeing on TLS with'} {where}"):
-                _, protocol = await asyncio.get_running_loop().create_connection(
+                transport, protocol = await asyncio.get_running_loop().create_connection(
                     make,
                     sock=connection,
                     ssl=context,
-                    server_hostname=None if context is None else _name_on_certificates(host),
+                    server_hostname=None if context is None else self._name_on_certificate(host),
                 )
+            if context is not None:
+                self._check_protocol(transport, where)
         except BaseException:
             if made and context is not None:
                 _abort_tls(made[0])
@@ -187,27 +195,48 @@ class Dialer:
             raise
         return protocol
 
+    def _name_on_certificate(self, host: str) -> str:
+        return self.options.server_hostname or _name_on_certificates(host)
+
+    def _check_protocol(self, transport: asyncio.Transport, where: str) -> None:
+        """Check what the server has chosen of the protocols that a caller's context offers.
+
+        Raises:
+            TlsError: one that the engine does not speak.
+        """
+        chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        if chosen is not None and chosen not in self._protocols:
+            known = ", ".join(map(repr, self._protocols))
+            error = TlsError(
+                f"{self._errors.engine} and {where} agreed by ALPN on {chosen!r}"
+                f"{' (HTTP/2)' if chosen == 'h2' else ''}, which your ssl_context offers and the "
+                f"engine does not speak; let it offer no more than that: "
+                f"ssl_context.set_alpn_protocols([{known}])"
+            )
+            error.nothing_sent = True
+            raise error
+
     async def _reach(self, proxy: Proxy) -> SocketStream:
-        with self._mapped(f"the proxy {proxy}", proxy):
+        where = f"the proxy {proxy}"
+        with self._mapped(where, proxy):
             stream = await self._connect(SocketStream, proxy.host, proxy.port)
-        if proxy.scheme == "https":
-            try:
-                with (
-                    self._mapped(f"the proxy {proxy}", proxy),
-                    Phase(f"agreeing on TLS with the proxy {proxy}"),
-                ):
-                    await stream.start_tls(self.ssl_context(), proxy.host)
-            except BaseException:
-                stream.abort()
-                raise
+            if proxy.has_tls:
+                try:
+                    with Phase(f"agreeing on TLS with {where}"):
+                        name = _name_on_certificates(proxy.host)
+                        await stream.start_tls(self.ssl_context(), name)
+                    self._check_protocol(stream.transport, where)
+                except BaseException:
+                    stream.abort()
+                    raise
         return stream
 
     async def _open_tunnel(self, proxy: Proxy, host: str, port: int) -> SocketStream:
         stream = await self._reach(proxy)
+        where = f"the proxy {proxy}"
         try:
-            with self._mapped(f"the proxy {proxy}", proxy):
-                with Phase(f"waiting for the proxy {proxy}"):
-                    await _talk(stream, proxy, host, port)
+            with self._mapped(where, proxy), Phase(f"waiting for {where}"):
+                await _talk(stream, proxy, host, port)
         except BaseException:
             stream.abort()
             raise
@@ -224,6 +253,10 @@ class Dialer:
             raise ProxyError(
                 f"{self._errors.engine} got no tunnel through {where}: {said}"
             ) from error
+        except TlsError as error:  # of the protocol's choice
+            if proxy is None:
+                raise
+            raise ProxyError(str(error)) from None
         except self._errors.foreign as error:
             ours = self._translated(error, where)
             raise (ours if proxy is None else ProxyError(str(ours))) from error
@@ -273,9 +306,7 @@ def _abort_tls(protocol: asyncio.BaseProtocol) -> None:
 
 
 async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> None:
-    conversation = (socks5 if proxy.is_socks else http_connect)(
-        host, port, proxy.user, proxy.password
-    )
+    conversation = proxy.converse(without_zone(host), port)
     try:
         step = next(conversation)
         while True:
@@ -297,8 +328,8 @@ async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> Non
 
 
 def _name_on_certificates(host: str) -> str:
-    return host.rstrip(".")  # a name may end in a dot, a certificate's does not
+    return without_zone(host).rstrip(".")  # a name may end in a dot, a certificate's does not
 
 
 def _place(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{in_brackets(host)}:{port}"

@@ -23,6 +23,7 @@ from ktor_client.errors import (
     TlsError,
 )
 from ktor_client.http import HttpRequest
+from ktor_client.http.host import in_brackets
 
 __all__ = ["ErrorRow", "ErrorTable", "connect_timeout_error", "place"]
 
@@ -119,9 +120,7 @@ class ErrorTable:
 
 def place(request: HttpRequest) -> str:
     """Return host and port of a request, for messages; nothing secret is in there."""
-    url = request.url
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{host}:{url.port}"
+    return f"{in_brackets(request.url.host)}:{request.url.port}"
 
 
 def connect_timeout_error(

@@ -1,54 +1,95 @@
-"""Which proxy a URL goes through: an option's, the environment's, or none."""
+"""Which proxy a URL goes through (an option's, the environment's, or none), and what it speaks."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
-from urllib.parse import unquote, urlsplit
+from typing import NamedTuple
+from urllib.parse import unquote
 
-from ktor_client.engine.tunnel import basic_credentials
+from ktor_client.engine.tunnel import Conversation, basic_credentials, http_connect, socks5
 from ktor_client.http import Url
+from ktor_client.http.host import in_brackets, normal_host
 
 __all__ = ["Proxy", "environment_proxy"]
 
-_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+class _Kind(NamedTuple):
+    """What is to be known of proxies of one scheme, all in one place."""
+
+    default_port: int
+    has_tls: bool
+    forwards: bool
+    converse: Callable[[str, int, str | None, str | None], Conversation]
+
+
+_KINDS = {
+    "http": _Kind(80, has_tls=False, forwards=True, converse=http_connect),
+    "https": _Kind(443, has_tls=True, forwards=True, converse=http_connect),
+    "socks5": _Kind(1080, has_tls=False, forwards=False, converse=socks5),
+    "socks5h": _Kind(1080, has_tls=False, forwards=False, converse=socks5),
+}
+_LIKE = "a proxy is a URL such as 'http://user:password@host:3128'"
+_server = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?").fullmatch
 
 
 class Proxy:
     """A proxy's address and credentials. `str` and `repr` hide the credentials."""
 
-    __slots__ = ("host", "password", "port", "scheme", "user")
+    __slots__ = ("_kind", "host", "password", "port", "scheme", "user")
 
     def __init__(self, text: str) -> None:
         """Parse "http://user:password@host:port"; also https and socks5.
 
         Raises:
-            ValueError: not such a URL; the message does not repeat the credentials.
+            ValueError: not such a URL. The message repeats nothing of it: where a password is not
+                encoded, no part of the text is known to be none of it.
+            TypeError: no text at all.
         """
         if not isinstance(text, str):
             raise TypeError(f"proxy is a URL such as 'http://host:3128', not {type(text).__name__}")
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        if parts.scheme not in _DEFAULT_PORTS:
+        scheme, mark, rest = text.partition("://")
+        self.scheme = scheme.lower() if mark else "http"
+        if self.scheme not in _KINDS:
+            raise ValueError(f"{_LIKE}; its scheme is one of {', '.join(_KINDS)}")
+        self._kind = _KINDS[self.scheme]
+        login, at, server = (rest if mark else text).rpartition("@")
+        if any(sign in login for sign in "/?#"):
             raise ValueError(
-                f"proxy scheme {parts.scheme!r} is not supported; use http, https or socks5"
+                f"{_LIKE}, with a / ? or # in user and password percent-encoded: %2F %3F %23"
             )
+        found = _server(server.removesuffix("/"))
+        port = None if found is None or not found[2] else int(found[2])
+        if found is None or (port is not None and not 1 <= port <= 65535):
+            raise ValueError(f"{_LIKE}; behind its host stands no port, 1..65535")
         try:
-            port = parts.port
+            self.host = normal_host(found[1])
         except ValueError as error:
-            raise ValueError(f"the proxy's port is wrong: {error}") from None
-        if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("proxy is a URL such as 'http://user:password@host:3128'")
-        self.scheme = parts.scheme
-        self.host = parts.hostname
-        self.port = _DEFAULT_PORTS[parts.scheme] if port is None else port
-        self.user = None if parts.username is None else unquote(parts.username)
-        self.password = None if parts.password is None else unquote(parts.password)
+            raise ValueError(f"{_LIKE}; its host {error}") from None
+        self.port = self._kind.default_port if port is None else port
+        user, colon, password = login.partition(":")
+        self.user = unquote(user) if at else None
+        self.password = unquote(password) if colon else None
+        try:
+            login.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{_LIKE}; its user or password has a lone surrogate") from None
 
     @property
-    def is_socks(self) -> bool:
-        """Whether it speaks SOCKS5 rather than HTTP."""
-        return self.scheme.startswith("socks")
+    def has_tls(self) -> bool:
+        """Whether the way to it is TLS."""
+        return self._kind.has_tls
+
+    @property
+    def forwards(self) -> bool:
+        """Whether it takes plain HTTP in the absolute form, without a tunnel (RFC 9112 3.2.2)."""
+        return self._kind.forwards
+
+    def converse(self, host: str, port: int) -> Conversation:
+        """Return what is said to get a tunnel to a server."""
+        return self._kind.converse(host, port, self.user, self.password)
 
     def credentials(self) -> str:
         """Return the value of a `Proxy-Authorization` header."""
@@ -59,8 +100,7 @@ class Proxy:
         return (self.scheme, self.host, self.port, self.user, self.password)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{in_brackets(self.host)}:{self.port}"
 
     def __repr__(self) -> str:
         return f"Proxy({str(self)!r})"
@@ -73,25 +113,31 @@ def environment_proxy(url: Url, environment: Mapping[str, str] = os.environ) -> 
     believed where REQUEST_METHOD is set: under CGI a client's header would have made it.
 
     Raises:
-        ValueError: the variable does not hold a proxy URL.
+        ValueError: a variable does not hold a proxy's URL; the message says which one.
     """
 
-    def read(name: str) -> str:
-        value = environment.get(name, "")
-        if not value and not (name == "http_proxy" and "REQUEST_METHOD" in environment):
-            value = environment.get(name.upper(), "")
-        return value.strip()
+    def find(*names: str) -> tuple[str, str]:
+        for name in names:
+            if name == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
+                continue
+            if value := environment.get(name, "").strip():
+                return name, value
+        return "", ""
 
-    text = read("https_proxy" if url.is_secure else "http_proxy") or read("all_proxy")
-    if not text or _bypassed(url, read("no_proxy")):
+    own = "https_proxy" if url.is_secure else "http_proxy"
+    name, text = find(own, own.upper(), "all_proxy", "ALL_PROXY")
+    if not text or _bypassed(url, find("no_proxy", "NO_PROXY")[1]):
         return None
-    return Proxy(text)
+    try:
+        return Proxy(text)
+    except ValueError as error:
+        raise ValueError(f"the variable {name} does not hold a proxy's URL: {error}") from None
 
 
 def _bypassed(url: Url, no_proxy: str) -> bool:
     """Whether NO_PROXY lists the host: a name, a domain, an address, a network, or "*"."""
     for entry in no_proxy.split(","):
-        name = entry.strip().lower()
+        name = entry.strip()
         if name == "*" or (name and _matches(url, name)):
             return True
     return False
@@ -108,5 +154,9 @@ def _matches(url: Url, entry: str) -> bool:
     try:
         return ip_address(url.host) in ip_network(host, strict=False)
     except ValueError:
-        domain = host.removeprefix("*").lstrip(".")
-        return url.host == domain or url.host.endswith(f".{domain}")
+        pass
+    try:
+        domain = normal_host(host.removeprefix("*").lstrip(".")).rstrip(".")
+    except ValueError:
+        return False  # of no host
+    return f".{url.host.rstrip('.')}".endswith(f".{domain}")

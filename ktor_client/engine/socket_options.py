@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 
 from ktor_client.durations import Duration, seconds
+from ktor_client.http.host import checked_host, without_zone
 from ktor_client.unset import Unset
 
 __all__ = ["DEFAULT_CONNECT_TIMEOUT", "DEFAULT_LIMIT", "DEFAULT_TRUST_ENV", "SocketOptions"]
@@ -17,13 +18,14 @@ DEFAULT_CONNECT_TIMEOUT: Any = Unset(10.0)
 
 
 class SocketOptions:
-    """`limit`, `ssl_context`, `proxy`, `trust_env`, `unix_socket` and `connect_timeout`."""
+    """What they are told about connections, and whether a caller's own object decides it."""
 
     __slots__ = (
         "_given",
         "connect_timeout",
         "limit",
         "proxy",
+        "server_hostname",
         "ssl_context",
         "trust_env",
         "unix_socket",
@@ -34,6 +36,7 @@ class SocketOptions:
         *,
         limit: int = DEFAULT_LIMIT,
         ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
         proxy: str | None = None,
         trust_env: bool = DEFAULT_TRUST_ENV,
         unix_socket: str | None = None,
@@ -49,6 +52,7 @@ class SocketOptions:
             "connect_timeout": connect_timeout,
             "limit": limit,
             "proxy": proxy,
+            "server_hostname": server_hostname,
             "ssl_context": ssl_context,
             "trust_env": trust_env,
             "unix_socket": unix_socket,
@@ -65,6 +69,11 @@ class SocketOptions:
             raise ValueError(f"limit must be at least 1 connection, not {limit}")
         if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
             raise TypeError(f"ssl_context is an ssl.SSLContext, not {type(ssl_context).__name__}")
+        if server_hostname is not None:
+            try:
+                server_hostname = without_zone(checked_host(server_hostname)).rstrip(".")
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"server_hostname is a name on a certificate: {error}") from None
         if unix_socket is not None and not isinstance(unix_socket, str):
             raise TypeError(f"unix_socket is a path (str), not {type(unix_socket).__name__}")
         if unix_socket is not None and (proxy is not None or trust_env):
@@ -72,6 +81,7 @@ class SocketOptions:
         self.limit = limit
         self.ssl_context = ssl_context
         self.proxy = proxy
+        self.server_hostname = server_hostname
         self.trust_env = trust_env
         self.unix_socket = unix_socket
         self.connect_timeout = seconds(connect_timeout, "connect_timeout")

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast
 from urllib.parse import urlencode
 
+from ktor_client.errors import InvalidUrlError
+
 __all__ = ["ParametersLike", "Scalar", "encoded_parameters", "flat_parameters"]
 
 Scalar: TypeAlias = str | int | float | bool
@@ -15,8 +17,16 @@ of mixed values is a `dict[str, object]` to them; checked at run time.)"""
 
 
 def encoded_parameters(parameters: ParametersLike, what: str = "params") -> str:
-    """Return the parameters as a query, or as a form. Raises what `flat_parameters` raises."""
-    return urlencode(flat_parameters(parameters, what))
+    """Return the parameters as a query, or as a form. Raises what `flat_parameters` raises.
+
+    And `InvalidUrlError`, for a form `ValueError`, where a lone surrogate is in them: no encoding
+    can send it.
+    """
+    try:
+        return urlencode(flat_parameters(parameters, what))
+    except UnicodeEncodeError:  # which would show them
+        kind = InvalidUrlError if what == "params" else ValueError
+        raise kind(f"{what} has a lone surrogate in it, which no encoding can send") from None
 
 
 def flat_parameters(parameters: ParametersLike, what: str = "params") -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ __all__ = [
     "redacted",
     "redacted_query",
     "redacted_value",
+    "shown",
     "with_more_secrets",
 ]
 
@@ -46,7 +47,11 @@ _SUBPROTOCOLS = re.compile(  # of the IANA registry, and what Kubernetes and Jup
     r"|v\d\.kernel\.websocket\.jupyter\.org|actioncable-v1-\w{4,7}|vite-(?:hmr|ping))"
 ).fullmatch
 _words = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+").findall
-_WITH_USER = re.compile(r"(?<=//)[^/?#]*@")
+_WITH_USER = re.compile(  # also where a password has a / ? or # and is not encoded
+    r"(?<=//)(?:[^/?#]*@|[^/?#@:]*:(?![0-9]{0,5}(?:[/?#]|$))[^@]*@)"
+)
+_scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://").match
+_behind_path = re.compile(r"[?#]").search
 
 
 def is_secret_name(name: str) -> bool:
@@ -145,3 +150,19 @@ def _redacted_url(url: str, is_secret: IsSecret) -> str:
     if fragment:  # where OAuth's implicit flow has its token
         fragment = redacted_query(fragment, is_secret)
     return f"{path}{mark}{redacted_query(query, is_secret)}{hash_sign}{fragment}"
+
+
+def shown(url: str) -> str:
+    """Return what messages show of a text that was meant as a URL, or as a host; quoted.
+
+    That is neither credentials nor query nor fragment: what is broken cannot be taken apart.
+    """
+    head, at, tail = url.rpartition("@")
+    if at:  # what stands before it may be a password, with any character in it
+        scheme = _scheme(head)
+        if _behind_path(head):  # and this one may be the query's
+            tail = "..."
+        url = f"{'' if scheme is None else scheme[0]}***@{tail}"
+    if (more := _behind_path(url)) is not None:
+        url = f"{url[: more.end()]}..."
+    return repr(url)

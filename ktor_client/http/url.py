@@ -1,40 +1,54 @@
 """URLs of http, https, ws and wss (RFC 3986; RFC 6455 3): parsing, checking, building.
 
-Which scheme suits which call, and default hosts, are decided by the client.
+Which scheme suits which call, and default hosts, are decided by the client; hosts are checked in
+`host.py`.
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from typing import NoReturn, TypeAlias
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from typing import NoReturn
+from urllib.parse import quote, urljoin
 
 from ktor_client.errors import InvalidUrlError
+from ktor_client.http.host import checked_host, in_brackets, without_zone
 from ktor_client.http.parameters import ParametersLike, encoded_parameters
-from ktor_client.http.redaction import redacted_query
+from ktor_client.http.redaction import redacted_query, shown
+from ktor_client.http.url_parts import (
+    PATH_SAFE,
+    QUERY_SAFE,
+    flaw,
+    has_surrogate,
+    is_query,
+    known_parts,
+    quoted,
+    url_parts,
+)
 
 __all__ = ["Url", "UrlBuilder"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 SECURE_SCHEMES = frozenset({"https", "wss"})
 
-_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
-_QUERY_SAFE = _PATH_SAFE + "?"
-_bad_character = re.compile(r"[\x00-\x20\x7f\\]").search
-_is_zone = re.compile(r"[A-Za-z0-9._~-]+").fullmatch
-_has_port = re.compile(r"[^/?#]*:\d+(?![^/?#])").match
-_is_query = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~%?]*").fullmatch
-_bad_host = re.compile(r"[\x00-\x20\x7f/?#@\\<>^`{|}%\[\]:]").search
-
 
 class Url:
     """An absolute URL, checked and normalised; it never changes. `str(url)` goes to the engine.
 
-    `repr` hides the credentials; `str` has none: they become an `Authorization` header.
+    `repr` hides credentials, in the query too; `str` has none before the host: they become an
+    `Authorization` header.
     """
 
-    __slots__ = ("_text", "host", "password", "path", "port", "query", "scheme", "user")
+    __slots__ = (
+        "_text",
+        "host",
+        "password",
+        "path",
+        "port",
+        "query",
+        "scheme",
+        "trailing_query",
+        "user",
+    )
 
     scheme: str
     host: str
@@ -43,6 +57,7 @@ class Url:
     query: str
     user: str | None
     password: str | None
+    trailing_query: bool
     _text: str
 
     def __init__(
@@ -54,12 +69,17 @@ class Url:
         query: str = "",
         user: str | None = None,
         password: str | None = None,
+        trailing_query: bool = False,
     ) -> None:
         """Check the parts; `path` and `query` are taken as already percent-encoded where needed.
 
+        `trailing_query` keeps the question mark before an empty query, as in Ktor: `/a?` and
+        `/a` are two resources (RFC 3986 6.2.3).
+
         Raises:
             InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, a
-                fragment, or a control character that would smuggle bytes into the request.
+                fragment, a control character that would smuggle bytes into the request, or a
+                lone surrogate, which no encoding can send.
             TypeError: a port that is no int.
         """
         if scheme not in DEFAULT_PORTS:
@@ -70,14 +90,16 @@ class Url:
             raise TypeError(f"port is an int, not {type(port).__name__}")
         elif not 1 <= port <= 65535:
             raise InvalidUrlError(f"port {port} is outside 1..65535")
-        if _bad_character(path) or _bad_character(query):
-            part = "path" if _bad_character(path) else "query"
-            raise InvalidUrlError(f"the {part} has a space, backslash or control character")
-        if "#" in path or "#" in query:  # in a request line it is no URL (RFC 9112 3.2.1)
-            part = "path" if "#" in path else "query"
-            raise InvalidUrlError(f"the {part} has a fragment (#), which is never sent")
-        path = path if path.startswith("/") else f"/{path}"
-        self._set(scheme, _checked_host(host), port, path, query, user, password)
+        for part, text in (("path", path), ("query", query)):
+            if what := flaw(text):
+                raise InvalidUrlError(f"the {part} has {what}")
+            if "#" in text:  # in a request line it is no URL (RFC 9112 3.2.1)
+                raise InvalidUrlError(f"the {part} has a fragment (#), which is never sent")
+        if has_surrogate(f"{user}{password}"):
+            raise InvalidUrlError("the user or the password has a lone surrogate")
+        path = quoted(path if path.startswith("/") else f"/{path}", PATH_SAFE)
+        query = quoted(query, QUERY_SAFE)
+        self._set(scheme, checked_host(host), port, path, query, user, password, trailing_query)
 
     def _set(
         self,
@@ -88,6 +110,7 @@ class Url:
         query: str,
         user: str | None,
         password: str | None,
+        trailing_query: bool,
     ) -> None:
         write = super().__setattr__
         write("scheme", scheme)
@@ -97,7 +120,8 @@ class Url:
         write("query", query)
         write("user", user)
         write("password", password)
-        write("_text", f"{scheme}://{self.authority}{self.target}")
+        write("trailing_query", trailing_query)
+        write("_text", f"{self._place}{self.target[len(path) :]}")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(
@@ -112,7 +136,7 @@ class Url:
         """Parse an absolute URL. Raises `InvalidUrlError` where `UrlBuilder.take_from` does."""
         url = absolute_url(text)
         if url is None:
-            raise InvalidUrlError(f"{_shown(text)} is not an absolute URL such as ws://host/path")
+            raise InvalidUrlError(f"{shown(text)} is not an absolute URL such as ws://host/path")
         return url
 
     @property
@@ -123,14 +147,28 @@ class Url:
     @property
     def authority(self) -> str:
         """Host, and the port where it is not the scheme's own: the `Host` header's value."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self._before_path(self.server_name)
+
+    @property
+    def server_name(self) -> str:
+        """The host as others may know it: without the zone of an address (RFC 6874 4)."""
+        return without_zone(self.host)
+
+    def _before_path(self, host: str) -> str:
+        host = in_brackets(host)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def _place(self) -> str:
+        """All but the query. A zone is encoded (RFC 6874 2) where it looks as if it were."""
+        return f"{self.scheme}://{self._before_path(self.host.replace('%25', '%2525'))}{self.path}"
+
+    @property
     def as_http(self) -> str:
-        """The text for a library that knows no ws and wss: they become http and https."""
+        """The text for a library that knows no ws and wss, and no encoded zones of addresses."""
         text = self._text
-        return text if text.startswith("http") else f"http{text[2:]}"  # ports are the same
+        text = text if text.startswith("http") else f"http{text[2:]}"  # ports are the same
+        return text.replace("%2525", "%25", 1) if "%25" in self.host else text
 
     @property
     def origin(self) -> tuple[bool, str, int]:
@@ -140,7 +178,7 @@ class Url:
     @property
     def target(self) -> str:
         """Path and query, as in the request line."""
-        return f"{self.path}?{self.query}" if self.query else self.path
+        return f"{self.path}?{self.query}" if self.query or self.trailing_query else self.path
 
     def join(self, location: str) -> Url:
         """Resolve a `Location`, absolute or relative, against this URL.
@@ -151,20 +189,22 @@ class Url:
         Raises:
             InvalidUrlError: the result is not a URL that can be requested.
         """
-        location = location.strip(" ").replace(" ", "%20")
-        if _bad_character(location):
-            raise InvalidUrlError(f"Location {_shown(location)} has a control character")
+        location = location.strip(" ").replace(" ", "%20")  # RFC 9110 10.2.2 lets us recover
+        if what := flaw(location):
+            raise InvalidUrlError(f"Location {shown(location)} has {what}")
+        place, _, fragment = location.partition("#")
+        place, mark, query = place.partition("?")
+        if not place and not mark:
+            mark, query = self.target[len(self.path) :][:1], self.query
+        base = self._place if self.scheme.startswith("http") else f"http{self._place[2:]}"
         try:
-            place, _, fragment = location.partition("#")
-            joined = urljoin(self.as_http, place)
-        except ValueError:  # which may show credentials
-            raise InvalidUrlError(f"cannot follow Location {_shown(location)}") from None
-        try:
-            return Url.parse(joined)
+            return Url.parse(urljoin(base, place) + mark + query)
         except InvalidUrlError as error:
             if "@" in fragment:  # perhaps the rest of a password: the error may show its start
-                raise InvalidUrlError(f"cannot follow Location {_shown(location)}") from None
-            raise InvalidUrlError(f"cannot follow Location {_shown(location)}: {error}") from error
+                raise InvalidUrlError(f"cannot follow Location {shown(location)}") from None
+            raise InvalidUrlError(f"cannot follow Location {shown(location)}: {error}") from error
+        except ValueError:  # which may show credentials
+            raise InvalidUrlError(f"cannot follow Location {shown(location)}") from None
 
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""
@@ -176,30 +216,34 @@ class Url:
         if port == DEFAULT_PORTS[self.scheme]:
             port = DEFAULT_PORTS[scheme]
         url = object.__new__(Url)  # the parts were checked
-        url._set(scheme, self.host, port, self.path, self.query, self.user, self.password)
+        user, password = self.user, self.password
+        url._set(
+            scheme, self.host, port, self.path, self.query, user, password, self.trailing_query
+        )
         return url
 
     def _asked(self, query: str) -> Url:
         url = object.__new__(Url)  # a query is checked by who calls this
-        url._set(self.scheme, self.host, self.port, self.path, query, self.user, self.password)
+        user, password = self.user, self.password
+        url._set(self.scheme, self.host, self.port, self.path, query, user, password, False)
         return url
 
     def __reduce__(self) -> tuple[type[Url], tuple[str | int | None, ...]]:
-        parts = (self.scheme, self.host, self.port, self.path, self.query, self.user, self.password)
-        return Url, parts
+        before = (self.scheme, self.host, self.port, self.path)
+        return Url, (*before, self.query, self.user, self.password, self.trailing_query)
 
     def __str__(self) -> str:
         return self._text
 
     def __repr__(self) -> str:
         secret = "***@" if self.user is not None else ""
-        query = f"?{redacted_query(self.query)}" if self.query else ""
+        query = f"?{redacted_query(self.query)}" if self.query or self.trailing_query else ""
         return f"Url('{self.scheme}://{secret}{self.authority}{self.path}{query}')"
 
     @property
     def _shown(self) -> str:
         """What messages show: nothing secret, so no query either."""
-        return f"{self.scheme}://{self.authority}{self.path}{'?...' if self.query else ''}"
+        return f"{self._place}{'?...' if self.query else '?' if self.trailing_query else ''}"
 
     def _key(self) -> tuple[object, ...]:
         return (str(self), self.user, self.password)
@@ -218,7 +262,16 @@ def unknown_scheme(scheme: str) -> InvalidUrlError:
 class UrlBuilder:
     """A URL in the making: each part is None until somebody sets it (Ktor's `URLBuilder`)."""
 
-    __slots__ = ("host", "password", "path", "port", "query", "scheme", "user")
+    __slots__ = (
+        "host",
+        "password",
+        "path",
+        "port",
+        "query",
+        "scheme",
+        "trailing_query",
+        "user",
+    )
 
     def __init__(self) -> None:
         self.scheme: str | None = None
@@ -226,6 +279,7 @@ class UrlBuilder:
         self.port: int | None = None
         self.path: str | None = None
         self.query: str = ""
+        self.trailing_query: bool = False
         self.user: str | None = None
         self.password: str | None = None
 
@@ -239,42 +293,47 @@ class UrlBuilder:
         if isinstance(url, Url):
             self.scheme, self.host, self.port = url.scheme, url.host, url.port
             self.path, self.query = url.path, url.query
+            self.trailing_query = url.trailing_query
             self.user, self.password = url.user, url.password
             return
         if not isinstance(url, str):
             raise InvalidUrlError(f"a URL is a str or a Url, not {type(url).__name__}")
-        place, _, query = url.partition("?")
-        if "@" in url or (query and not _is_query(query)):
-            parts, query = _parts(url), ""
+        place, mark, asked = url.partition("?")
+        query: str | None = asked
+        if "@" in url or not is_query(asked):
+            scheme, server, path, query = url_parts(url)
         else:
-            parts = _known_parts(place)
-        scheme, server, path, own_query = parts
+            scheme, server, path, own_query = known_parts(place)
+            query = asked if mark else own_query
         if scheme is not None:
             self.scheme = scheme
         if server is not None:
             self.host, self.port, self.user, self.password = server
         if path is not None:
             self.path = path
-        if query or own_query is not None:
-            self.query = query or own_query or ""
+        if query is not None:
+            self.query = query
+            self.trailing_query = bool(mark) and not query
 
     def set_path(self, path: str) -> None:
         """Set the path, and the query where `path` has one; other characters are encoded."""
         if not isinstance(path, str):
             raise TypeError(f"path is a str, not {type(path).__name__}")
-        bare, _, query = path.partition("?")
+        bare, mark, query = path.partition("?")
         if "#" in path:
-            raise InvalidUrlError(f"path {path!r} has a fragment (#), which is never sent")
-        if _bad_character(bare.replace(" ", "")) or _bad_character(query.replace(" ", "")):
-            raise InvalidUrlError(f"path {path!r} has a backslash or control character")
-        self.path = quote(bare if bare.startswith("/") else f"/{bare}", safe=_PATH_SAFE)
-        if query:
-            self.query = quote(query, safe=_QUERY_SAFE)
+            raise InvalidUrlError(f"path {shown(path)} has a fragment (#), which is never sent")
+        if what := flaw(path.replace(" ", "")):
+            raise InvalidUrlError(f"path {shown(path)} has {what}")
+        self.path = quote(bare if bare.startswith("/") else f"/{bare}", safe=PATH_SAFE)
+        if mark:
+            self.query = quote(query, safe=QUERY_SAFE)
+            self.trailing_query = not query
 
     def add_parameters(self, parameters: ParametersLike) -> None:
         """Append query parameters, encoded; an iterable value gives the name once for each.
 
         Raises:
+            InvalidUrlError: a lone surrogate, which no encoding can send.
             TypeError: a value is neither str, int, float or bool, nor an iterable of those; or
                 these are no parameters at all.
         """
@@ -291,50 +350,8 @@ class UrlBuilder:
             self.query,
             self.user,
             self.password,
+            self.trailing_query,
         )
-
-
-_Server: TypeAlias = tuple[str, int | None, str | None, str | None]
-_Parts: TypeAlias = tuple[str | None, _Server | None, str | None, str | None]
-
-
-def _parts(url: str) -> _Parts:
-    """Return scheme, server, path and query of a URL, None where it has none; for `take_from`.
-
-    Of a server there are host, port, user and password.
-    """
-    if _bad_character(url):
-        raise InvalidUrlError(
-            f"{_shown(url)} has a space, backslash or control character; percent-encode it"
-        )
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        if "@" in url:  # the error may show the credentials
-            raise InvalidUrlError(f"{_shown(url)} is not a URL") from None
-        raise InvalidUrlError(f"{url!r} is not a URL: {error}") from error
-    if parts.fragment or url.endswith("#"):
-        raise InvalidUrlError(f"{_shown(url)} has a fragment (#), which is never sent")
-    if not parts.netloc and _has_port(url):  # and no path may begin so (RFC 3986 4.2)
-        raise InvalidUrlError(f"{_shown(url)} has no scheme; write ws://host:port/path")
-    path = quote(parts.path, safe=_PATH_SAFE) or None
-    query = quote(parts.query, safe=_QUERY_SAFE) or None
-    if not parts.netloc:
-        if parts.scheme:
-            raise InvalidUrlError(
-                f"{_shown(url)} has no host; write ws://host/path, or a path that starts with /"
-            )
-        return None, None, path, query
-    if not parts.hostname:
-        raise InvalidUrlError(f"{_shown(url)} has no host")
-    user = None if parts.username is None else unquote(parts.username)
-    password = None if parts.password is None else unquote(parts.password)
-    server = parts.hostname, port, user, password
-    return parts.scheme.lower() or None, server, path or "/", query or ""
-
-
-_known_parts = lru_cache(256)(_parts)
 
 
 def absolute_url(text: str) -> Url | None:
@@ -343,7 +360,7 @@ def absolute_url(text: str) -> Url | None:
         return _absolute_url(text)
     # Clients ask the same few places again and again. Credentials and queries are not kept.
     place, _, query = text.partition("?")
-    if not query or not _is_query(query):
+    if not query or not is_query(query):
         return _absolute_url(text) if query else _known_url(text)
     url = _known_url(place)
     return None if url is None else url._asked(query)
@@ -356,41 +373,3 @@ def _absolute_url(text: str) -> Url | None:
 
 
 _known_url = lru_cache(256)(_absolute_url)
-
-
-def _shown(url: str) -> str:
-    """Show a URL in an error without its credentials."""
-    head, at, tail = url.rpartition("@")
-    scheme, mark, _ = head.partition("://")
-    return repr(f"{scheme if mark else ''}{mark}***@{tail}") if at else repr(url)
-
-
-@lru_cache(256)
-def _checked_host(host: str) -> str:
-    if not isinstance(host, str):
-        raise TypeError(f"host is a str, not {type(host).__name__}")
-    name = host.strip("[]") if host.startswith("[") else host
-    if ":" in name:
-        if "://" in name:
-            raise InvalidUrlError(
-                f"{_shown(host)} is not a host name but a URL; give it as the url"
-            )
-        if name.count(":") == 1 and _has_port(name):
-            raise InvalidUrlError(f"{_shown(host)} is not a host name: give the port as port=")
-        from ipaddress import AddressValueError, IPv6Address
-
-        address, mark, zone = name.partition("%")
-        if mark and not _is_zone(zone):
-            raise InvalidUrlError(f"{host!r} is not an IPv6 address: bad zone")
-        try:
-            return IPv6Address(address).compressed + mark + zone
-        except AddressValueError as error:
-            raise InvalidUrlError(f"{host!r} is not an IPv6 address: {error}") from error
-    if not name or _bad_host(name):
-        raise InvalidUrlError(f"{host!r} is not a host name")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise InvalidUrlError(f"{host!r} is not a host name: {error}") from error
-    return name.lower()

@@ -71,7 +71,8 @@ class DefaultRequest(HttpClientPlugin):
             if theirs.user is None:
                 theirs.user, theirs.password = mine.user, mine.password
             theirs.path = _join(mine.path, theirs.path)
-            theirs.query = theirs.query or mine.query
+            if not (theirs.query or theirs.trailing_query):
+                theirs.query, theirs.trailing_query = mine.query, mine.trailing_query
         if self._params is not None:
             theirs.add_parameters(self._params)
         for name, value in self._headers.fields():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+
 import pytest
 
+from ktor_client.engine import proxies
 from ktor_client.engine.proxies import Proxy, environment_proxy
+from ktor_client.engine.tunnel import Conversation, Send
 from ktor_client.http import Url
 
 
@@ -26,7 +31,8 @@ def test_parsing(
     proxy = Proxy(text)
     assert (proxy.scheme, proxy.host, proxy.port) == (scheme, host, port)
     assert (proxy.user, proxy.password) == (user, password)
-    assert proxy.is_socks == scheme.startswith("socks")
+    assert proxy.forwards != scheme.startswith("socks")
+    assert proxy.has_tls == (scheme == "https")
 
 
 def test_credentials_are_not_shown() -> None:
@@ -37,13 +43,68 @@ def test_credentials_are_not_shown() -> None:
     assert proxy.key() != Proxy("http://name:other@[::1]:3128").key()
 
 
+def test_hosts_are_those_of_urls() -> None:
+    assert Proxy("http://faß.de:1").host == "xn--fa-hia.de"
+    assert Proxy("http://[fe80::1%eth0]:1").host == "fe80::1%eth0"
+    assert Proxy("http://Proxy.example.").host == "proxy.example."
+
+
 @pytest.mark.parametrize(
-    "text", ["", "http://", "ftp://u:s3cret@h", "http://u:s3cret@h:99999", "http://u:s3cret@h/x?y"]
+    ("text", "why"),
+    [
+        ("", "part of it is empty"),
+        ("http://", "part of it is empty"),
+        ("not a url", "no name has ' ' in it"),
+        ("http://not a url", "no name has ' ' in it"),
+        ("ftp://u:s3cret@h", "its scheme is one of http, https, socks5"),
+        ("s3cret://u@h", "its scheme is one of"),
+        ("u:s3cret://@h", "its scheme is one of"),
+        ("http:/u:s3cret@h", "percent-encoded"),
+        ("http://u:s3cret@h:99999", "no port"),
+        ("http://u:s3cret@h:0", "no port"),
+        ("http://u:s3cret@h:８０", "no port"),
+        ("http://u:p@h:s3cret", "no port"),
+        ("http://u:s3cret", "no port"),
+        ("u:s3cret", "no port"),
+        ("http://u:p@[::1]s3cret", "no port"),
+        ("http://u:p@[s3cret]", "is not an IPv6 address"),
+        ("http://u:s3cret@h/x?y", "no name has '/' in it"),
+        ("http://u:s3cret@h/x", "no name has '/' in it"),
+        ("http://u:s3cret/x@h:3128", "percent-encoded: %2F %3F %23"),
+        ("http://u:s3cret?x@h", "percent-encoded"),
+        ("http://u:#s3cret@h", "percent-encoded"),
+        ("http://u:x@s3cret/x@h", "percent-encoded"),
+        ("http://u:x/s3cret", "no port"),
+        ("http://u:s3cret@h＠x", "no name has '@' in it"),
+        ("http://u:s3cret\ud800@h", "lone surrogate"),
+        ("http://u:s3cret@\ud800", "no name has '\\\\ud800' in it"),
+    ],
 )
-def test_what_is_no_proxy(text: str) -> None:
-    with pytest.raises(ValueError, match="prox") as caught:
+def test_what_is_no_proxy(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match="a proxy is a URL such as") as caught:
         Proxy(text)
-    assert "s3cret" not in str(caught.value)
+    assert re.search(why, str(caught.value))
+    told = "".join(traceback.format_exception(caught.value, limit=0))
+    assert "s3cret" not in told
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        if text:
+            with pytest.raises(ValueError, match=f"variable {name} does not hold") as caught:
+                environment_proxy(Url.parse("ws://h/"), {name: text})
+            assert "s3cret" not in "".join(traceback.format_exception(caught.value, limit=0))
+
+
+def test_one_table_says_all_about_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheme that is new needs no other place to be known in."""
+
+    def converse(host: str, port: int, user: str | None, password: str | None) -> Conversation:
+        yield Send(f"{host}:{port} for {user}:{password}".encode())
+
+    monkeypatch.setitem(proxies._KINDS, "carrier", proxies._Kind(7, True, False, converse))
+    proxy = Proxy("carrier://me:s3cret@pigeon")
+    assert (proxy.port, proxy.has_tls, proxy.forwards) == (7, True, False)
+    step = next(proxy.converse("example.org", 80))
+    assert isinstance(step, Send)
+    assert step.data == b"example.org:80 for me:s3cret"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +154,17 @@ def test_the_environment(environment: dict[str, str], url: str, proxy: str | Non
         ("fe80::/10", "ws://[fe80::1]/", True),
         ("fe80::/10", "ws://10.1.2.3/", False),
         ("", "ws://h/", False),
+        ("faß.de", "ws://faß.de/", True),
+        ("FAẞ.de", "ws://www.xn--fa-hia.de/", True),
+        ("xn--fa-hia.de", "ws://faß.de/", True),
+        ("fass.de", "ws://faß.de/", False),
+        ("h.", "ws://h/", True),
+        ("h", "ws://h./", True),
+        (".h.", "ws://i.h./", True),
+        ("a＠b, h", "ws://h/", True),
+        ("a＠b, .", "ws://h/", False),
+        ("fe80::1%eth0", "ws://[fe80::1%25eth0]/", True),
+        ("fe80::/10", "ws://[fe80::1%eth0]/", True),
     ],
 )
 def test_no_proxy(no_proxy: str, url: str, direct: bool) -> None:

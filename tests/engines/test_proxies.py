@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import traceback
 
 import pytest
 
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engine.resolver import Address, Resolver
 from ktor_client.errors import ConnectTimeoutError, ProxyError, TlsError
 from ktor_client.frames import TextFrame
 from tests.support.certificates import client_context, server_context
@@ -327,3 +329,42 @@ async def test_a_wrong_proxy_in_the_environment(
             await call
         assert "s3cret" not in str(caught.value)
     await client.close()
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("value", ["not a url", "http://user:s3cret/x@proxy:3128", "s3cret://h"])
+async def test_a_proxy_that_is_no_url(
+    engine: EngineFactory, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """It is told as that, not as a name that does not resolve; nothing is looked up."""
+    looked_up: list[str] = []
+
+    async def addresses(_: Resolver, host: str, port: int) -> list[Address]:
+        looked_up.append(host)
+        raise OSError
+
+    monkeypatch.setattr(Resolver, "addresses", addresses)
+    for other in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    client = engine(trust_env=True)
+    for call in (
+        open_link(client, "ws://example.org/"),
+        client.execute(get("http://example.org/")),
+    ):
+        with pytest.raises(ProxyError, match=f"variable {name} does not hold a proxy") as caught:
+            await call
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value, limit=0))
+    await client.close()
+    assert not looked_up
+    with pytest.raises(ValueError, match="a proxy is a URL such as") as refused:
+        engine(proxy=value)
+    assert "s3cret" not in "".join(traceback.format_exception(refused.value, limit=0))
+
+
+async def test_an_ipv6_server_behind_a_proxy_that_forwards(engine: EngineFactory) -> None:
+    async with http_proxy(answer=b"HTTP/1.1 204 OK\r\n\r\n") as log:
+        client = engine(proxy=log.url)
+        await client.execute(get("http://[::2]:81/a"))
+        await client.close()
+    assert log.heads[0].startswith(b"GET http://[::2]:81/a HTTP/1.1\r\nHost: [::2]:81\r\n")

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import os
 import socket
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ktor_client import HttpClient, install
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engine.resolver import Address, Resolver
-from ktor_client.errors import ConnectError, TlsError
+from ktor_client.errors import ConnectError, ProxyError, TlsError
 from ktor_client.frames import TextFrame
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import echo_server
 from tests.support.certificates import client_context, server_context
 from tests.support.leaks import Held
+from tests.support.proxy_server import http_proxy
 from tests.support.raw_server import TEXT, Peer, frame, raw_server
 from tests.support.receiver import get, open_link, start
 
@@ -70,8 +74,7 @@ async def test_a_name_that_ends_in_a_dot(
         client = engine(ssl_context=client_context())
         url = f"wss://example.org.:{server.port}/"
         receiver = start((await open_link(client, url)).link)
-        hosts = [f"example.org{dot}:{server.port}" for dot in ("", ".")]  # libraries differ
-        assert await receiver.next() in [TextFrame(host) for host in hosts]
+        assert await receiver.next() == TextFrame(f"example.org.:{server.port}")
         await client.close()
 
 
@@ -142,3 +145,65 @@ async def test_a_peer_that_says_no_farewell(
             gone.set()
             await server.finished.wait()
             await client.close()
+
+
+@pytest.mark.parametrize("scheme", ["https", "wss"])
+async def test_the_name_of_the_certificate_is_an_option(engine: EngineFactory, scheme: str) -> None:
+    """And what is asked for as SNI; the Host field stays the URL's."""
+    context = server_context("example.org")
+    asked: list[str | None] = []
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    async with raw_server(serve, tls=context) as server:
+        trusting = partial(engine, ssl_context=client_context(), server_hostname="Example.ORG.")
+        async with HttpClient(trusting, install(WebSockets)) as client:
+            if scheme == "wss":
+                async with client.web_socket(server.url) as session:
+                    assert await session.receive_text() == f"127.0.0.1:{server.port}"
+            else:
+                await client.get(f"https://127.0.0.1:{server.port}/")
+        other = partial(engine, ssl_context=client_context(), server_hostname="example.com")
+        async with HttpClient(other, install(WebSockets)) as client:
+            with pytest.raises(TlsError, match=r"example\.com"):
+                await ask(client, f"{scheme}://127.0.0.1:{server.port}/")
+    assert asked == ["example.org", "example.com"]
+
+
+async def ask(client: HttpClient, url: str) -> None:
+    await (client.web_socket_session(url) if url.startswith("ws") else client.get(url))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "way"),
+    [
+        *((scheme, way) for scheme in ("https", "wss") for way in ("direct", "tunnel", "proxy")),
+        ("ws", "proxy"),
+        ("http", "proxy"),
+    ],
+)
+async def test_a_context_that_offers_http2(engine: EngineFactory, scheme: str, way: str) -> None:
+    """What was agreed on is looked at: bytes of HTTP/2 are no answer to HTTP/1.1."""
+    mine, theirs = client_context(), server_context()
+    for context in (mine, theirs):
+        context.set_alpn_protocols(["h2", "http/1.1"])
+    heard = bytearray()
+
+    class Http2(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            heard.extend(data)
+
+    server = await asyncio.get_running_loop().create_server(Http2, "127.0.0.1", 0, ssl=theirs)
+    port = server.sockets[0].getsockname()[1]
+    async with AsyncExitStack() as stack:
+        stack.callback(server.close)
+        options: dict[str, Any] = {}
+        if way == "tunnel":
+            log = await stack.enter_async_context(http_proxy())
+            options["proxy"] = log.url
+        elif way == "proxy":
+            options["proxy"] = f"https://127.0.0.1:{port}"
+        made = partial(engine, ssl_context=mine, **options)
+        kind = ProxyError if way == "proxy" else TlsError
+        async with HttpClient(made, install(WebSockets)) as client:
+            with pytest.raises(kind, match=r"'h2' \(HTTP/2\).*set_alpn_protocols\(\['http/1.1"):
+                await ask(client, f"{scheme}://127.0.0.1:{port}/")
+    assert not heard

@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 
 from ktor_client.errors import InvalidUrlError
 from ktor_client.http import Url, UrlBuilder
-from ktor_client.http.url import (
-    _absolute_url,
-    _known_parts,
-    _known_url,
-    _parts,
-    absolute_url,
-)
+from ktor_client.http.url import _absolute_url, _known_url, absolute_url
+from ktor_client.http.url_parts import known_parts, url_parts
 
 SECRET = "hunter2"
 
@@ -73,13 +68,13 @@ def test_copies_are_equal(copied: Callable[[Url], Url]) -> None:
 
 
 def test_places_are_remembered_without_what_may_be_secret() -> None:
-    _known_parts.cache_clear()
+    known_parts.cache_clear()
     _known_url.cache_clear()
     for secret in range(10):
         assert Url.parse(f"ws://host/a?key={secret}").query == f"key={secret}"
         assert Url.parse(f"ws://host/a?key={secret}|").query == f"key={secret}%7C"
         assert Url.parse(f"ws://me:{secret}@host/a").password == f"{secret}"
-    for cache in (_known_parts, _known_url):
+    for cache in (known_parts, _known_url):
         assert cache.cache_info().currsize == 1  # ws://host/a
 
 
@@ -92,11 +87,12 @@ def test_a_query_is_taken_alike_whether_its_place_is_known_or_not(place: str, qu
     known, anew = UrlBuilder(), UrlBuilder()
     known.query = anew.query = "before"
     try:
-        scheme, server, path, own_query = _parts(text)
+        scheme, server, path, own_query = url_parts(text)
         anew.scheme, anew.path = scheme, path
         if server is not None:
             anew.host, anew.port, anew.user, anew.password = server
-        anew.query = "before" if own_query is None else own_query
+        anew.query = own_query or ""  # behind a question mark there is one, be it empty
+        anew.trailing_query = not own_query
     except InvalidUrlError:
         for take in (known.take_from, absolute_url):
             with pytest.raises(InvalidUrlError):
@@ -444,3 +440,133 @@ def test_nothing_is_smuggled(path: str, query: str) -> None:
 def test_a_fragment_in_a_part_is_refused(part: str, parts: tuple[str, str]) -> None:
     with pytest.raises(InvalidUrlError, match=rf"the {part} has a fragment \(#\)"):
         Url("ws", "host", None, *parts)
+
+
+# --- the query that is empty ---
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("ws://h/a?", "/a?"),
+        ("ws://h?", "/?"),
+        ("ws://h/a", "/a"),
+        ("ws://h/a??", "/a??"),
+        ("ws://me:word@h/a?", "/a?"),
+        ("ws://h:80/ü?", "/%C3%BC?"),
+    ],
+)
+def test_an_empty_query_is_kept(text: str, target: str) -> None:
+    """It is another URL than the one without (RFC 3986 6.2.3)."""
+    url = Url.parse(text)
+    assert url.target == target
+    assert str(url).endswith(target)
+    assert url.trailing_query == (target.count("?") == 1)
+    for other in (copy.copy(url), url.with_scheme("wss").with_scheme("ws"), _absolute_url(text)):
+        assert other == url
+    builder = built(text)
+    assert builder.build() == url
+    builder.take_from(url)
+    assert builder.build() == url
+    bare = Url(url.scheme, url.host, url.port, url.path, url.query, url.user, url.password)
+    assert (bare == url) != url.trailing_query
+
+
+def test_an_empty_query_and_what_is_added() -> None:
+    builder = built("http://h/a?")
+    builder.add_parameters({})
+    assert builder.build().target == "/a?"
+    builder.add_parameters({"b": 1})
+    assert builder.build().target == "/a?b=1"
+    builder.take_from("?")
+    assert builder.build().target == "/a?"
+    builder.take_from("/c")
+    assert builder.build().target == "/c?"
+    builder.take_from("http://h/c")
+    assert builder.build().target == "/c"
+    builder.set_path("/d?")
+    assert builder.build().target == "/d?"
+    builder.set_path("/e?f")
+    assert builder.build().target == "/e?f"
+    builder.set_path("/g")
+    assert builder.build().target == "/g?f"
+
+
+@pytest.mark.parametrize(
+    ("base", "location", "expected"),
+    [
+        ("http://h/a", "/x?", "http://h/x?"),
+        ("http://h/a", "x?", "http://h/x?"),
+        ("http://h/a?b", "?", "http://h/a?"),
+        ("http://h/a?", "", "http://h/a?"),
+        ("http://h/a?", "#part", "http://h/a?"),
+        ("http://h/a?", "b", "http://h/b"),
+        ("http://h/a", "ws://g/x?#part", "ws://g/x?"),
+        ("http://h/a", "//g?", "http://g/?"),
+    ],
+)
+def test_joining_with_an_empty_query(base: str, location: str, expected: str) -> None:
+    assert str(Url.parse(base).join(location)) == expected
+
+
+def test_a_blank_in_a_location_is_encoded() -> None:
+    assert str(Url.parse("http://h/").join(" /a b?c d ")) == "http://h/a%20b?c%20d"
+
+
+# --- zones of addresses ---
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "again"),
+    [
+        ("ws://[fe80::1%eth0]/", "fe80::1%eth0", "ws://[fe80::1%eth0]/"),
+        ("ws://[fe80::1%25eth0]/", "fe80::1%eth0", "ws://[fe80::1%eth0]/"),
+        ("ws://[fe80::1%1]:81/", "fe80::1%1", "ws://[fe80::1%1]:81/"),
+        ("ws://[fe80::1%251]/", "fe80::1%1", "ws://[fe80::1%1]/"),
+        ("ws://[fe80::1%25]/", "fe80::1%25", "ws://[fe80::1%2525]/"),
+        ("ws://[fe80::1%25251]/", "fe80::1%251", "ws://[fe80::1%25251]/"),
+    ],
+)
+def test_a_zone_encoded_or_not(text: str, host: str, again: str) -> None:
+    """RFC 6874 2 encodes its sign; many do not."""
+    url = Url.parse(text)
+    assert url.host == host
+    assert url.server_name == "fe80::1"
+    assert url.authority in ("[fe80::1]", "[fe80::1]:81")
+    assert str(url) == again
+    assert Url.parse(again) == url
+    assert f"[{host}]" in url.as_http
+    assert url.join("/a").host == host
+    assert url.origin[1] == host
+
+
+# --- surrogates ---
+
+
+@pytest.mark.parametrize("surrogate", ["\ud800", "\udc80\ud800"])
+def test_lone_surrogates_are_refused(surrogate: str) -> None:
+    for text in ("/{}", "?{}", "//{}/", "ws://h/{}", "ws://{}/", "ws://{}@h/", "ws://h/?a={}"):
+        with pytest.raises(InvalidUrlError, match="surrogate"):
+            UrlBuilder().take_from(text.format(surrogate))
+    wrong: list[Any] = [
+        ("ws", surrogate),
+        ("ws", "h", None, f"/{surrogate}"),
+        ("ws", "h", None, "/", surrogate),
+        ("ws", "h", None, "/", "", surrogate),
+        ("ws", "h", None, "/", "", "me", surrogate),
+    ]
+    for parts in wrong:
+        with pytest.raises(InvalidUrlError):
+            Url(*parts)
+    with pytest.raises(InvalidUrlError, match="surrogate"):
+        Url.parse("ws://h/").join(surrogate)
+    with pytest.raises(InvalidUrlError, match="surrogate"):
+        UrlBuilder().set_path(surrogate)
+    for parameters in ({surrogate: "a"}, {"a": surrogate}, [("a", ["b", surrogate])]):
+        with pytest.raises(InvalidUrlError, match="surrogate") as caught:
+            UrlBuilder().add_parameters(parameters)
+        assert caught.value.__cause__ is None
+
+
+def test_a_path_of_other_scripts_is_encoded_where_it_was_not() -> None:
+    assert Url("ws", "h", path="/ü", query="ä=%C3%BC").target == "/%C3%BC?%C3%A4=%C3%BC"

@@ -33,10 +33,10 @@ from ktor_client.engine.xor import best_mask
 from ktor_client.engines._aiohttp.errors import ERRORS
 from ktor_client.engines._aiohttp.handshake import Answer, shake_hands
 from ktor_client.engines._aiohttp.responses import to_response
-from ktor_client.engines._aiohttp.session import NOT_ADDED, new_session, refuse_proxied
+from ktor_client.engines._aiohttp.session import NOT_ADDED, check_proxy, new_session
 from ktor_client.engines._aiohttp.take_over import take_over
-from ktor_client.errors import ClientClosedError, ConnectError, DnsError, ProxyError
-from ktor_client.http import Headers, HttpRequest, HttpResponse, RequestBody
+from ktor_client.errors import ClientClosedError, ConnectError
+from ktor_client.http import Headers, HttpRequest, HttpResponse, RequestBody, Url
 from ktor_client.http.codings import accept_encoding
 
 __all__ = ["AiohttpEngine"]
@@ -59,6 +59,7 @@ class AiohttpEngine(HttpClientEngine):
         *,
         limit: int = DEFAULT_LIMIT,
         ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
         proxy: str | None = None,
         trust_env: bool = DEFAULT_TRUST_ENV,
         unix_socket: str | None = None,
@@ -70,6 +71,8 @@ class AiohttpEngine(HttpClientEngine):
         Args:
             limit: HTTP connections at a time; open web sockets do not count.
             ssl_context: for https and wss; client certificates are in there.
+            server_hostname: the name that a server's certificate must have (and that is sent as
+                SNI), where it is not the URL's host; a proxy's is always its own.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
                 resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
@@ -84,6 +87,7 @@ class AiohttpEngine(HttpClientEngine):
         options = SocketOptions(
             limit=limit,
             ssl_context=ssl_context,
+            server_hostname=server_hostname,
             proxy=proxy,
             trust_env=trust_env,
             unix_socket=unix_socket,
@@ -151,9 +155,14 @@ class AiohttpEngine(HttpClientEngine):
         if upload is not None and upload.length is not None:
             if "content-length" not in request.headers:
                 fields.append(("Content-Length", str(upload.length)))
+        if url.server_name != url.host or url.host.endswith("."):
+            # aiohttp would send the zone of an address and leave out the dot of a name.
+            own["server_hostname"] = url.server_name.rstrip(".")
+            if "host" not in request.headers:
+                fields.append(("Host", url.authority))
         if self._owned:
             proxy = self._dialer.proxy_for(url) if url.scheme == "http" else None
-            if proxy is not None and not proxy.is_socks:
+            if proxy is not None and proxy.forwards:
                 own["proxy"] = str(proxy)
                 if proxy.user is not None:
                     fields.append(("Proxy-Authorization", proxy.credentials()))
@@ -161,25 +170,17 @@ class AiohttpEngine(HttpClientEngine):
             is_handshake = url.scheme in ("ws", "wss")
             own["skip_auto_headers"] = _NOT_ADDED_TO_HANDSHAKES if is_handshake else NOT_ADDED
             own["auto_decompress"] = False
-            if url.scheme == "ws":
-                refuse_proxied(session, url)
+            check_proxy(session, url)
         sent = session.request(
             request.method,
-            URL(url.as_http, encoded=True),
+            _as_yarl(url, absolute="proxy" in own),
             headers=fields,
             data=_data(request.body, upload),
             allow_redirects=False,
             raise_for_status=False,
             **own,
         )
-        try:
-            return await self._answered(sent, request, upload)
-        except DnsError as error:
-            if "proxy" not in own:
-                raise
-            raise ProxyError(  # only the proxy's name is ours to look up
-                f"AiohttpEngine could not resolve the proxy {own['proxy']}"
-            ) from error.__cause__
+        return await self._answered(sent, request, upload)
 
     async def _answered(
         self, sent: Awaitable[R], request: HttpRequest, upload: Upload | None = None
@@ -224,6 +225,22 @@ def _data(body: RequestBody | None, upload: Upload | None) -> Any:
     if isinstance(body, bytes) and len(body) > AT_ONCE:
         return io.BytesIO(body)
     return body if upload is None else upload
+
+
+def _as_yarl(url: Url, *, absolute: bool) -> URL:
+    """Return the URL as aiohttp takes it; `absolute` where all of it goes to a proxy."""
+    text = url.as_http
+    if absolute:
+        text = text.replace(url.host, url.server_name, 1)
+    if not url.trailing_query:
+        return URL(text, encoded=True)
+    bare = URL(text, encoded=True)  # yarl drops a question mark unless it is the path's
+    return URL.build(
+        scheme=bare.scheme,
+        authority=bare.raw_authority,
+        path=f"{url.path}?",
+        encoded=True,
+    )
 
 
 def _alike_named(headers: Headers) -> list[tuple[str, str]]:

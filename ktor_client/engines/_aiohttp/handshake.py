@@ -105,8 +105,6 @@ def _head(request: HttpRequest) -> bytes:
         fields = [(name, value) for name, value in fields if name.lower() != "host"]
     else:
         host = url.authority
-        if url.host.endswith("."):  # which is for the resolver
-            host = host.replace(url.host, url.host.rstrip("."), 1)
     lines = [f"{request.method} {url.target} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {value}" for name, value in fields]
     lines += ("", "")

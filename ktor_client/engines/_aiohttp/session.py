@@ -15,10 +15,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 
 from ktor_client.engine.dialer import Dialer
-from ktor_client.engine.proxies import environment_proxy
+from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.readable import poll_of
 from ktor_client.engines._aiohttp.errors import NoAnswerError, no_answer, said
-from ktor_client.errors import UnsupportedCapabilityError
+from ktor_client.errors import ProxyError, UnsupportedCapabilityError
 from ktor_client.http import Url
 from ktor_client.http1.rules import MAX_INTERIM
 
@@ -35,8 +35,8 @@ __all__ = [
     "NO_TIMEOUT",
     "PooledProtocol",
     "Way",
+    "check_proxy",
     "new_session",
-    "refuse_proxied",
 ]
 
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
@@ -154,8 +154,8 @@ def _break_off(body: StreamReader | None, why: str) -> None:
 class _Connector(aiohttp.TCPConnector):
     """aiohttp's pool over the dialer's connections: one limit over DNS, TCP, TLS and proxy.
 
-    aiohttp connects by itself where a plain request goes to an HTTP proxy in absolute form. SOCKS
-    is a tunnel for everything, CONNECT for every https and for each web socket.
+    A plain request goes to an HTTP proxy in absolute form. SOCKS is a tunnel for everything,
+    CONNECT for every https and for each web socket.
     """
 
     def __init__(self, dialer: Dialer) -> None:
@@ -192,28 +192,39 @@ class _Connector(aiohttp.TCPConnector):
         assert port is not None  # our URLs have one
         if dialer.is_direct:
             return await dialer.connect(self._factory, host, port, secure=secure)
-        url = Url("https" if secure else "http", host, port)
-        if req.proxy is not None:
-            async with dialer.limited(url.authority):
-                return await super()._create_connection(req, traces, timeout)
+        proxy = dialer.proxy_for(Url("https" if secure else "http", host, port))
         if dialer.options.unix_socket is not None:
             stream = await dialer.open_unix(dialer.options.unix_socket)
+        elif req.proxy is not None and proxy is not None:  # it gets the absolute form
+            stream = await dialer.open_proxy(proxy)
         else:
-            stream = await dialer.open(url.host, url.port, dialer.proxy_for(url))
+            stream = await dialer.open(host, port, proxy)
         if secure:
-            await dialer.start_tls(stream, url.host)
+            await dialer.start_tls(stream, host)
         protocol = self._factory()
         protocol.connection_made(stream.transport)
         stream.hand_over(protocol)
         return protocol
 
 
-def refuse_proxied(session: aiohttp.ClientSession, url: Url) -> None:
-    """Refuse a ws handshake that the caller's session would send to a proxy in absolute form."""
-    proxied = getattr(session, "_default_proxy", None) is not None or (
-        session.trust_env and environment_proxy(url) is not None
-    )
-    if proxied:
+def check_proxy(session: aiohttp.ClientSession, url: Url) -> None:
+    """Look at the proxy that the caller's session would take.
+
+    Raises:
+        ProxyError: it is no URL, which aiohttp would quote whole, its password too.
+        UnsupportedCapabilityError: a ws handshake would be sent to it in absolute form.
+    """
+    default = getattr(session, "_default_proxy", None)
+    try:
+        proxy = None if default is None else Proxy(str(default))
+        if session.trust_env:
+            environment_proxy(url.with_scheme("http" if url.is_secure else "https"))  # read as well
+            proxy = proxy or environment_proxy(url)
+    except ValueError as error:
+        raise ProxyError(
+            f"AiohttpEngine(session=...) cannot use the session's proxy: {error}"
+        ) from None
+    if proxy is not None and url.scheme == "ws":
         raise UnsupportedCapabilityError(
             "AiohttpEngine(session=...) cannot open ws:// through the session's proxy: aiohttp "
             "asks for no tunnel there; use AiohttpEngine(proxy=...) or wss://"

@@ -28,6 +28,7 @@ _SOCKET_OPTIONS = {
     "connect_timeout": TimeoutCapability,
     "limit": "a limit of connections",
     "proxy": ProxyCapability,
+    "server_hostname": TlsOptionsCapability,
     "ssl_context": TlsOptionsCapability,
     "trust_env": ProxyCapability,
     "unix_socket": UnixSocketCapability,

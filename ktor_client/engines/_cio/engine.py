@@ -66,6 +66,7 @@ class CioEngine(HttpClientEngine):
         *,
         limit: int = DEFAULT_LIMIT,
         ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
         proxy: str | None = None,
         trust_env: bool = DEFAULT_TRUST_ENV,
         unix_socket: str | None = None,
@@ -76,6 +77,8 @@ class CioEngine(HttpClientEngine):
         Args:
             limit: HTTP connections at a time; open web sockets do not count.
             ssl_context: for https and wss; client certificates are in there.
+            server_hostname: the name that a server's certificate must have (and that is sent as
+                SNI), where it is not the URL's host; a proxy's is always its own.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
                 resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
@@ -89,6 +92,7 @@ class CioEngine(HttpClientEngine):
         options = SocketOptions(
             limit=limit,
             ssl_context=ssl_context,
+            server_hostname=server_hostname,
             proxy=proxy,
             trust_env=trust_env,
             unix_socket=unix_socket,
@@ -206,7 +210,7 @@ class CioEngine(HttpClientEngine):
                 fields.append(("Accept", "*/*"))
             if "accept-encoding" not in request.headers:
                 fields.append(("Accept-Encoding", accept_encoding()))
-            if proxy is not None and not proxy.is_socks and url.scheme == "http":
+            if proxy is not None and proxy.forwards and url.scheme == "http":
                 target = f"http://{url.authority}{target}"
                 if proxy.user is not None:
                     fields.append(("Proxy-Authorization", proxy.credentials()))
@@ -264,9 +268,9 @@ class CioEngine(HttpClientEngine):
 
     async def _connection(self, url: Url, proxy: Proxy | None) -> Connection:
         """Return a connection that was added to the pool, or taken from it, with its slot."""
-        forward = proxy is not None and not proxy.is_socks and url.scheme == "http"
+        forward = proxy is not None and proxy.forwards and url.scheme == "http"
         way = (
-            _Way(proxy.host, proxy.port, proxy.scheme == "https", proxy.key())
+            _Way(proxy.host, proxy.port, proxy.has_tls, proxy.key())
             if proxy is not None and forward
             else _Way(url.host, url.port, url.is_secure, None if proxy is None else proxy.key())
         )

@@ -83,6 +83,7 @@ class HttpxEngine(HttpClientEngine):
         *,
         limit: int = DEFAULT_LIMIT,
         ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
         proxy: str | None = None,
         trust_env: bool = DEFAULT_TRUST_ENV,
         unix_socket: str | None = None,
@@ -95,6 +96,8 @@ class HttpxEngine(HttpClientEngine):
             limit: HTTP connections at a time on one way (direct, or through one proxy); open web
                 sockets do not count.
             ssl_context: for https and wss; client certificates are in there.
+            server_hostname: the name that a server's certificate must have (and that is sent as
+                SNI), where it is not the URL's host; a proxy's is always its own.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
                 resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
@@ -110,6 +113,7 @@ class HttpxEngine(HttpClientEngine):
         options = SocketOptions(
             limit=limit,
             ssl_context=ssl_context,
+            server_hostname=server_hostname,
             proxy=proxy,
             trust_env=trust_env,
             unix_socket=unix_socket,
@@ -171,6 +175,11 @@ class HttpxEngine(HttpClientEngine):
         client, url = self._open_client(), request.url
         fields = [(name.encode(), value.encode()) for name, value in request.headers.fields()]
         extensions: dict[str, Any] = {FROM_URL: url}
+        if url.server_name != url.host or url.host.endswith("."):
+            # Neither the zone of an address nor the dot of a name stands in a certificate.
+            extensions["sni_hostname"] = url.server_name.rstrip(".")
+            if "host" not in request.headers:
+                fields.append((b"Host", url.authority.encode()))
         if url.scheme in ("http", "https"):
             fields += [
                 (name.encode(), value.encode())

@@ -18,8 +18,9 @@ from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.pool import ConnectionPool
-from ktor_client.errors import ClientClosedError, ConnectError, KtorClientError, ProxyError
+from ktor_client.errors import ClientClosedError, KtorClientError
 from ktor_client.http import Url
+from ktor_client.http.host import in_brackets
 from ktor_client.http1.rules import MAX_INTERIM
 
 __all__ = ["FROM_URL", "STREAM", "PoolTransport"]
@@ -51,11 +52,14 @@ class PoolTransport(httpx.AsyncBaseTransport):
         """Send a request through the pool of its way."""
         url: Url = request.extensions[FROM_URL]
         assert isinstance(request.stream, httpx.AsyncByteStream)
+        proxy = self.dialer.proxy_for(url)
+        forward = proxy is not None and proxy.forwards and url.scheme == "http"
+        host = in_brackets(url.server_name) if forward else url.host  # as in the absolute form
         asked = httpcore.Request(
             request.method,
             httpcore.URL(
                 scheme=b"https" if url.is_secure else b"http",
-                host=url.host.encode("ascii"),
+                host=host.encode("ascii"),
                 port=url.port,
                 target=url.target.encode("ascii"),
             ),
@@ -64,7 +68,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
         )
         try:
             answer: Any
-            answer, stream = await self._pool(url).handle_async_request(asked)
+            answer, stream = await self._pool(proxy, forward).handle_async_request(asked)
         except _NotConnected as carrier:
             raise carrier.error from carrier.error.__cause__
         return _Response(
@@ -80,9 +84,7 @@ class PoolTransport(httpx.AsyncBaseTransport):
         for pool in self._pools.values():
             await pool.aclose()
 
-    def _pool(self, url: Url) -> ConnectionPool:
-        proxy = self.dialer.proxy_for(url)
-        forward = proxy is not None and not proxy.is_socks and url.scheme == "http"
+    def _pool(self, proxy: Proxy | None, forward: bool) -> ConnectionPool:
         key = (forward, *(() if proxy is None else proxy.key()))
         pool = self._pools.get(key)
         if pool is None:
@@ -98,14 +100,13 @@ class PoolTransport(httpx.AsyncBaseTransport):
                 if proxy.user is None
                 else (proxy.user.encode(), (proxy.password or "").encode())
             )
-            more["proxy"] = httpcore.Proxy(
-                str(proxy), auth=credentials, ssl_context=self._no_context
-            )
+            # Its TLS is the dialer's, so that for httpcore there is none.
+            more["proxy"] = httpcore.Proxy(str(proxy).replace("https", "http", 1), auth=credentials)
         factory = httpcore.AsyncConnectionPool(  # it is asked for connections only, not for a pool
             ssl_context=self._no_context,
             keepalive_expiry=_KEEPALIVE,
             uds=options.unix_socket,
-            network_backend=_Backend(self, proxy, forward=forward),
+            network_backend=_Backend(self, proxy, forward),
             **more,
         )
         return ConnectionPool(factory.create_connection, options.limit)
@@ -131,9 +132,9 @@ class _NotConnected(Exception):
 class _Backend(httpcore.AsyncNetworkBackend):
     """Connections for one pool."""
 
-    def __init__(self, owner: PoolTransport, proxy: Proxy | None, *, forward: bool) -> None:
+    def __init__(self, owner: PoolTransport, proxy: Proxy | None, forward: bool) -> None:
         self._owner = owner
-        self._tunnel = None if forward else proxy
+        self._proxy = proxy
         self._forward = forward
 
     async def connect_tcp(
@@ -144,14 +145,12 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        dialer, proxy = self._owner.dialer, self._proxy
         try:
-            stream = await self._owner.dialer.open(host, port, self._tunnel)
-        except ConnectError as error:
-            if self._forward and not isinstance(error, ProxyError):
-                proxied = ProxyError(f"{error} (the proxy)")
-                proxied.__cause__ = error.__cause__
-                raise _NotConnected(proxied) from error
-            raise _NotConnected(error) from error
+            if self._forward and proxy is not None:
+                stream = await dialer.open_proxy(proxy)
+            else:
+                stream = await dialer.open(host, port, proxy)
         except KtorClientError as error:
             raise _NotConnected(error) from error
         return _NetworkStream(stream, self._owner)

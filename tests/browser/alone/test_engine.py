@@ -71,6 +71,7 @@ async def test_without_web_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
         ("proxy", "ProxyCapability"),
         ("trust_env", "ProxyCapability"),
         ("ssl_context", "TlsOptionsCapability"),
+        ("server_hostname", "TlsOptionsCapability"),
         ("unix_socket", "UnixSocketCapability"),
         ("connect_timeout", "TimeoutCapability"),
         ("limit", "a limit of connections"),
