@@ -275,6 +275,7 @@ class WrappedBody(ResponseBody):
 
     def __init__(self, inner: ResponseBody) -> None:
         self.inner = inner
+        self.is_decoded = inner.is_decoded
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the other one's chunks."""

@@ -38,7 +38,7 @@ class BodyProgress(HttpClientPlugin):
         clock = self._engine.clock
         rest: _Meter | None = None
         if upload is not None and request.body is not None:
-            meter = _Meter(clock, upload, _length_of_upload(request))
+            meter = _Meter(clock, upload, length_of(request.body))
             if StreamingUploadCapability in self._engine.capabilities:
                 request = _observed(request, meter)
             else:  # the engine takes it in one piece
@@ -49,8 +49,9 @@ class BodyProgress(HttpClientPlugin):
             await rest.advance(len(request.body))
         if download is None or response.status == 101:
             return response
-        meter = _Meter(clock, download, _length_of_download(response))
-        return response.copy(wire=lambda body: _Observed(body, meter))
+        return response.copy(
+            wire=lambda body: _Observed(body, _Meter(clock, download, _length(response, body)))
+        )
 
 
 class _Meter:
@@ -112,16 +113,11 @@ def _observed(request: HttpRequest, meter: _Meter) -> HttpRequest:
     return request.copy(body=passed_through(request.body, counted))
 
 
-def _length_of_upload(request: HttpRequest) -> int | None:
-    known = length_of(request.body)
-    if known is not None:
-        return known
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _length_of_download(response: HttpResponse) -> int | None:
+def _length(response: HttpResponse, body: ResponseBody) -> int | None:
+    """Return how many bytes of a body are going to come over the wire."""
     length = response.headers.get("content-length", "")
     if response.request.method == "HEAD" or not (length.isascii() and length.isdigit()):
         return None
+    if body.is_decoded and "content-encoding" in response.headers:
+        return None  # the length is that of the packed body, which nobody sees
     return int(length)

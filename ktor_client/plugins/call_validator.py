@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ktor_client.http import AttributeKey, HttpRequest, HttpResponse, ResponseBody
 from ktor_client.http.body import WrappedBody
-from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 
 __all__ = ["HttpCallValidator"]
 
@@ -47,17 +47,23 @@ class HttpCallValidator(HttpClientPlugin):
 
     def install(self, scope: PluginScope) -> None:
         """Register what there is."""
+        if self._on_error is not None:
+            scope.on_send(self._wrap_body, kind=LayerKind.COOKIES)  # where time limits are within
+            scope.on_validate(_watch)
+            scope.on_error(self._show)
         if self._validate is not None:
             scope.on_validate(self._validate)
-        if self._on_error is not None:
-            scope.on_send(self._watch_body)
-            scope.on_error(self._show)
 
-    async def _watch_body(self, request: HttpRequest, send: Send) -> HttpResponse:
+    async def _wrap_body(self, request: HttpRequest, send: Send) -> HttpResponse:
         response = await send(request)
         if response.status == 101:
             return response
-        return response.copy(body=lambda body: _WatchedBody(body, request, self._show))
+
+        def wrap(body: ResponseBody) -> ResponseBody:
+            request.attributes[_BODY] = wrapped = _WatchedBody(body, request, self._show)
+            return wrapped
+
+        return response.copy(body=wrap)
 
     async def _show(self, error: Exception, request: HttpRequest) -> None:
         """Show an error to the user's function, once."""
@@ -86,6 +92,8 @@ class _WatchedBody(WrappedBody):
         super().__init__(body)
         self._request = request
         self._show = show
+        self.is_final = False
+        """Whether this is the caller's to read, and not some layer's to let go of."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         async with self.source() as chunks:
@@ -95,6 +103,17 @@ class _WatchedBody(WrappedBody):
                 except StopAsyncIteration:
                     return
                 except Exception as error:
-                    await self._show(error, self._request)
+                    if self.is_final:
+                        await self._show(error, self._request)
                     raise
                 yield chunk
+
+
+_BODY: AttributeKey[_WatchedBody] = AttributeKey("the body of the newest answer")
+
+
+def _watch(response: HttpResponse) -> None:
+    """Watch the body from now on: the response is the caller's."""
+    body = response.request.attributes.get(_BODY)
+    if body is not None:
+        body.is_final = True

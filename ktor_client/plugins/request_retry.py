@@ -218,7 +218,7 @@ def _hindrance(request: HttpRequest, failure: Failure) -> str | None:
             "an Idempotency-Key header would allow it"
         )
     once = once_only(request.body)
-    return None if once is None else f"the body, {once}, can be sent only once"
+    return None if once is None else f"the body ({once}) can be sent only once"
 
 
 def _tell(error: Exception, request: HttpRequest) -> None:

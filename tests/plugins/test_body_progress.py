@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from itertools import pairwise
@@ -112,6 +113,24 @@ async def test_a_listener_that_raises_ends_the_transfer(
                     await client.post(url, block, body=DATA)
                 assert caught.value is mine
             assert await (await client.post(url, body="fine")).body_as_text() == "fine"
+
+
+async def test_a_packed_body_is_counted_as_it_comes(engine: EngineFactory) -> None:
+    packed = gzip.compress(DATA)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+        await peer.send(head.encode(), packed)
+        await peer.read_eof()
+
+    told: Told = []
+    async with raw_server(script) as server:
+        async with HttpClient(engine, install(BodyProgress)) as client:
+            url = server.url.replace("ws", "http")
+            response = await client.get(url, on_download(into(told)))
+            assert await response.body_as_bytes() == DATA
+    assert is_sound(told, len(packed), len(packed))
 
 
 # --- how often

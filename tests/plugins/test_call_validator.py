@@ -16,13 +16,21 @@ from ktor_client import (
     HttpRequest,
     HttpResponse,
     KtorClientError,
+    RequestTimeoutError,
     WebSocketHandshakeError,
     expect_success,
     install,
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
-from ktor_client.plugins import HttpCallValidator, PluginScope, WebSockets, client_plugin
+from ktor_client.plugins import (
+    HttpCallValidator,
+    HttpRequestRetry,
+    HttpTimeout,
+    PluginScope,
+    WebSockets,
+    client_plugin,
+)
 from ktor_client.testing import MockPeerSession, respond
 from tests.support.raw_server import Peer, raw_server
 
@@ -188,6 +196,39 @@ async def test_a_body_that_breaks_off_is_shown_once(streamed: bool, translated: 
             else:
                 await client.get("/")
     assert shown == [lost]
+
+
+async def test_a_time_limit_that_breaks_a_stream_off() -> None:
+    engine = MockEngine()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        await engine.clock.sleep(60)
+
+    engine.on_request("/", lambda _: respond(body()))
+    seen = Seen()
+    limit = install(HttpTimeout, request_timeout=1)
+    async with HttpClient(engine, limit, seen.validator()) as client:
+        with pytest.raises(RequestTimeoutError):
+            async with client.prepare_get("/") as response:
+                await response.body_as_bytes()
+    assert [type(error) for error, _ in seen.errors] == [RequestTimeoutError]
+
+
+async def test_bodies_that_nobody_reads_are_not_shown() -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectError("lost")
+
+    engine = MockEngine()
+    engine.on_request("/", lambda _: respond(breaking(), 302, {"Location": "/busy"}))
+    engine.on_request("/busy", lambda _: respond(breaking(), 503), times=1)
+    engine.on_request("/busy", lambda _: respond(breaking(), 404))
+    seen = Seen()
+    async with HttpClient(engine, seen.validator(), install(HttpRequestRetry)) as client:
+        with pytest.raises(ClientRequestError):
+            await client.get("/", expect_success())
+    assert [type(error) for error, _ in seen.errors] == [ClientRequestError]
 
 
 async def test_errors_of_a_reader_are_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -322,6 +323,13 @@ async def test_kinds_of_bodies(log: Lines, answer: Any, shown: str) -> None:
     async with HttpClient(MockEngine(lambda _: answer), to(log)) as client:
         await client.get("/")
     assert log.lines[-1].endswith(shown)
+
+
+async def test_a_packed_body_is_shown_unpacked(log: Lines) -> None:
+    answer = respond(gzip.compress(b'{"token": "s3cret"}'), headers={"Content-Encoding": "gzip"})
+    async with HttpClient(MockEngine(lambda _: answer), to(log)) as client:
+        assert await (await client.get("/")).body_as_text() == '{"token": "s3cret"}'
+    assert log.lines[-1] == '#1 <-- body, 19 bytes: {"token": "***"}'
 
 
 async def test_no_body_is_no_record(log: Lines) -> None:

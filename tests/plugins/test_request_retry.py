@@ -12,6 +12,7 @@ import pytest
 
 from ktor_client import (
     Backoff,
+    Body,
     ConnectError,
     ConnectTimeoutError,
     DnsError,
@@ -238,7 +239,22 @@ async def test_a_streamed_body_is_refused_by_name() -> None:
         with pytest.raises(ServerResponseError) as caught:
             await client.put("/", expect_success(), body=body())
     assert len(answers.times) == 1
-    assert "the body, async_generator, can be sent only once" in caught.value.__notes__[-1]
+    assert "the body (async_generator) can be sent only once" in caught.value.__notes__[-1]
+
+
+async def test_a_body_that_can_be_opened_again_is() -> None:
+    opened: list[int] = []
+
+    async def content() -> AsyncIterator[bytes]:
+        opened.append(1)
+        yield b"da"
+        yield b"ta"
+
+    answers = Answers(failing(503), ConnectError("lost"), "ok")
+    async with answers.client() as client:
+        assert (await client.put("/", body=Body(content, 4))).status == 200
+    assert len(opened) == 3
+    assert [request.body for request in answers.requests] == [b"data"] * 3
 
 
 async def test_retry_if_takes_the_tables_place() -> None:
