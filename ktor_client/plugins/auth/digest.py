@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 from urllib.parse import quote
 
-from ktor_client.errors import InvalidUrlError
-from ktor_client.http import HttpRequest, HttpResponse, Url
+from ktor_client.errors import AuthError, InvalidUrlError
+from ktor_client.http import HttpRequest, HttpResponse, RequestBody, Url
+from ktor_client.http.body import once_only
 from ktor_client.plugins.auth.challenge import Challenge, parse_parameters, quoted
 from ktor_client.plugins.auth.provider import (
     AuthProvider,
@@ -126,9 +127,18 @@ class _Space:
             return [f"username*=UTF-8''{quote(user, safe='')}"]
         return [f"username={quoted(user)}"]
 
-    def hash(self, text: str | bytes) -> str:
+    def hash(self, text: str) -> str:
         """Return the hash of a text, in hexadecimal."""
-        digest: str = self._hash(text.encode() if isinstance(text, str) else text).hexdigest()
+        digest: str = self._hash(text.encode()).hexdigest()
+        return digest
+
+    async def hash_of(self, body: RequestBody | None) -> str:
+        """Return the hash of a body, in hexadecimal."""
+        hashed = self._hash(body if isinstance(body, bytes) else b"")
+        if body is not None and not isinstance(body, bytes):
+            async for chunk in body:
+                hashed.update(chunk)
+        digest: str = hashed.hexdigest()
         return digest
 
 
@@ -194,7 +204,17 @@ class DigestAuth(AuthProvider):
             space = self._spaces[origin] = _Space(challenge, hash_)
             if len(self._spaces) > MAX_ORIGINS:
                 del self._spaces[next(iter(self._spaces))]
-        body = space.hash(await _read(request)) if space.quality == "auth-int" else None
+        body = None
+        if space.quality == "auth-int":
+            once = once_only(request.body)
+            if once is not None and challenge is None:
+                return None
+            if once is not None:
+                raise AuthError(
+                    f"{request.url._shown} asks for a hash of the body (digest with auth-int), "
+                    f"and this one ({once}) can be read only once; give it as bytes, or as a Body"
+                )
+            body = await space.hash_of(request.body)
         method, target = str(request.method), request.url.target
         value = space.header(self.user, self._password, method, target, body)
         return request.with_header("Authorization", value)
@@ -230,10 +250,3 @@ def _quality(challenge: Challenge) -> str:
     """Return the best quality of protection of the challenge that is known here, or nothing."""
     offered = [text.strip().lower() for text in challenge.parameters.get("qop", "").split(",")]
     return next((name for name in ("auth", "auth-int") if name in offered), "")
-
-
-async def _read(request: HttpRequest) -> bytes:
-    body = request.body
-    if body is None or isinstance(body, bytes):
-        return body or b""
-    return b"".join([chunk async for chunk in body])

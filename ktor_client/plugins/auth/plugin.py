@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ktor_client.errors import AuthError
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http.body import once_only
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.plugins.auth.challenge import Challenge, parse_challenges
 from ktor_client.plugins.auth.provider import AuthProvider, Refusal
@@ -170,10 +171,11 @@ class Auth(HttpClientPlugin):
 
 
 def _check_body(request: HttpRequest, response: HttpResponse) -> None:
-    if request.body is not None and not isinstance(request.body, bytes):
+    once = once_only(request.body)
+    if once is not None:
         raise AuthError(
             f"{request.method} {request.url._shown} was answered with {response.status}, and has "
-            f"to be sent again with credentials, but its body ({type(request.body).__name__}) can "
-            "be sent only once; give it as bytes, or send credentials unasked",
+            f"to be sent again with credentials, but its body ({once}) can be sent only once; "
+            "give it as bytes, or as a Body, which is opened again; or send credentials unasked",
             response,
         )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktor_client import AuthError, Headers, HttpClient, HttpRequest, Url, install
+from ktor_client import AuthError, Body, Headers, HttpClient, HttpRequest, Url, install
 from ktor_client.engines import MockEngine
 from ktor_client.http import HttpMethod
 from ktor_client.plugins import Auth, DigestAuth, WebSockets
@@ -410,6 +410,30 @@ async def test_a_body_that_can_be_sent_once() -> None:
             await client.post("http://h.test/", body=body())
         assert caught.value.response is not None
         assert caught.value.response.status == 401
+        assert (await client.post("http://h.test/", body=body())).status == 200  # unasked
+    options = install(Auth, providers=[DigestAuth(USER, PASSWORD)])
+    async with HttpClient(MockEngine(DigestServer(qop="auth-int")), options) as client:
+        assert (await client.get("http://h.test/")).status == 200
+        with pytest.raises(AuthError, match=r"async_generator\) can be read only once"):
+            await client.post("http://h.test/", body=body())
+
+
+async def test_a_body_that_is_opened_again() -> None:
+    opened: list[int] = []
+
+    async def open_body() -> AsyncIterator[bytes]:
+        opened.append(1)
+        yield b"da"
+        yield b"ta"
+
+    for qop, times in (("auth", 2), ("auth-int", 3)):
+        opened.clear()
+        server = DigestServer(qop=qop)
+        options = install(Auth, providers=[DigestAuth(USER, PASSWORD)])
+        async with HttpClient(MockEngine(server), options) as client:
+            response = await client.post("http://h.test/", body=Body(open_body))
+            assert response.status == 200
+        assert len(opened) == times
 
 
 def test_mistaken_options() -> None:
