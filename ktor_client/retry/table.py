@@ -9,7 +9,7 @@ import ssl
 from typing import NamedTuple
 
 from ktor_client.causes import causes
-from ktor_client.errors import ConnectionClosedError, ResponseError, TlsError
+from ktor_client.errors import AuthError, ConnectionClosedError, ResponseError, TlsError
 from ktor_client.retry.policy import Failure
 
 __all__ = ["CODES", "ERRORS", "STATUSES", "ErrorRow", "NumberRow", "is_worth_a_retry"]
@@ -37,6 +37,8 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(TlsError, False, "the certificate is not trusted", ssl.SSLCertVerificationError),
     ErrorRow(ConnectionError, True, "DNS, refused, reset, TLS that broke off, no way to a proxy"),
     ErrorRow(TimeoutError, True, "a time limit was over"),
+    ErrorRow(AuthError, True, "no connection to where tokens come from", ConnectionError),
+    ErrorRow(AuthError, True, "tokens did not come in time", TimeoutError),
     ErrorRow(BaseException, False, "a mistake, which time does not mend"),
 )
 """By error, first match, where neither a close code nor a status says more."""

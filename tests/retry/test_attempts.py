@@ -42,6 +42,12 @@ def lost(code: int) -> errors.ConnectionClosedError:
     return errors.ConnectionClosedError("gone", reason=CloseReason(code))
 
 
+def unauthorized(cause: Exception) -> errors.AuthError:
+    error = errors.AuthError("no tokens")
+    error.__cause__ = cause
+    return error
+
+
 def untrusted() -> errors.TlsError:
     error = errors.TlsError("no")
     error.__cause__ = OSError("a wrapper")
@@ -67,6 +73,9 @@ def untrusted() -> errors.TlsError:
         ({"error": errors.DnsError("no name")}, True),
         ({"error": errors.ProxyError("refused")}, True),
         ({"error": errors.TlsError("broke off")}, True),
+        ({"error": unauthorized(errors.ConnectError("no way"))}, True),
+        ({"error": unauthorized(TimeoutError())}, True),
+        ({"error": unauthorized(ValueError())}, False),
         ({"error": untrusted()}, False),
         ({"error": OpenTimeoutError("late")}, True),
         ({"error": errors.ConnectTimeoutError("late")}, True),
