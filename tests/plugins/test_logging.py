@@ -485,3 +485,21 @@ async def test_an_adapter_is_a_logger(log: Lines) -> None:
 def test_nonsense_is_refused(options: dict[str, Any], kind: type[Exception], text: str) -> None:
     with pytest.raises(kind, match=text):
         HttpClient(MockEngine(), install(Logging, **options))
+
+
+# --- what others log
+
+
+async def test_libraries_below_show_no_secret_at_info(
+    engine: EngineFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+            await client.get(
+                f"{server.http_url}/hello?token=s3cret&n=1",
+                bearer_auth("s3cret"),
+                cookie("session", "s3cret"),
+            )
+            async with client.web_socket(f"{server.url}/echo?token=s3cret"):
+                pass
+    assert "s3cret" not in caplog.text

@@ -39,6 +39,7 @@ from ktor_client.engine.socket_options import (
 from ktor_client.engine.upload import Upload
 from ktor_client.engine.xor import best_mask
 from ktor_client.engines._httpx.errors import ERRORS
+from ktor_client.engines._httpx.quiet import OwnUrl
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import FROM_URL, PoolTransport
 from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
@@ -191,17 +192,16 @@ class HttpxEngine(HttpClientEngine):
                 fields.append((b"Content-Length", b"%d" % upload.length))
         if not self._owned and url.scheme == "ws":
             extensions["trace"] = _refuse_absolute_form
-        response = await client.send(
-            client.build_request(
-                str(request.method),
-                url.as_http,
-                headers=fields,
-                content=request.body if upload is None else upload,
-                extensions=extensions,
-            ),
-            stream=True,
-            follow_redirects=False,
+        built = client.build_request(
+            str(request.method),
+            url.as_http,
+            headers=fields,
+            content=request.body if upload is None else upload,
+            extensions=extensions,
         )
+        if url.query:
+            built.url = OwnUrl(built.url)
+        response = await client.send(built, stream=True, follow_redirects=False)
         if self._closed:
             await response.aclose()
             raise ClientClosedError("HttpxEngine was closed during the request")
