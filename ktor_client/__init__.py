@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         InvalidUrlError,
         KtorClientError,
         OpenTimeoutError,
+        OutboxFullError,
         PingTimeoutError,
         PluginNotInstalledError,
         ProtocolViolationError,
@@ -115,13 +116,18 @@ if TYPE_CHECKING:
     from ktor_client.reconnect import (
         Connecting,
         FeedEvent,
+        FeedState,
         Gap,
         Lost,
         Opened,
+        Outbox,
+        Receipt,
         ReconnectingSession,
         ReconnectingStatement,
+        Sent,
         Stopped,
         Waiting,
+        WebSocketFeed,
     )
     from ktor_client.retry import Backoff, Failure, Retry, RetryPolicy, Stop
     from ktor_client.session import (
@@ -189,6 +195,7 @@ __all__ = [  # noqa: RUF022  # grouped by room
     "InvalidUrlError",
     "KtorClientError",
     "OpenTimeoutError",
+    "OutboxFullError",
     "PingTimeoutError",
     "PluginNotInstalledError",
     "ProtocolViolationError",
@@ -239,13 +246,18 @@ __all__ = [  # noqa: RUF022  # grouped by room
     # reconnect
     "Connecting",
     "FeedEvent",
+    "FeedState",
     "Gap",
     "Lost",
     "Opened",
+    "Outbox",
+    "Receipt",
     "ReconnectingSession",
     "ReconnectingStatement",
+    "Sent",
     "Stopped",
     "Waiting",
+    "WebSocketFeed",
     # retry
     "Backoff",
     "Failure",

@@ -27,6 +27,7 @@
     │   ├── PingTimeoutError
     │   ├── ChannelOverflowError
     │   └── ReconnectStoppedError
+    ├── OutboxFullError (BufferError)
     └── ConverterError
         ├── ConverterNotFoundError
         └── DeserializationError
@@ -62,6 +63,7 @@ __all__ = [
     "InvalidUrlError",
     "KtorClientError",
     "OpenTimeoutError",
+    "OutboxFullError",
     "PingTimeoutError",
     "PluginNotInstalledError",
     "ProtocolViolationError",
@@ -240,6 +242,10 @@ class ReconnectStoppedError(ConnectionClosedError):
     `__cause__` is the error that was one too many; `reason` how the last session ended, 1006 where
     none was open.
     """
+
+
+class OutboxFullError(KtorClientError, BufferError):
+    """There is no connection, and no room for one more message to wait for it."""
 
 
 class ConverterError(KtorClientError):

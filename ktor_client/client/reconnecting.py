@@ -12,8 +12,11 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.link import Clock
 from ktor_client.plugins.reconnect import WebSocketReconnect
-from ktor_client.reconnect import ReconnectingStatement
+from ktor_client.plugins.websockets import WebSockets
+from ktor_client.reconnect import Outbox, ReconnectingStatement
 from ktor_client.reconnect.budget import Budget
+from ktor_client.reconnect.opening import OnOpen
+from ktor_client.reconnect.running import FeedOptions
 from ktor_client.reconnect.target import Anew, Asked, Target, UrlAnew
 from ktor_client.retry import RetryPolicy
 from ktor_client.session import DefaultClientWebSocketSession
@@ -39,8 +42,10 @@ class ReconnectingCalls:
         headers: Anew[HeadersLike | None] = None,
         subprotocols: Anew[Sequence[str]] = (),
         policy: RetryPolicy | None = None,
+        on_open: OnOpen | None = None,
+        outbox: Outbox | None = None,
     ) -> ReconnectingStatement:
-        """Prepare sessions that come back: `async for session in ...`, or `.execute(fn)`.
+        """Prepare sessions that come back: `async with ... as feed`, or `async for session in ...`.
 
         Takes what `web_socket` takes, and raises what it raises as far as that is known at once.
         `url`, `params`, `headers` and `subprotocols` may also be functions, async or not, that are
@@ -48,8 +53,11 @@ class ReconnectingCalls:
         the next one follows a failure; the first is used again when it has rested.
 
         `policy` says when to try again: that of `install(WebSocketReconnect)` if None, else
-        `RetryPolicy()`.
+        `RetryPolicy()`. `on_open(session)` runs on each connection before any traffic of yours (log
+        in, subscribe); if it fails, so has that attempt. `outbox`, for a feed only, says how much
+        may wait for a connection; `Outbox()` if None.
         """
+        options = FeedOptions(on_open, outbox)
         client = cast("HttpClient", self)
         plugin = client.plugin_or_none(WebSocketReconnect)
         if not isinstance(policy, RetryPolicy | None):
@@ -61,7 +69,7 @@ class ReconnectingCalls:
         source = _Source(client, call, None if plugin is None else plugin._budget)
         for known in target.known():
             source.prepare(known)
-        return ReconnectingStatement(source, target, policy)
+        return ReconnectingStatement(source, target, policy, options)
 
 
 class _Source:
@@ -74,9 +82,13 @@ class _Source:
         budget: Budget | None,
     ) -> None:
         """Open what `call`, which is the client's `web_socket`, prepares."""
+        plugin = client.plugin(WebSockets)
         self._client = client
         self._call = call
         self.budget = budget
+        self.open_timeout = plugin._open_timeout
+        self.incoming_limit = plugin._channels_for(client.engine).incoming
+        self.converter = plugin._converter
 
     @property
     def clock(self) -> Clock:

@@ -13,17 +13,25 @@ from ktor_client.reconnect.events import (
     Stopped,
     Waiting,
 )
+from ktor_client.reconnect.feed import WebSocketFeed
+from ktor_client.reconnect.outbox import Outbox, Receipt, Sent
+from ktor_client.reconnect.running import FeedState
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.statement import ReconnectingStatement
 
 __all__ = [
     "Connecting",
     "FeedEvent",
+    "FeedState",
     "Gap",
     "Lost",
     "Opened",
+    "Outbox",
+    "Receipt",
     "ReconnectingSession",
     "ReconnectingStatement",
+    "Sent",
     "Stopped",
     "Waiting",
+    "WebSocketFeed",
 ]

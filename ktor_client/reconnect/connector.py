@@ -5,10 +5,13 @@ The verdicts are the policy's (`retry/`); here is what waits for them and acts o
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from ktor_client.causes import causes
+from ktor_client.channels import ChannelLimit
 from ktor_client.errors import (
     ClientClosedError,
     ConnectionClosedError,
@@ -18,14 +21,19 @@ from ktor_client.errors import (
 from ktor_client.frames import CloseReason
 from ktor_client.link.contract import Clock
 from ktor_client.reconnect.budget import Budget
-from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Stopped, Waiting
+from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Waiting
+from ktor_client.reconnect.opening import OnOpen, within
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Asked, Rotation, Target
 from ktor_client.reconnect.waits import Waits
-from ktor_client.retry import Attempts, Failure, RetryPolicy, Stop
-from ktor_client.session import DefaultClientWebSocketSession
+from ktor_client.retry import Attempts, Failure, RetryPolicy, Stop, is_worth_a_retry
+from ktor_client.session import DefaultClientWebSocketSession, WebSocketContentConverter
 
 __all__ = ["Connector", "PeerIsDoneError", "Source"]
+
+
+_log = logging.getLogger("ktor_client.reconnect")
+_MISTAKES = (TypeError, NameError, AttributeError, ImportError, NotImplementedError)
 
 
 class Source(Protocol):
@@ -38,6 +46,15 @@ class Source(Protocol):
 
     budget: Budget | None
     """What limits the attempts of all sessions, if anything does."""
+
+    open_timeout: float
+    """Seconds that an opening may take."""
+
+    incoming_limit: ChannelLimit
+    """Of the messages that wait to be received."""
+
+    converter: WebSocketContentConverter | None
+    """For typed messages, where there is one."""
 
     async def open(self, asked: Asked) -> DefaultClientWebSocketSession:
         """Open a session. Raises what `web_socket` and entering it raise."""
@@ -68,8 +85,19 @@ class Connector:
         target: Target,
         policy: RetryPolicy,
         tell: Callable[[FeedEvent], None],
+        on_open: OnOpen | None = None,
     ) -> None:
+        """Begin with the first attempt.
+
+        Args:
+            source: what opens sessions.
+            target: where to.
+            policy: when to try again.
+            tell: is told what happens.
+            on_open: belongs to the opening of each session.
+        """
         self._source = source
+        self._on_open = on_open
         self._target = target
         self._tell = tell
         self._attempts = Attempts(policy, source.clock.time())
@@ -77,6 +105,8 @@ class Connector:
         self._last_reason: CloseReason | None = None
         self.waits = Waits(source.clock)
         self.generation = 0
+        self.stopped_by: Failure | None = None
+        """What the policy has stopped."""
 
     async def connect(self) -> ReconnectingSession:
         """Return the next session that opens; the first attempt is at once.
@@ -89,6 +119,9 @@ class Connector:
         while True:
             try:
                 session = await self._attempt()
+                await self._prepare(session)
+            except _UsersError as users:
+                await self.failed(users.error, worth_it=_is_worth_it_to_users)
             except Exception as error:
                 await self.failed(error)
             else:
@@ -114,7 +147,13 @@ class Connector:
         else:
             await self.failed(error, was_open=True)
 
-    async def failed(self, error: Exception, *, was_open: bool = False) -> None:
+    async def failed(
+        self,
+        error: Exception,
+        *,
+        was_open: bool = False,
+        worth_it: Callable[[Failure], bool] = is_worth_a_retry,
+    ) -> None:
         """Ask the policy, and wait as it says. Raises what `connect` and `ended` raise."""
         self._source.raise_if_closed()
         if isinstance(error, ClientClosedError):  # the engine's, which somebody else has closed
@@ -123,14 +162,17 @@ class Connector:
         self._rotation.failed(now)
         failure = self._attempts.failed(now, error=error, was_open=was_open)
         self._tell(Lost(failure))
-        verdict = await self._attempts.verdict(failure)
+        verdict = await self._attempts.verdict(failure, worth_it)
         if isinstance(verdict, Stop):
-            self._tell(Stopped(failure))
+            self.stopped_by = failure
             reason = failure.reason
             if reason is not None and reason.code == 1000 and reason.initiator == "peer":
                 raise PeerIsDoneError(failure)
             raise self._stopped(failure, verdict)
-        _forget_tracebacks(error)
+        if isinstance(error, KtorClientError):
+            _forget_tracebacks(error)
+        else:
+            _log.warning("will connect again in %.3g s, for this failed", verdict, exc_info=error)
         await self._pause(verdict)
 
     async def _left(self, error: ConnectionClosedError) -> None:
@@ -149,12 +191,35 @@ class Connector:
             if source.budget is not None:
                 await self.waits.turn(source.budget)
             at = self._rotation.next(source.clock.time())
-            asked = await target.ask(at)
+            try:
+                asked = await target.ask(at)
+            except Exception as error:
+                raise _UsersError(error) from error
             shown = asked.url if isinstance(asked.url, str) else str(asked.url or "")
             self._tell(Connecting(self._attempts.number, shown))
             return ReconnectingSession(await source.open(asked))
         finally:
             forget()
+
+    async def _prepare(self, session: ReconnectingSession) -> None:
+        """Run `on_open`; where that fails, the session is closed."""
+        if self._on_open is None:
+            return
+        source, core = self._source, session._core
+        try:
+            opening = self._on_open(session)
+            if not inspect.isawaitable(opening):
+                raise TypeError("on_open takes a coroutine function (`async def`)")
+            await within(source.clock, source.open_timeout, opening, "on_open")
+            if not session.is_open:
+                raise core.ending.error()
+        except Exception as error:
+            core.close_without_waiting(CloseReason(CloseReason.Codes.INTERNAL_ERROR))
+            await session.wait_closed()
+            raise _UsersError(error) from error
+        except BaseException:
+            core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
+            raise
 
     async def _pause(self, delay: float) -> None:
         if delay > 0:
@@ -183,8 +248,25 @@ class Connector:
         return stopped
 
 
+class _UsersError(Exception):
+    """A function of the user's has failed, and with it the attempt."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _is_worth_it_to_users(failure: Failure) -> bool:
+    """Whether to go on after a failure of a function of the user's: what we know goes by the table.
+
+    Of what we do not know, some time will mend (a login that is refused, a token that cannot be
+    had); what Python says of a program that is wrong, none will.
+    """
+    error = failure.error
+    return is_worth_a_retry(failure) or not isinstance(error, (KtorClientError, *_MISTAKES))
+
+
 def _forget_tracebacks(error: BaseException) -> None:
-    """Hold nothing by the frames of what is only history now; bugs of users keep theirs."""
-    if isinstance(error, KtorClientError):
-        for one in causes(error):
-            one.__traceback__ = None
+    """Hold nothing by the frames of what is only history now."""
+    for one in causes(error):
+        one.__traceback__ = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from ktor_client.reconnect.connector import Connector, Source
 from ktor_client.reconnect.events import FeedEvent
+from ktor_client.reconnect.feed import WebSocketFeed
 from ktor_client.reconnect.loop import Sessions
+from ktor_client.reconnect.running import FeedOptions, Running
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Target
 from ktor_client.retry import RetryPolicy
@@ -21,16 +24,21 @@ T = TypeVar("T")
 class ReconnectingStatement:
     """Sessions that come back, prepared by `client.web_socket_reconnecting(...)`.
 
-    `async for session in statement` gives one open session after another. `execute(block)` is the
-    same with a function. A statement that has ended may be used again.
+    `async for session in statement` gives one open session after another, and `execute(block)` is
+    the same with a function. `async with statement as feed` gives one steady feed over all of them.
+    A statement that has ended may be used again.
     """
 
-    __slots__ = ("_policy", "_source", "_target")
+    __slots__ = ("_feed", "_options", "_policy", "_source", "_target")
 
-    def __init__(self, source: Source, target: Target, policy: RetryPolicy) -> None:
+    def __init__(
+        self, source: Source, target: Target, policy: RetryPolicy, options: FeedOptions
+    ) -> None:
         self._source = source
         self._target = target
         self._policy = policy
+        self._options = options
+        self._feed: WebSocketFeed | None = None
 
     def __aiter__(self) -> Sessions:
         """Yield open sessions, a fresh one each time; the first connection is covered too.
@@ -40,7 +48,33 @@ class ReconnectingStatement:
                 without an error.
             ClientClosedError: the client is closed.
         """
-        return Sessions(lambda: Connector(self._source, self._target, self._policy, _tell_nobody))
+        for name in self._options.given:
+            raise TypeError(
+                f"{name} is for the steady form: "
+                "`async with client.web_socket_reconnecting(...) as feed:`"
+            )
+        source, target, policy = self._source, self._target, self._policy
+        on_open = self._options.on_open
+        return Sessions(lambda: Connector(source, target, policy, _tell_nobody, on_open))
+
+    async def __aenter__(self) -> WebSocketFeed:
+        if self._feed is not None:
+            raise RuntimeError(
+                "this ReconnectingStatement is entered already; call the client again for another"
+            )
+        self._source.raise_if_closed()
+        self._feed = WebSocketFeed(Running(self._source, self._target, self._policy, self._options))
+        return self._feed
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        feed, self._feed = self._feed, None
+        assert feed is not None
+        await feed._leave(exc_type)
 
     async def execute(
         self, block: Callable[[ReconnectingSession], Awaitable[T | None]]
@@ -83,7 +117,10 @@ class ReconnectingStatement:
         return f"<{type(self).__name__}>"
 
 
-_INSTEAD = "`async for session in client.web_socket_reconnecting(url):`"
+_INSTEAD = (
+    "`async for session in client.web_socket_reconnecting(url):`, or "
+    "`async with client.web_socket_reconnecting(url) as feed:`"
+)
 
 
 def _tell_nobody(_: FeedEvent) -> None:

@@ -66,6 +66,14 @@ class Target:
         self._params = params
         self._subprotocols = subprotocols
 
+    @property
+    def shown(self) -> str:
+        """The first URL without its secrets, for names of tasks."""
+        url = self.urls[0]
+        if url is None or callable(url):
+            return "a URL that is made anew"
+        return str(url).partition("?")[0].rpartition("@")[2]
+
     async def ask(self, index: int) -> Asked:
         """Ask for everything anew. Raises what the user's functions raise."""
         url = self.urls[index]

@@ -8,17 +8,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, TypeVar, overload
 
 from ktor_client.durations import Duration, optional_seconds
-from ktor_client.errors import (
-    ConnectionClosedError,
-    ConverterNotFoundError,
-    DeserializationError,
-)
+from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import BinaryFrame, CloseReason, TextFrame
 from ktor_client.session.base import ClientWebSocketSession, WebSocketSession
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.converter import WebSocketContentConverter
 from ktor_client.session.core import SessionCore
 from ktor_client.session.keepalive import PAYLOAD_SIZE
+from ktor_client.session.messages import as_bytes, as_text, receive_object, serialized
 
 __all__ = ["DefaultClientWebSocketSession", "DefaultWebSocketSession"]
 
@@ -58,17 +55,11 @@ class DefaultWebSocketSession(WebSocketSession):
             ConnectionClosedError: the session has ended.
             DeserializationError: the message is binary; `frame` has it.
         """
-        frame = await self._core.incoming.receive()
-        if not isinstance(frame, TextFrame):
-            raise DeserializationError("expected a text message, got a binary one", frame)
-        return frame.text
+        return as_text(await self._core.incoming.receive())
 
     async def receive_bytes(self) -> bytes:
         """Return the next message, which must be binary. Raises what `receive_text` raises."""
-        frame = await self._core.incoming.receive()
-        if not isinstance(frame, BinaryFrame):
-            raise DeserializationError("expected a binary message, got a text one", frame)
-        return frame.data
+        return as_bytes(await self._core.incoming.receive())
 
     # --- typed messages ---
 
@@ -84,9 +75,7 @@ class DefaultWebSocketSession(WebSocketSession):
             ConverterNotFoundError: the plugin has no converter.
             ConnectionClosedError: as `send`.
         """
-        if self._converter is None:
-            raise ConverterNotFoundError
-        await self.send(self._converter.serialize(value))
+        await self.send(serialized(self._converter, value))
 
     @overload
     async def receive_deserialized(self, type_: type[T]) -> T: ...
@@ -100,18 +89,7 @@ class DefaultWebSocketSession(WebSocketSession):
             DeserializationError: the message does not hold the type; `frame` has it.
             ConnectionClosedError: the session has ended.
         """
-        if self._converter is None:
-            raise ConverterNotFoundError
-        frame = await self._core.incoming.receive()
-        if not self._converter.is_applicable(frame):
-            raise DeserializationError(
-                f"Converter doesn't support frame type {frame.frame_type.name}", frame
-            )
-        try:
-            return self._converter.deserialize(frame, type_)
-        except DeserializationError as error:
-            error.frame = frame
-            raise
+        return await receive_object(self._core.incoming, self._converter, type_)
 
     # --- fragments ---
 

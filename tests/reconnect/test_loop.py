@@ -460,8 +460,8 @@ async def test_a_function_that_fails_is_a_failed_attempt() -> None:
         nonlocal calls
         calls += 1
         if calls < 3:
-            raise ConnectError("no token today")
-        raise ValueError("a bug")
+            raise (ConnectError, LookupError)[calls - 1]("no token today")
+        raise TypeError("a bug")
 
     engine = MockEngine()
     async with engine, client_of(engine) as client:
@@ -469,7 +469,7 @@ async def test_a_function_that_fails_is_a_failed_attempt() -> None:
             async for _ in client.web_socket_reconnecting(url, policy=STEADY):
                 pass
         assert calls == 3
-        assert isinstance(caught.value.__cause__, ValueError)
+        assert isinstance(caught.value.__cause__, TypeError)
 
 
 async def test_several_urls() -> None:

@@ -1,0 +1,211 @@
+"""The steady form, as users see it: one stream of messages both ways, whatever becomes of the wire.
+
+What goes on behind it is in `running.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Hashable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from ktor_client.channels import ReceiveChannel
+from ktor_client.errors import ConnectionClosedError
+from ktor_client.frames import CloseReason, Frame
+from ktor_client.reconnect.arriving import Merged, Messages
+from ktor_client.reconnect.log import AllEvents
+from ktor_client.reconnect.outbox import Receipt
+from ktor_client.reconnect.running import FeedState, Running
+from ktor_client.session import DefaultClientWebSocketSession
+from ktor_client.session.ending import checked_reason
+from ktor_client.session.messages import as_bytes, as_text, receive_object, serialized
+
+__all__ = ["WebSocketFeed"]
+
+T = TypeVar("T")
+
+_NORMAL = CloseReason(CloseReason.Codes.NORMAL)
+_INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
+
+
+class WebSocketFeed:
+    """One web socket that comes back: what `async with client.web_socket_reconnecting(url)` gives.
+
+    Messages of all connections arrive in order; what is sent while there is none waits in the
+    outbox. Leaving the block ends all of it.
+    """
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    # --- receiving ---
+
+    @property
+    def incoming(self) -> ReceiveChannel[Frame]:
+        """The messages of all connections, in order."""
+        return self._running.arriving.incoming
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """Yield the messages of all connections, in order.
+
+        Ends quietly when we closed the feed, or the peer did with 1000; else it raises
+        `ReconnectStoppedError` with the last failure as cause.
+        """
+        return Messages(self._running.arriving.incoming)
+
+    async def receive_text(self) -> str:
+        """Return the next message, which must be text.
+
+        Raises:
+            ReconnectStoppedError: the feed has ended.
+            DeserializationError: the message is binary; `frame` has it.
+        """
+        return as_text(await self._running.arriving.incoming.receive())
+
+    async def receive_bytes(self) -> bytes:
+        """Return the next message, which must be binary. Raises what `receive_text` raises."""
+        return as_bytes(await self._running.arriving.incoming.receive())
+
+    @overload
+    async def receive_deserialized(self, type_: type[T]) -> T: ...
+    @overload
+    async def receive_deserialized(self, type_: Any) -> Any: ...
+    async def receive_deserialized(self, type_: Any) -> Any:
+        """Receive one message as an object of that type; see the session's method."""
+        return await receive_object(
+            self._running.arriving.incoming, self._running.source.converter, type_
+        )
+
+    @property
+    def events(self) -> AllEvents:
+        """What happens to the connections: `async for event in feed.events`.
+
+        Each iteration begins with the first event; of a long life the last thousand are kept.
+        """
+        return AllEvents(self._running.arriving.log)
+
+    def merged(self) -> Merged:
+        """Yield messages and events, each in its true place: `async for item in feed.merged()`.
+
+        Ends as iteration over the feed does, after `Stopped`.
+        """
+        return Merged(self._running.arriving)
+
+    # --- sending ---
+
+    async def send(
+        self,
+        message: str | bytes | bytearray | memoryview | Frame,
+        *,
+        key: Hashable | None = None,
+    ) -> Receipt:
+        """Send a whole message, and return what will tell what became of it: `await receipt`.
+
+        While there is no connection the message waits in the outbox, as that says. While the
+        connection is busy this waits, as a session's `send` does. A newer message with the same
+        `key` takes the place of an older one that still waits. A cancelled `send` has sent all of
+        the message, or surely nothing.
+
+        Raises:
+            ReconnectStoppedError: the feed has ended.
+            OutboxFullError: there is no room, and the outbox does not wait for it.
+            ValueError: a frame that is no whole message.
+            UnicodeEncodeError: the text has a lone surrogate.
+        """
+        self._running.home.check()
+        return await self._running.sending.send(message, key)
+
+    async def send_serialized(self, value: object, *, key: Hashable | None = None) -> Receipt:
+        """Send an object as one message, through the `content_converter`; see `send`.
+
+        Raises:
+            ConverterNotFoundError: the plugin has no converter.
+        """
+        return await self.send(serialized(self._running.source.converter, value), key=key)
+
+    async def send_stream(self, chunks: AsyncIterable[str] | AsyncIterable[bytes]) -> None:
+        """Send one message in fragments, on the connection that there is, or the next one.
+
+        No other connection can go on with it: when this one ends, it raises.
+
+        Raises:
+            ConnectionClosedError: the connection ended before the message did.
+            ReconnectStoppedError: the feed has ended.
+        """
+        await self.opened()
+        await self._running.sending.drained()
+        session = self._running.session
+        if session is None:
+            raise ConnectionClosedError("the connection was lost before the stream began")
+        await session.send_stream(chunks)
+
+    # --- now ---
+
+    @property
+    def state(self) -> FeedState:
+        """Where the feed is now."""
+        return self._running.state
+
+    @property
+    def generation(self) -> int:
+        """How many connections there were, the one that is open included."""
+        return self._running.connector.generation
+
+    @property
+    def session(self) -> DefaultClientWebSocketSession | None:
+        """The connection that is open; None while there is none. What arrives is the feed's."""
+        return self._running.session
+
+    async def opened(self) -> None:
+        """Wait until there is a connection; at once where there is one.
+
+        Raises:
+            ReconnectStoppedError: there will be none.
+        """
+        await self._running.opened()
+
+    def retry_now(self) -> None:
+        """End a wait: try now. Nothing while there is a connection or an attempt."""
+        self._running.connector.waits.wake()
+
+    # --- the end ---
+
+    async def close(self, reason: CloseReason = _NORMAL) -> None:
+        """End it all: send what waits if there is a connection, close that, and stop.
+
+        Idempotent; every caller waits for the end. What could not be sent within `close_timeout`
+        is `NOT_SENT`.
+
+        Raises:
+            ValueError: the code may not be sent (RFC 6455 7.4.1).
+        """
+        if not isinstance(reason, CloseReason):
+            raise TypeError(f"close takes a CloseReason, not {type(reason).__name__}")
+        checked_reason(reason)
+        self._running.home.check()
+        await self._running.close(reason)
+
+    def cancel(self) -> None:
+        """Drop the connection, or the wait for one, now; what waits is `NOT_SENT`."""
+        self._running.home.check()
+        self._running.cancel()
+
+    async def _leave(self, exc_type: type[BaseException] | None) -> None:
+        """End it as leaving its `async with` does."""
+        running = self._running
+        if exc_type is not None and not issubclass(exc_type, Exception):
+            await running.close_without_waiting()
+            return
+        await running.close(_NORMAL if exc_type is None else _INTERNAL_ERROR)
+        try:
+            await running.over()
+        except Exception:
+            if exc_type is None:
+                raise
+
+    if not TYPE_CHECKING:  # for type checkers a feed has none of these
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("what arrives is awaited; write `async for message in feed:`")
+
+    def __repr__(self) -> str:
+        return f"<WebSocketFeed {self.state}, generation {self.generation}>"

@@ -1,0 +1,330 @@
+"""What a feed sends: through the outbox to the connection that there is, and then the verdicts.
+
+The books are kept in `ledger.py`; here is who waits: for room, for the link, for what leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import NoReturn, cast
+
+from ktor_client.errors import ConnectionClosedError, OutboxFullError
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.link.contract import Clock, Timer
+from ktor_client.link.home_loop import wake
+from ktor_client.reconnect.ledger import Entry, Ledger
+from ktor_client.reconnect.outbox import Outbox, Receipt
+from ktor_client.reconnect.session import ReconnectingSession
+from ktor_client.session.oneshot import OneShot
+
+__all__ = ["Sending"]
+
+LOOK_AGAIN = 0.05
+"""Seconds until a link is asked again what has left, where it does not say so by itself."""
+
+Wrap = Callable[[TextFrame | BinaryFrame, int], TextFrame | BinaryFrame]
+
+
+class Sending:
+    """The sending half of a feed."""
+
+    def __init__(
+        self, options: Outbox, clock: Clock, *, awaits_receipts: bool, wrap: Wrap | None = None
+    ) -> None:
+        """Begin without a connection; `wrap` makes what a link is given of message and number."""
+        self.ledger = Ledger(options, awaits_receipts=awaits_receipts)
+        self._clock = clock
+        self._wrap = wrap
+        self._session: ReconnectingSession | None = None
+        self._end: Callable[[], Exception] | None = None
+        self._room: deque[asyncio.Future[None]] = deque()
+        self._handing: dict[Entry, asyncio.Future[None]] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._expiry: Timer | None = None
+        self._expiry_at: float | None = None
+        self._look: Timer | asyncio.Handle | None = None
+        self._drained: OneShot[None] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    # --- for users ---
+
+    async def send(self, message: object, key: Hashable | None) -> Receipt:
+        """Hand a message to the connection, or let it wait; see `WebSocketFeed.send`."""
+        frame = _frame_of(message)
+        size = len(frame.data)
+        self._raise_if_ended()
+        if not self._is_free() and (self._room or not self.ledger.fits(size, key)):
+            await self._make_room(size, key)
+        entry = self.ledger.put(frame, size, key, self._clock.time())
+        self._wake_settled()
+        self._arm_expiry()
+        self._drain()
+        self._wake_room()
+        if self._session is not None and self.ledger.is_waiting(entry):
+            await self._handed(entry)
+        return entry.receipt
+
+    # --- for the feed ---
+
+    def attach(self, session: ReconnectingSession) -> None:
+        """Send on this session from now on."""
+        self._session = session
+        session._link.watch_leaving(self._more_has_left)
+        self._drain()
+
+    def detach(self) -> None:
+        """Take note that the session is gone, with all that its link tells of what it sent."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        self._stop_looking()
+        self._stop_sender()
+        self.ledger.lost(*session._link.left)
+        self._arm_expiry()
+        for handed in self._handing.values():
+            wake(handed)
+        self._wake_room()
+        self._wake_drained()
+
+    def acknowledge(self, number: int) -> None:
+        """Take note that the server has so many messages. Raises what `Ledger.acknowledge` does."""
+        self.ledger.acknowledge(number)
+        self._drain()
+
+    def refuse(self, end: Callable[[], Exception]) -> None:
+        """Take nothing more; `end` makes what `send` raises. What waits may still go."""
+        self._end = self._end or end
+        while self._room:
+            wake(self._room.popleft())
+
+    async def drained(self) -> None:
+        """Wait until nothing waits any more, or the session ends."""
+        if self._session is not None and len(self.ledger):
+            self._drained = OneShot()
+            await self._drained.wait()
+
+    def finish(self) -> None:
+        """Take note that there will be no connection any more: what waits is not sent."""
+        self.detach()
+        self.ledger.finish()
+        self._arm_expiry()
+        self._wake_settled()
+
+    async def stopped(self) -> None:
+        """Wait until nothing of this runs any more."""
+        if self._stopping:
+            await asyncio.wait(self._stopping)
+
+    # --- room ---
+
+    def _is_free(self) -> bool:
+        """Whether a message may go at once, past no other."""
+        return not len(self.ledger) and not self._room and self._may_send()
+
+    def _may_send(self) -> bool:
+        session = self._session
+        return (
+            session is not None
+            and session.is_open
+            and session._outgoing._ready
+            and self.ledger.has_window
+        )
+
+    async def _make_room(self, size: int, key: Hashable | None) -> None:
+        """Do what `when_full` says, until a message of that size may wait, or go at once."""
+        ledger, options = self.ledger, self.ledger.options
+        if options.when_full == "drop_oldest" and ledger.make_room(size):
+            self._wake_settled()
+            return
+        if options.when_full != "wait":
+            raise OutboxFullError(
+                f"the outbox is full: {len(ledger)} messages with {ledger.waiting_bytes} bytes "
+                f"wait, this one has {size} more, and {options.max_messages} messages with "
+                f"{options.max_bytes} bytes are all that may wait"
+            )
+        await self._until_room()
+        while not (ledger.fits(size, key) or (not len(ledger) and self._may_send())):
+            await self._until_room(first=True)
+        self._raise_if_ended()
+
+    async def _until_room(self, *, first: bool = False) -> None:
+        """Wait until there is more room than there was."""
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if first:
+            self._room.appendleft(room)
+        else:
+            self._room.append(room)
+        try:
+            await room
+        except BaseException:
+            if room in self._room:
+                self._room.remove(room)
+            else:
+                self._wake_room()  # it was for the next one
+            raise
+        self._raise_if_ended()
+
+    def _wake_room(self) -> None:
+        while self._room:
+            room = self._room.popleft()
+            if not room.done():
+                wake(room)
+                return
+
+    # --- the link ---
+
+    async def _handed(self, entry: Entry) -> None:
+        """Wait until a link has taken a message, or there is none any more."""
+        handed = self._handing[entry] = asyncio.get_running_loop().create_future()
+        try:
+            await handed
+        except BaseException:
+            if self.ledger.withdraw(entry):
+                self._wake_room()
+            raise
+        finally:
+            del self._handing[entry]
+
+    def _drain(self) -> None:
+        """Give the link what waits, as long as it takes it; then see to it that this goes on."""
+        session = self._session
+        if session is None or not len(self.ledger) or self._sender is not None:
+            return
+        if self._may_send():
+            self._give_all(session)
+        if len(self.ledger) and self.ledger.has_window and session.is_open:
+            self._sender = asyncio.get_running_loop().create_task(
+                self._send_on(session),
+                name=f"sending what waits for {session.call.request.url!r}",
+            )
+            self._stopping.add(self._sender)
+            self._sender.add_done_callback(self._stopping.discard)
+
+    def _give_all(self, session: ReconnectingSession) -> None:
+        while session._link.writable and (entry := self.ledger.next()) is not None:
+            self._give(entry)
+        self._look_soon()
+        self._wake_room()
+        if not len(self.ledger):
+            self._wake_drained()
+
+    def _give(self, entry: Entry) -> None:
+        assert self._session is not None
+        frame, link = entry.frame, self._session._link
+        if self._wrap is not None:
+            frame = self._wrap(frame, self.ledger.number_for(entry))
+        start = link.taken
+        if isinstance(frame, TextFrame):
+            link.send_text(frame.text)
+        else:
+            link.send_binary(frame.data)
+        self.ledger.give(entry, start, link.taken)
+        handed = self._handing.get(entry)
+        if handed is not None:
+            wake(handed)
+
+    async def _send_on(self, session: ReconnectingSession) -> None:
+        """Send what waits, each time that the link takes something again."""
+        outgoing = session._outgoing
+        try:
+            while self.ledger.next() is not None:
+                await outgoing._begin_stream()  # others who send on this session wait
+                try:
+                    self._give_all(session)
+                finally:
+                    outgoing._end_stream()
+        except ConnectionClosedError:
+            pass  # whoever waits for the end of the session says so
+        finally:
+            if self._sender is asyncio.current_task():
+                self._sender = None
+
+    def _stop_sender(self) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+            self._sender = None
+
+    def _wake_settled(self) -> None:
+        """Let those go on whose message will not be handed to a link any more."""
+        for entry, handed in self._handing.items():
+            if entry.receipt.verdict is not None:
+                wake(handed)
+
+    def _wake_drained(self) -> None:
+        if self._drained is not None:
+            self._drained.set(None)
+
+    # --- what leaves ---
+
+    def _look_soon(self) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_soon(self._more_has_left)
+
+    def _more_has_left(self) -> None:
+        """Ask the link what has left, and again later if not all is known."""
+        self._stop_looking()
+        session = self._session
+        if session is None:
+            return
+        session._link.flush()
+        self.ledger.left(session._link.left[0])
+        if self.ledger.awaits_leaving:
+            self._look = self._clock.call_later(LOOK_AGAIN, self._more_has_left)
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    # --- expiry ---
+
+    def _arm_expiry(self) -> None:
+        at = self.ledger.next_expiry
+        if at == self._expiry_at:
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        self._expiry_at = at
+        if at is not None:
+            self._expiry = self._clock.call_later(at - self._clock.time(), self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = self._expiry_at = None
+        before = len(self.ledger)
+        self.ledger.expire(self._clock.time())
+        self._arm_expiry()
+        if len(self.ledger) < before:
+            self._wake_settled()
+            self._wake_room()
+
+    def _raise_if_ended(self) -> None:
+        if self._end is not None:
+            raise self._end()
+
+
+def _frame_of(message: object) -> TextFrame | BinaryFrame:
+    """Return a message as a frame. A lone surrogate raises before anything waits."""
+    if isinstance(message, str):
+        frame = TextFrame(message)
+        frame.text.encode()
+        return frame
+    if isinstance(message, bytes | bytearray | memoryview):
+        return BinaryFrame(cast("bytes | bytearray | memoryview", message))
+    if isinstance(message, TextFrame | BinaryFrame) and not message._bits:
+        return message
+    _refuse(message)
+
+
+def _refuse(message: object) -> NoReturn:
+    if isinstance(message, Frame):
+        raise ValueError(
+            f"a feed sends whole messages: Frame.Text and Frame.Binary, not {message!r}; "
+            "feed.close(...) closes, and feed.session has the connection that there is"
+        )
+    raise TypeError(
+        f"send takes str, bytes or a Frame, not {type(message).__name__}; "
+        "send_serialized(obj) sends objects"
+    )
