@@ -213,11 +213,21 @@ class PluginScope(Protocol):
         """
         ...
 
-    def on_send(self, interceptor: Interceptor, *, kind: LayerKind = LayerKind.USER) -> None:
+    def on_send(
+        self,
+        interceptor: Interceptor,
+        *,
+        kind: LayerKind = LayerKind.USER,
+        when: Callable[[HttpRequest], bool] | None = None,
+    ) -> None:
         """Wrap sending, of requests and of handshakes alike.
 
-        `kind` decides where the layer lies; those of one kind lie in order of installation, the
-        first outermost.
+        Args:
+            interceptor: the layer.
+            kind: where it lies; layers of one kind lie in order of installation, the first
+                outermost.
+            when: says of a request, as the redirects have made it, whether the layer has anything
+                to do with it. A layer that has not costs next to nothing.
         """
 
     async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:

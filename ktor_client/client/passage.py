@@ -6,7 +6,7 @@ Here every response has an owner: what does not reach the caller is closed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ktor_client.client.explaining import name_of
@@ -34,12 +34,19 @@ __all__ = ["Layer", "Passage"]
 class Layer:
     """An interceptor and where it lies."""
 
-    __slots__ = ("intercept", "kind", "owner")
+    __slots__ = ("intercept", "kind", "owner", "when")
 
-    def __init__(self, intercept: Interceptor, kind: LayerKind, owner: object) -> None:
+    def __init__(
+        self,
+        intercept: Interceptor,
+        kind: LayerKind,
+        owner: object,
+        when: Callable[[HttpRequest], bool] | None = None,
+    ) -> None:
         self.intercept = intercept
         self.kind = kind
         self.owner = owner
+        self.when = when
 
 
 class Passage:
@@ -111,7 +118,7 @@ class Passage:
         """Go through the layers that redirect; each hop of theirs begins below them."""
         outermost: Send = self._hop
         for layer in reversed(self._layers):
-            if layer.kind is LayerKind.REDIRECT:
+            if layer.kind is LayerKind.REDIRECT and (layer.when is None or layer.when(request)):
                 outermost = _wrap(layer, outermost, is_checked=layer is self._layers[0])
         response: object = await outermost(request)
         if not isinstance(response, HttpResponse):
@@ -130,7 +137,9 @@ class Passage:
 
             innermost = guarded
         for layer in reversed(self._layers):
-            if layer.kind is not LayerKind.REDIRECT:
+            if layer.kind is LayerKind.REDIRECT:
+                continue
+            if layer.when is None or layer.when(request):
                 innermost = _wrap(layer, innermost, is_checked=layer is self._layers[0])
         return await innermost(request)
 

@@ -184,13 +184,21 @@ class PluginView:
             link = hook.run(link, call)
         return link
 
-    def on_send(self, interceptor: Interceptor, *, kind: LayerKind = LayerKind.USER) -> None:
+    def on_send(
+        self,
+        interceptor: Interceptor,
+        *,
+        kind: LayerKind = LayerKind.USER,
+        when: Callable[[HttpRequest], bool] | None = None,
+    ) -> None:
         """See `PluginScope.on_send`."""
         if not callable(interceptor):
             raise TypeError(f"a layer is `async def layer(request, send)`, not {interceptor!r}")
         if not isinstance(kind, LayerKind):
             raise TypeError(f"kind is a LayerKind, such as LayerKind.AUTH, not {kind!r}")
-        self._scope.add_layer(Layer(interceptor, kind, self._plugin))
+        if when is not None and not callable(when):
+            raise TypeError(f"when is a function of the request, not {when!r}")
+        self._scope.add_layer(Layer(interceptor, kind, self._plugin, when))
 
     def on_close(self, hook: CloseHook) -> None:
         """See `PluginScope.on_close`."""

@@ -30,7 +30,7 @@ class BodyProgress(HttpClientPlugin):
     def install(self, scope: PluginScope) -> None:
         """Register the layer."""
         self._engine = scope.engine
-        scope.on_send(self._observe)
+        scope.on_send(self._observe, when=_is_listened_to)
 
     async def _observe(self, request: HttpRequest, send: Send) -> HttpResponse:
         upload = request.attributes.get(UPLOAD_LISTENER)
@@ -52,6 +52,10 @@ class BodyProgress(HttpClientPlugin):
         return response.copy(
             wire=lambda body: _Observed(body, _Meter(clock, download, _length(response, body)))
         )
+
+
+def _is_listened_to(request: HttpRequest) -> bool:
+    return UPLOAD_LISTENER in request.attributes or DOWNLOAD_LISTENER in request.attributes
 
 
 class _Meter:

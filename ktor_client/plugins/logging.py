@@ -102,15 +102,16 @@ class Logging(HttpClientPlugin):
         """Register what the level needs; nothing for `LogLevel.NONE`."""
         self._engine = scope.engine
         if self._level is not LogLevel.NONE:
-            scope.on_send(self._log, kind=LayerKind.LOGGING)
+            scope.on_send(self._log, kind=LayerKind.LOGGING, when=self._is_on)
         if self._frames:
             scope.on_link(self._log_frames)
 
     # --- HTTP ---
 
+    def _is_on(self, request: HttpRequest) -> bool:
+        return self._http.isEnabledFor(logging.INFO)
+
     async def _log(self, request: HttpRequest, send: Send) -> HttpResponse:
-        if not self._http.isEnabledFor(logging.INFO):
-            return await send(request)
         mark = self._next_mark(request)
         what = f"{request.method} {self._redactor.url(request.url)}"
         self._say(f"{mark} --> {what}{self._shown(request.headers)}")

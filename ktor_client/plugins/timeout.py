@@ -62,11 +62,18 @@ class HttpTimeout(HttpClientPlugin):
         self._engine = scope.engine
         for key, limit in self._settings.items():
             scope.engine_settings[key] = limit
-        scope.on_send(self._limit, kind=LayerKind.TIMEOUT)
+        scope.on_send(self._limit, kind=LayerKind.TIMEOUT, when=self._has_limit)
+
+    def _limit_of(self, request: HttpRequest) -> float | None:
+        limit = request.attributes.get(REQUEST_TIMEOUT, self._request_timeout)
+        return None if request.url.scheme in ("ws", "wss") else limit
+
+    def _has_limit(self, request: HttpRequest) -> bool:
+        return self._limit_of(request) is not None
 
     async def _limit(self, request: HttpRequest, send: Send) -> HttpResponse:
-        limit = request.attributes.get(REQUEST_TIMEOUT, self._request_timeout)
-        if limit is None or request.url.scheme in ("ws", "wss"):
+        limit = self._limit_of(request)
+        if limit is None:  # an outer layer has lifted it
             return await send(request)
         deadline = _Deadline(self._engine, request, limit)
         try:

@@ -27,6 +27,7 @@ from ktor_client.engine.capabilities import ALL_CAPABILITIES
 from ktor_client.engines import MockEngine
 from ktor_client.plugins import (
     HttpRedirect,
+    Interceptor,
     LayerKind,
     PluginScope,
     Send,
@@ -344,3 +345,33 @@ async def test_a_block_that_needs_a_plugin_says_so() -> None:
     async with HttpClient(MockEngine(echo)) as client:
         with pytest.raises(PluginNotInstalledError, match=r"add install\(HttpTimeout\)"):
             await client.get("http://h/", timeout(request=3))
+
+
+async def test_a_layer_that_has_nothing_to_do_is_passed_by() -> None:
+    seen: list[str] = []
+
+    @client_plugin
+    def picky(scope: PluginScope) -> None:
+        def layer_of(name: str) -> Interceptor:
+            async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+                seen.append(f"{name} {request.url.path}")
+                return await send(request)
+
+            return layer
+
+        for kind in (LayerKind.REDIRECT, LayerKind.USER):
+            scope.on_send(
+                layer_of(kind.value), kind=kind, when=lambda request: request.url.path != "/plain"
+            )
+        with pytest.raises(TypeError, match="when is a function of the request, not True"):
+            scope.on_send(layer_of(""), when=True)  # type: ignore[arg-type]  # pyright: ignore
+
+    engine = MockEngine(echo)
+    engine.on_web_socket("/", quiet)
+    async with HttpClient(engine, install(picky), install(WebSockets)) as client:
+        await client.get("http://h/plain")
+        assert seen == []
+        await client.get("http://h/special")
+        async with client.web_socket("ws://h/"):
+            pass
+    assert seen == ["redirect /special", "user /special", "redirect /", "user /"]
