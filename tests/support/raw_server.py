@@ -177,9 +177,11 @@ async def raw_server(
         yield info
     finally:
         server.close()
-        for task in tuple(running):
-            task.cancel()
-        if running:
+        for _ in range(5):  # a connection that was just accepted has no task yet
+            await asyncio.sleep(0)
+        while running:
+            for task in running:
+                task.cancel()
             await asyncio.wait(running)
         await server.wait_closed()
     if info.failures:
