@@ -214,7 +214,6 @@ async def test_an_upload_that_nobody_reads(engine: EngineFactory) -> None:
             yield b"x" * 65_536
 
     async def deaf(peer: Peer) -> None:
-        await peer.read_request()
         await asyncio.Event().wait()
 
     async with raw_server(deaf) as server:
