@@ -20,6 +20,7 @@
     │   ├── RedirectError
     │   ├── ClientRequestError
     │   ├── ServerResponseError
+    │   ├── SseError
     │   └── WebSocketHandshakeError
     ├── ConnectionClosedError (ConnectionError)
     │   ├── ProtocolViolationError
@@ -73,6 +74,7 @@ __all__ = [
     "RequestTimeoutError",
     "ResponseError",
     "ServerResponseError",
+    "SseError",
     "TlsError",
     "UnsafeHeaderError",
     "UnsupportedCapabilityError",
@@ -186,6 +188,10 @@ class ClientRequestError(ResponseError):
 
 class ServerResponseError(ResponseError):
     """Status 5xx under `expect_success`."""
+
+
+class SseError(ResponseError):
+    """The answer is no event stream, or an event in it is too large."""
 
 
 class WebSocketHandshakeError(ResponseError):

@@ -8,11 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
 
 from ktor_client.http import HttpResponse
+from ktor_client.plugins.sse.session import SseSession
 from ktor_client.session import WebSocketSession
 
-__all__ = ["HttpStatement", "WebSocketStatement"]
+__all__ = ["HttpStatement", "SessionStatement", "SseStatement", "WebSocketStatement"]
 
-S = TypeVar("S", bound=WebSocketSession)
+S = TypeVar("S", bound=WebSocketSession | SseSession)
+W = TypeVar("W", bound=WebSocketSession)
 T = TypeVar("T")
 
 
@@ -53,15 +55,10 @@ class _Once:
         self._used = True
 
 
-class WebSocketStatement(_Once, Generic[S]):
-    """A web socket that is opened on `async with`, or by `execute`; once."""
+class SessionStatement(_Once, Generic[S]):
+    """What is opened on `async with`, or by `execute`; once."""
 
     __slots__ = ("_open", "_session")
-
-    _instead = (
-        "`async with client.web_socket(url) as session:`, or "
-        "`session = await client.web_socket_session(url)`"
-    )
 
     def __init__(self, open_session: Callable[[], Awaitable[S]]) -> None:
         self._used = False
@@ -90,6 +87,27 @@ class WebSocketStatement(_Once, Generic[S]):
         _check_block(block)
         async with self as session:
             return await _running(block(session))
+
+
+class WebSocketStatement(SessionStatement[W]):
+    """A web socket that is opened on `async with`, or by `execute`; once."""
+
+    __slots__ = ()
+
+    _instead = (
+        "`async with client.web_socket(url) as session:`, or "
+        "`session = await client.web_socket_session(url)`"
+    )
+
+
+class SseStatement(SessionStatement[SseSession]):
+    """An event stream that is opened on `async with`, or by `execute`; once."""
+
+    __slots__ = ()
+
+    _instead = (
+        "`async with client.sse(url) as events:`, or `events = await client.sse_session(url)`"
+    )
 
 
 class HttpStatement(_Once):

@@ -7,15 +7,17 @@ import inspect
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
-from ktor_client.client.statements import WebSocketStatement
+from ktor_client.client.statements import SessionStatement, WebSocketStatement
 from ktor_client.http import HttpRequestBuilder
+from ktor_client.plugins.sse import SseSession
 from ktor_client.session import WebSocketSession
 
 __all__ = ["opened", "over_tls"]
 
 P = ParamSpec("P")
 C = TypeVar("C")
-S = TypeVar("S", bound=WebSocketSession)
+S = TypeVar("S", bound=WebSocketSession | SseSession)
+W = TypeVar("W", bound=WebSocketSession)
 
 # For who asks `iscoroutinefunction`, such as mocks and `help`; unknown before Python 3.12.
 _can_be_marked = hasattr(inspect, "markcoroutinefunction")
@@ -23,25 +25,25 @@ _mark_as_coroutine_function = getattr(inspect, "markcoroutinefunction", callable
 
 
 def over_tls(
-    method: Callable[Concatenate[C, P], WebSocketStatement[S]],
-) -> Callable[Concatenate[C, P], WebSocketStatement[S]]:
+    method: Callable[Concatenate[C, P], WebSocketStatement[W]],
+) -> Callable[Concatenate[C, P], WebSocketStatement[W]]:
     """Give `method` a twin that forces wss; an explicit port stays."""
 
     def force(request: HttpRequestBuilder) -> None:
         request.url.scheme = "wss"
 
     @functools.wraps(method)
-    def twin(self: C, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[S]:
+    def twin(self: C, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[W]:
         call: Any = method
         url = args[:1] or (kwargs.pop("url", None),)
         return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
 
     twin.__doc__ = f"Do what `{method.__name__}` does, always over TLS; an explicit port stays."
-    return cast("Callable[Concatenate[C, P], WebSocketStatement[S]]", twin)
+    return cast("Callable[Concatenate[C, P], WebSocketStatement[W]]", twin)
 
 
 def opened(
-    method: Callable[Concatenate[C, P], WebSocketStatement[S]],
+    method: Callable[Concatenate[C, P], SessionStatement[S]],
 ) -> Callable[Concatenate[C, P], Coroutine[Any, Any, S]]:
     """Give `method` a twin that opens the session at once and leaves it to the caller."""
     name = f"{method.__name__}_session"
@@ -59,7 +61,8 @@ def opened(
 
     # What `help` shows: all of `method`'s signature but what comes of it.
     signature = inspect.signature(method)
-    session = signature.return_annotation.partition("[")[2].removesuffix("]")
+    statement, _, session = signature.return_annotation.removesuffix("]").partition("[")
+    session = session or statement.replace("Statement", "Session")
     opening = session if _can_be_marked else f"Coroutine[Any, Any, {session}]"
     twin.__signature__ = signature.replace(return_annotation=opening)  # type: ignore[attr-defined]
     open_session.__name__ = twin.__name__ = name

@@ -24,6 +24,7 @@ from ktor_client.plugins.logging import Logging, LogLevel
 from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.redirect import HttpRedirect
 from ktor_client.plugins.request_retry import HttpRequestRetry, RequestRetried
+from ktor_client.plugins.sse import SSE, ServerSentEvent, SseSession
 from ktor_client.plugins.timeout import HttpTimeout
 from ktor_client.plugins.user_agent import UserAgent
 from ktor_client.plugins.websockets import WebSockets
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "SSE",
     "ApiKeyAuth",
     "Auth",
     "AuthProvider",
@@ -91,6 +93,8 @@ __all__ = [
     "Refusal",
     "RequestRetried",
     "Send",
+    "ServerSentEvent",
+    "SseSession",
     "UserAgent",
     "WebSocketContentConverter",
     "WebSocketDeflate",

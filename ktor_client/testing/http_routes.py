@@ -111,6 +111,22 @@ async def chunks(exchange: Exchange) -> Response:
     return Response(200, body(), content_type="application/octet-stream")
 
 
+async def events(exchange: Exchange) -> Response:
+    """[n=3]: n server-sent events, from Last-Event-ID on; 204 when there are no more."""
+    last, count = exchange.headers.get("last-event-id", ""), exchange.number("n", 3)
+    first = int(last) + 1 if last.isascii() and last.isdigit() else 1
+    if first > count:
+        return Response(204)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"retry: 10\n\n"
+        for number in range(first, count + 1):
+            yield b"id: %d\ndata: event %d\n\n" % (number, number)
+            await asyncio.sleep(0)
+
+    return Response(200, body(), content_type="text/event-stream")
+
+
 async def bearer(exchange: Exchange) -> Response:
     """Needs Authorization: Bearer valid."""
     check_bearer(exchange)
@@ -196,6 +212,7 @@ ROUTES: dict[str, Callable[[Exchange], Awaitable[Response | None]]] = {
     "/cookies/": cookies,
     "/gzip": gzipped,
     "/chunks": chunks,
+    "/events": events,
     "/auth/bearer": bearer,
     "/auth/basic": basic,
     "/auth/basic/": basic,

@@ -1,0 +1,356 @@
+"""An open event stream: reading it, and opening it again where it broke off (WHATWG HTML 9.2.3).
+
+The grammar is in `parser.py`; when to try again is the policy's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ktor_client.engine.capabilities import TimeoutCapability
+from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, REQUEST_TIMEOUT, SOCKET_TIMEOUT
+from ktor_client.errors import (
+    ConverterNotFoundError,
+    KtorClientError,
+    RequestTimeoutError,
+    SseError,
+    UnsafeHeaderError,
+)
+from ktor_client.frames import TextFrame
+from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http.body import once_only
+from ktor_client.http.response import MAX_REFUSAL_BODY
+from ktor_client.link import Clock
+from ktor_client.link.sleeping import passing, sleep
+from ktor_client.plugin import PluginScope
+from ktor_client.plugins.sse.event import ServerSentEvent
+from ktor_client.plugins.sse.parser import EventParser, EventTooLargeError
+from ktor_client.retry import RetryPolicy, Stop
+from ktor_client.retry.attempts import Attempts
+from ktor_client.retry.table import is_worth_a_retry
+from ktor_client.session.converter import WebSocketContentConverter
+
+__all__ = ["SseSession", "StreamOptions"]
+
+T = TypeVar("T")
+
+DEFAULT_RETRY = 3.0
+"""Seconds before a stream is opened again, unless server or policy say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What the plugin was told, checked."""
+
+    policy: RetryPolicy | None
+    shows_comments: bool
+    shows_retry: bool
+    max_event_size: int
+    idle_timeout: float | None
+    converter: WebSocketContentConverter | None
+
+
+class SseSession:
+    """An event stream (Ktor's `ClientSSESession`): `async for event in events`.
+
+    A stream that ends or breaks off is opened again, with `Last-Event-ID`, and iteration goes on.
+    It ends when the server answers 204, when the policy stops or by `close()`. A request that must
+    not be repeated (POST, say, or a body that is gone) is not: its stream ends with its connection.
+    A cancelled wait for an event loses nothing.
+    """
+
+    def __init__(
+        self,
+        scope: PluginScope,
+        request: HttpRequest,
+        options: StreamOptions,
+        on_end: Callable[[SseSession], object],
+    ) -> None:
+        self._scope = scope
+        self._clock = scope.engine.clock
+        self._head_limit = request.engine_settings.get(
+            SOCKET_TIMEOUT, scope.engine_settings.get(SOCKET_TIMEOUT, DEFAULT_SOCKET_TIMEOUT)
+        )
+        self._request = _prepared(scope, request)
+        self._options = options
+        self._on_end: Callable[[SseSession], object] | None = on_end
+        self._attempts = Attempts(options.policy or RetryPolicy(), self._clock.time())
+        self._parser = self._new_parser(None)
+        self._response: HttpResponse | None = None
+        self._chunks: AsyncGenerator[bytes] | None = None
+        self._events: deque[ServerSentEvent[str]] = deque()
+        self._error: Exception | None = None
+        self._is_over = False
+        self._step: asyncio.Task[None] | None = None
+
+    # --- for users ---
+
+    @property
+    def response(self) -> HttpResponse:
+        """The answer that the stream, or the last of its streams, began with."""
+        assert self._response is not None  # a session is given out when it is here
+        return self._response
+
+    @property
+    def last_event_id(self) -> str | None:
+        """The last id that the server has told; what the stream goes on behind."""
+        return self._parser.last_id
+
+    def __aiter__(self) -> AsyncIterator[ServerSentEvent[str]]:
+        return self
+
+    async def __anext__(self) -> ServerSentEvent[str]:
+        """Return the next event.
+
+        Raises:
+            StopAsyncIteration: the stream is over.
+            SseError: the answer to opening it again was no event stream, or an event is too large.
+            ConnectError, RequestTimeoutError: the stream broke off, and the policy has stopped.
+        """
+        while not self._events:
+            if self._error is not None:
+                raise self._error
+            if self._is_over:
+                raise StopAsyncIteration
+            await self._go_on()
+        return self._events.popleft()
+
+    async def typed(self, type_: type[T]) -> AsyncGenerator[ServerSentEvent[T]]:
+        """Yield the events with their data as objects of a type, by the `content_converter`.
+
+        Raises:
+            ConverterNotFoundError: the plugin has no converter; nothing was consumed.
+            DeserializationError: the data does not hold the type.
+        """
+        converter = self._options.converter
+        if converter is None:
+            raise ConverterNotFoundError(
+                "No converter was found for events; "
+                "add one: install(SSE, content_converter=JsonConverter())"
+            )
+        async for event in self:
+            data: Any = converter.deserialize(TextFrame(event.data), type_)
+            yield ServerSentEvent(data, event.event, event.id, event.retry, event.comments)
+
+    async def close(self) -> None:
+        """End the stream and give its connection back. Idempotent; events that are here stay."""
+        await self._end(None)
+
+    async def __aenter__(self) -> SseSession:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "over" if self._is_over else "open"
+        return f"<SseSession {state} {self._request.url!r}>"
+
+    # --- opening ---
+
+    async def _begin(self) -> None:
+        """Wait for the first answer."""
+        await self._open()
+        self._attempts.reset(self._clock.time())
+
+    async def _open(self) -> None:
+        request = self._request
+        if self._parser.last_id:
+            try:
+                request = request.with_header("Last-Event-ID", self._parser.last_id)
+            except UnsafeHeaderError:
+                pass  # an id that no header can carry is not sent
+        response = await _within(
+            self._clock,
+            self._head_limit,
+            self._scope.send(request),
+            f"{request.url._shown} did not answer within {self._head_limit or 0:g} s "
+            "(socket_timeout)",
+        )
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.status == 204:
+            await response.discard()
+            self._response = response
+            self._finish()
+        elif response.status != 200 or media_type != "text/event-stream":
+            await response.read_up_to(MAX_REFUSAL_BODY)
+            what = f"Content-Type {media_type!r}" if response.status == 200 else response.status
+            raise SseError(
+                f"expected an event stream (status 200, Content-Type text/event-stream) from "
+                f"{request.url._shown}, but got {what}",
+                response,
+            )
+        else:
+            self._response = response
+            self._parser = self._new_parser(self._parser)
+            self._chunks = response.chunks()
+
+    def _new_parser(self, before: EventParser | None) -> EventParser:
+        options = self._options
+        parser = EventParser(
+            max_size=options.max_event_size,
+            shows_comments=options.shows_comments,
+            shows_retry=options.shows_retry,
+            last_id=None if before is None else before.last_id,
+        )
+        parser.retry = None if before is None else before.retry
+        return parser
+
+    # --- going on: by steps, each in a task of its own, which a cancelled wait does not end ---
+
+    async def _go_on(self) -> None:
+        if self._step is None:
+            self._step = asyncio.get_running_loop().create_task(self._next_step())
+        step = self._step
+        await asyncio.wait({step})
+        if self._step is step:
+            self._step = None
+        if not step.cancelled():
+            step.result()
+
+    async def _next_step(self) -> None:
+        try:
+            await self._advance()
+        except Exception as error:
+            self._error = self._error or error
+            self._finish()
+            await self._drop()
+
+    async def _advance(self) -> None:
+        """Read once; or open the stream again; or wait until that is due."""
+        error: KtorClientError | None = None
+        try:
+            if self._chunks is None:
+                await self._open()
+                return
+            if await self._read(self._chunks):
+                return
+        except EventTooLargeError:
+            raise SseError(
+                f"an event from {self._request.url._shown} has more than "
+                f"{self._options.max_event_size} characters (max_event_size)",
+                self._response,
+            ) from None
+        except KtorClientError as caught:
+            error = caught
+        await self._drop()
+        delay = await self._delay(error)
+        if delay is not None:
+            await sleep(self._clock, delay)
+
+    async def _read(self, chunks: AsyncGenerator[bytes]) -> bool:
+        """Take what comes; False where the stream has ended."""
+        idle = self._options.idle_timeout
+        try:
+            chunk = await _within(
+                self._clock,
+                idle,
+                anext(chunks),
+                f"{self._request.url._shown} sent nothing for {idle or 0:g} s (idle_timeout)",
+            )
+        except StopAsyncIteration:
+            return False
+        events = self._parser.feed(chunk)
+        if events:
+            self._events.extend(events)
+            self._attempts.reset(self._clock.time())
+        return True
+
+    async def _delay(self, error: KtorClientError | None) -> float | None:
+        """Return how long to wait before the stream is opened again; None where it is over."""
+        if not self._request.method.is_idempotent or once_only(self._request.body) is not None:
+            if error is not None:
+                raise error
+            self._finish()
+            return None
+        hint = self._parser.retry
+        if hint is None and self._options.policy is None:
+            hint = DEFAULT_RETRY
+        if isinstance(error, SseError) and (asked := error.response.retry_after) is not None:
+            hint = max(asked, hint or 0.0)
+        attempts = self._attempts
+        failure = attempts.failed(self._clock.time(), error=error, was_open=True, hint=hint)
+        verdict = await attempts.verdict(
+            failure, lambda failure: error is None or is_worth_a_retry(failure)
+        )
+        if not isinstance(verdict, Stop):
+            return verdict
+        if error is not None:
+            error.add_note(f"the stream was not opened again: {verdict.why}")
+            raise error
+        self._finish()
+        return None
+
+    # --- the end ---
+
+    def _finish(self) -> None:
+        self._is_over = True
+        if self._on_end is not None:
+            on_end, self._on_end = self._on_end, None
+            on_end(self)
+
+    async def _end(self, error: Exception | None) -> None:
+        """End the stream; whoever waits for an event hears of `error`, or that it is over."""
+        if not self._is_over:
+            self._error = error
+        self._finish()
+        step = self._step
+        if step is not None:
+            step.cancel()
+            await asyncio.wait({step})
+        await self._drop()
+
+    async def _drop(self) -> None:
+        """Give the connection back."""
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            await chunks.aclose()
+        if self._response is not None:
+            await self._response.close()
+
+
+def _prepared(scope: PluginScope, request: HttpRequest) -> HttpRequest:
+    """Return the request as the stream sends it: what it takes, and no limit for what is open."""
+    for name, value in (("Accept", "text/event-stream"), ("Cache-Control", "no-store")):
+        if name not in request.headers:
+            request = request.with_header(name, value)
+    if TimeoutCapability in scope.engine.capabilities:
+        request = request.with_setting(SOCKET_TIMEOUT, None)
+    request.attributes[REQUEST_TIMEOUT] = None
+    return request
+
+
+async def _within(clock: Clock, limit: float | None, wait: Awaitable[T], message: str) -> T:
+    """Await something for at most `limit` seconds of that clock; None for no limit.
+
+    Raises:
+        RequestTimeoutError: the time is over.
+    """
+    if limit is None:
+        return await wait
+    block = asyncio.timeout(None)
+    timer = clock.call_later(limit, _expire, block)
+    try:
+        with passing(clock):
+            async with block:
+                return await wait
+    except TimeoutError as error:
+        if not block.expired():
+            raise
+        raise RequestTimeoutError(message) from error
+    finally:
+        timer.cancel()
+
+
+def _expire(block: asyncio.Timeout) -> None:
+    block.reschedule(asyncio.get_running_loop().time())

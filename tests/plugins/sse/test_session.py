@@ -1,0 +1,322 @@
+"""Event streams on each engine: what is told, what comes back, what ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from ktor_client import (
+    Backoff,
+    ClientClosedError,
+    ConnectError,
+    ConverterNotFoundError,
+    HttpClient,
+    HttpRequest,
+    PluginNotInstalledError,
+    RetryPolicy,
+    SseError,
+    install,
+)
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import MockEngine
+from ktor_client.engines._mock import MockResponse, respond
+from ktor_client.plugins import SSE, HttpTimeout, JsonConverter, ServerSentEvent
+from tests.support.raw_server import Peer, RawServer, Script, raw_server
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
+OVER = b"HTTP/1.1 204 No Content\r\n\r\n"
+AT_ONCE = RetryPolicy(Backoff(0.001, 0.001, jitter="none"))
+
+
+def server_of(*answers: bytes, hold: bool = False) -> tuple[Script, list[Peer]]:
+    """Return a script that gives one answer a connection, and who has asked.
+
+    With `hold` the last connection stays until the client leaves.
+    """
+    peers: list[Peer] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        peers.append(peer)
+        await peer.send(answers[min(len(peers), len(answers)) - 1])
+        if hold and len(peers) >= len(answers):
+            await peer.read_eof()
+
+    return script, peers
+
+
+def url_of(server: RawServer) -> str:
+    return f"http://127.0.0.1:{server.port}/feed"
+
+
+async def test_events_in_order_until_204(engine: EngineFactory) -> None:
+    """A stream that ends is opened again behind its last id."""
+    script, peers = server_of(
+        HEAD + b"retry: 1\nid: 1\ndata: a\n\n", HEAD + b"data: b\n\ndata: lost", OVER
+    )
+    async with raw_server(script) as server, HttpClient(engine, install(SSE)) as client:
+        async with client.sse(url_of(server)) as events:
+            assert [event async for event in events] == [
+                ServerSentEvent("a", id="1", retry=0.001),
+                ServerSentEvent("b", id="1"),
+            ]
+            assert events.last_event_id == "1"
+    assert [peer.headers.get("last-event-id") for peer in peers] == [None, "1", "1"]
+    assert peers[0].headers["accept"] == "text/event-stream"
+    assert peers[0].headers["cache-control"] == "no-store"
+
+
+async def test_headers_of_the_callers_own(engine: EngineFactory) -> None:
+    script, peers = server_of(OVER)
+    async with raw_server(script) as server, HttpClient(engine, install(SSE)) as client:
+        events = await client.sse_session(url_of(server), headers={"Accept": "text/*"})
+        assert [event async for event in events] == []
+        assert events.response.status == 204
+    assert peers[0].headers["accept"] == "text/*"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 401 No\r\nContent-Length: 4\r\nRetry-After: 9\r\n\r\nwho?", "but got 401"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nwho?",
+         "but got Content-Type 'text/html'"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_stream(engine: EngineFactory, answer: bytes, words: str) -> None:
+    script, _ = server_of(answer)
+    factory = partial(engine, limit=1)
+    async with raw_server(script) as server, HttpClient(factory, install(SSE)) as client:
+        for _ in range(2):  # the second needs the first one's connection
+            with pytest.raises(SseError, match=words) as refused:
+                await client.sse_session(url_of(server) + "?token=secret")
+            assert await refused.value.response.body_as_text() == "who?"
+            assert "secret" not in str(refused.value)
+
+
+async def test_a_stream_that_breaks_off_comes_back(engine: EngineFactory) -> None:
+    asked: list[str | None] = []
+    came = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        asked.append(peer.headers.get("last-event-id"))
+        if len(asked) == 3:
+            await peer.send(OVER)
+            return
+        head = HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+        came.clear()
+        await peer.send(head + b"10\r\nid: %d\ndata: ab\n\n\r\n5\r\nda" % len(asked))
+        await came.wait()
+
+    async with raw_server(script) as server:
+        async with HttpClient(engine, install(SSE, policy=AT_ONCE)) as client:
+            async with client.sse(url_of(server)) as events:
+                async for event in events:
+                    assert event.data == "ab"
+                    came.set()
+    assert asked == [None, "1", "2"]
+
+
+async def test_a_policy_that_stops(engine: EngineFactory) -> None:
+    """The last error is told; a clean end is none."""
+    script, peers = server_of(
+        HEAD + b"data: a\n\n", b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    )
+    policy = RetryPolicy(Backoff(0.001, 0.001), max_attempts=3)
+    async with raw_server(script) as server:
+        async with HttpClient(engine, install(SSE, policy=policy)) as client:
+            async with client.sse(url_of(server)) as events:
+                assert (await anext(events)).data == "a"
+                with pytest.raises(SseError, match="but got 503") as stopped:
+                    await anext(events)
+                assert "max_attempts=3 is reached" in stopped.value.__notes__[0]
+    assert len(peers) == 3
+    script, peers = server_of(HEAD + b"data: a\n\n")
+    once = RetryPolicy(max_attempts=1)
+    async with raw_server(script) as server:
+        async with HttpClient(engine, install(SSE, policy=once)) as client:
+            async with client.sse(url_of(server)) as events:
+                assert [event.data async for event in events] == ["a"]
+    assert len(peers) == 1
+
+
+async def test_a_post_is_not_repeated(engine: EngineFactory) -> None:
+    script, peers = server_of(HEAD + b"data: a\n\n", HEAD)
+    async with raw_server(script) as server, HttpClient(engine, install(SSE)) as client:
+        async with client.sse(url_of(server), method="POST", json={"q": 1}) as events:
+            assert [event.data async for event in events] == ["a"]
+    assert len(peers) == 1
+    assert peers[0].request.startswith(b"POST ")
+
+
+async def test_a_post_that_breaks_off_raises(engine: EngineFactory) -> None:
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: 100\r\n\r\n")
+    script, _ = server_of(head + b"data: a\n\n")
+    async with raw_server(script) as server, HttpClient(engine, install(SSE)) as client:
+        async with client.sse(url_of(server), method="POST") as events:
+            assert (await anext(events)).data == "a"
+            for _ in range(2):
+                with pytest.raises(ConnectError):
+                    await anext(events)
+
+
+async def test_a_cancelled_wait_loses_nothing(engine: EngineFactory) -> None:
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(HEAD + b"data: a\n\n")
+        await go_on.wait()
+        await peer.send(b"data: b\n\n")
+        await peer.read_eof()
+
+    async with raw_server(script) as server, HttpClient(engine, install(SSE)) as client:
+        async with client.sse(url_of(server)) as events:
+            assert (await anext(events)).data == "a"
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await waiting
+            go_on.set()
+            assert (await anext(events)).data == "b"
+
+
+async def test_an_event_without_an_end(engine: EngineFactory) -> None:
+    script, _ = server_of(HEAD + b"data: a\n\ndata: " + b"x" * 10_000, hold=True)
+    factory = partial(engine, limit=1)
+    async with raw_server(script) as server:
+        async with HttpClient(factory, install(SSE, max_event_size=1000)) as client:
+            for _ in range(2):
+                async with client.sse(url_of(server)) as events:
+                    with pytest.raises(SseError, match="more than 1000 characters"):
+                        [event async for event in events]
+
+
+def leave_the_block(events: object) -> None:
+    """Do nothing: the block ends."""
+
+
+def fail(events: object) -> None:
+    raise LookupError("mine")
+
+
+@pytest.mark.parametrize("ending", [leave_the_block, fail])
+async def test_leaving_gives_the_connection_back(
+    engine: EngineFactory, ending: Callable[[object], None]
+) -> None:
+    script, peers = server_of(HEAD + b"data: a\n\n", hold=True)
+    factory = partial(engine, limit=1)
+    async with raw_server(script) as server, HttpClient(factory, install(SSE)) as client:
+        for _ in range(2):
+            with contextlib.suppress(LookupError):
+                async with client.sse(url_of(server)) as events:
+                    async for event in events:
+                        assert event.data == "a"
+                        break
+                    ending(events)
+            await asyncio.wait_for(server.finished.wait(), 20)
+            server.finished.clear()
+        assert len(peers) == 2
+
+
+@pytest.mark.parametrize("first", ["events", "client"])
+async def test_closing_wakes_who_waits(engine: EngineFactory, first: str) -> None:
+    script, _ = server_of(HEAD + b"data: a\n\n", hold=True)
+    async with raw_server(script) as server:
+        client = HttpClient(engine, install(SSE))
+        events = await client.sse_session(url_of(server))
+        assert (await anext(events)).data == "a"
+        waiting = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        await (events.close() if first == "events" else client.close())
+        with pytest.raises(StopAsyncIteration if first == "events" else ClientClosedError):
+            await waiting
+        await client.close()
+        assert "over" in repr(events)
+
+
+async def test_closing_while_it_waits_to_come_back(engine: EngineFactory) -> None:
+    script, peers = server_of(HEAD + b"retry: 3600000\ndata: a\n\n")
+    async with raw_server(script) as server:
+        client = HttpClient(engine, install(SSE))
+        events = await client.sse_session(url_of(server))
+        assert (await anext(events)).data == "a"
+        waiting = asyncio.ensure_future(anext(events))
+        await server.finished.wait()
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await waiting
+    assert len(peers) == 1
+
+
+@dataclass
+class Price:
+    id: int
+    price: float
+
+
+async def test_typed_events(engine: EngineFactory) -> None:
+    script, _ = server_of(HEAD + b'event: price\ndata: {"id": 1, "price": 2.5}\n\n', OVER)
+    plugin = install(SSE, content_converter=JsonConverter(), policy=AT_ONCE)
+    async with raw_server(script) as server, HttpClient(engine, plugin) as client:
+        async with client.sse(url_of(server)) as events:
+            assert [event async for event in events.typed(Price)] == [
+                ServerSentEvent(Price(1, 2.5), "price")
+            ]
+        with pytest.raises(PluginNotInstalledError, match=r"install\(SSE\)"):
+            HttpClient(engine).sse(url_of(server))
+    async with raw_server(script) as server, HttpClient(engine, install(SSE)) as client:
+        async with client.sse(url_of(server)) as events:
+            with pytest.raises(ConverterNotFoundError, match="content_converter"):
+                await anext(events.typed(Price))
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"policy": 3}, TypeError),
+        ({"max_event_size": 0}, ValueError),
+        ({"max_event_size": 1.5}, TypeError),
+        ({"idle_timeout": -1}, ValueError),
+        ({"content_converter": JsonConverter}, TypeError),
+        ({"max_events": 1}, TypeError),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, object], kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        HttpClient("mock", install(SSE, **options))  # type: ignore[arg-type]  # wrong on purpose
+
+
+async def test_time_limits_on_a_virtual_clock() -> None:
+    """A stream that falls silent is opened again; time limits of requests do not end one."""
+    engine = MockEngine()
+    asked: list[float] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data: a\n\n"
+        await engine.clock.sleep(100)
+        yield b"data: b\n\n"
+        await engine.clock.sleep(1000)
+
+    def answer(request: HttpRequest) -> MockResponse:
+        asked.append(engine.clock.time())
+        if len(asked) == 3:
+            return respond(status=204)
+        return respond(chunks(), headers={"Content-Type": "text/event-stream"})
+
+    engine.on_request("/feed", answer)
+    async with HttpClient(
+        engine, install(SSE, idle_timeout=200), install(HttpTimeout, request_timeout=30)
+    ) as client:
+        async with client.sse("/feed") as events:
+            assert [event.data async for event in events] == ["a", "b"] * 2
+    assert asked[0] == 0
+    assert 303 <= asked[1] <= 303.25  # 100 s, 200 s of silence, 3 s and some jitter
+    assert 606 <= asked[2] <= 606.5
