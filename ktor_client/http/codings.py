@@ -22,6 +22,7 @@ __all__ = [
     "decoder_for",
     "hindrance",
     "max_decoded_size",
+    "remedy",
 ]
 
 MAX_DECODED_SIZE = 1 << 30
@@ -81,11 +82,15 @@ def hindrance(headers: Headers) -> str | None:
     codings = codings_of(headers)
     if len(codings) > MAX_CODINGS:
         return f"it has {len(codings)} codings; at most {MAX_CODINGS} are undone"
-    for coding in codings:
-        if coding not in _known():
-            remedy = _REMEDIES.get(coding)
-            return f"{coding!r} is not known here" + (f"; {remedy}" if remedy else "")
-    return None
+    return next((why for coding in codings if (why := remedy(coding)) is not None), None)
+
+
+def remedy(coding: str) -> str | None:
+    """Return why a coding cannot be undone, and what helps; None if it can."""
+    if coding in _known() or coding in ("identity", "*"):
+        return None
+    helps = _REMEDIES.get(coding)
+    return f"{coding!r} is not known here" + (f"; {helps}" if helps else "")
 
 
 def decoder_for(headers: Headers) -> Decoder | None:

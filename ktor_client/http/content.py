@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterable
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, ClassVar, Protocol, TypeAlias, cast
 
 from ktor_client.http.body import Body, OnceBody, RequestBody, once_only
 from ktor_client.http.files import file_body, filename_of, path_body
 from ktor_client.http.multipart import FilesLike, multipart, type_of
 from ktor_client.http.parameters import ParametersLike, encoded_parameters, flat_parameters
 
-__all__ = ["BodyLike", "as_request_body", "form_body"]
+__all__ = ["BodyLike", "as_request_body", "form_body", "is_content"]
+
+
+class DataclassLike(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class StructLike(Protocol):
+    """An instance of a `msgspec.Struct`."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+
+class ModelLike(Protocol):
+    """An instance of a pydantic model."""
+
+    __pydantic_serializer__: ClassVar[Any]
+
+
+ObjectLike: TypeAlias = dict[str, Any] | list[Any] | DataclassLike | StructLike | ModelLike
+"""What `ContentNegotiation` makes a body of, as far as type checkers can tell."""
 
 BodyLike: TypeAlias = (
-    str
+    ObjectLike
+    | str
     | bytes
     | bytearray
     | memoryview
@@ -24,7 +47,15 @@ BodyLike: TypeAlias = (
     | Body
     | None
 )
-"""Text, bytes, a path, an open binary file, an async iterable of bytes, or a `Body`."""
+"""Text, bytes, a path, an open binary file, an async iterable of bytes, or a `Body`; with
+`ContentNegotiation` objects too."""
+
+
+def is_content(value: object) -> bool:
+    """Whether `as_request_body` takes a value; anything else is an object for a converter."""
+    return isinstance(
+        value, str | bytes | bytearray | memoryview | os.PathLike | AsyncIterable
+    ) or hasattr(value, "read")
 
 
 def as_request_body(value: BodyLike) -> tuple[RequestBody | None, str | None]:
@@ -53,8 +84,8 @@ def as_request_body(value: BodyLike) -> tuple[RequestBody | None, str | None]:
             return OnceBody(value), content_type
         return Body(lambda: value), content_type
     if hasattr(value, "read"):
-        return file_body(value), content_type
-    hint = "; json= takes objects, form= the fields of a form"
+        return file_body(cast("IO[bytes]", value)), content_type
+    hint = "; json= takes objects, as body= does with install(ContentNegotiation)"
     if isinstance(value, Iterable) and not isinstance(value, dict | list | tuple | set):
         hint = "; what is iterated without `await` would hold up everybody else"
     raise TypeError(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
 from ktor_client.http.body import BytesBody, ResponseBody
 from ktor_client.http.codings import decoder_for, hindrance
+from ktor_client.http.conversion import CONVERTERS, from_body
 from ktor_client.http.decoded import DecodedBody
 from ktor_client.http.headers import Headers
 from ktor_client.http.interruptible import Interruptible
@@ -168,10 +169,14 @@ class HttpResponse:
             return data.decode("utf-8", "replace")
 
     async def body(self, type_: type[T]) -> T:
-        """Read the body as `bytes`, `str`, or JSON of that type; dataclasses are built.
+        """Read the body as `bytes`, `str`, or an object of that type.
+
+        With `ContentNegotiation` a converter of the body's `Content-Type` builds it, and an empty
+        body is None where the type allows that; without, it is JSON, and dataclasses are built.
 
         Raises:
-            DeserializationError: the body is not JSON, or not of that type.
+            DeserializationError: the body is not of that type.
+            ConverterError: no converter takes it, or the status is 406 or 415.
 
         And what `body_as_text` raises.
         """
@@ -181,7 +186,12 @@ class HttpResponse:
         elif type_ is str:
             value = await self.body_as_text()
         else:
-            value = from_json(await self._plain_bytes(), type_)
+            data = await self._plain_bytes()
+            converters = self.request.attributes.get(CONVERTERS)
+            if converters is None:
+                value = from_json(data, type_)
+            else:
+                value = from_body(converters, self, data, type_)
         result: T = value
         return result
 

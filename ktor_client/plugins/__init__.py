@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ktor_client.http.conversion import ContentConverter
 from ktor_client.plugin import (
     HttpClientPlugin,
     Interceptor,
@@ -18,6 +19,8 @@ from ktor_client.plugin import (
 )
 from ktor_client.plugins.body_progress import BodyProgress
 from ktor_client.plugins.call_validator import HttpCallValidator
+from ktor_client.plugins.content_encoding import ContentEncoding
+from ktor_client.plugins.content_negotiation import ContentNegotiation
 from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
 from ktor_client.plugins.default_request import DefaultRequest
 from ktor_client.plugins.logging import Logging, LogLevel
@@ -67,6 +70,9 @@ __all__ = [
     "BearerTokens",
     "BodyProgress",
     "Challenge",
+    "ContentConverter",
+    "ContentEncoding",
+    "ContentNegotiation",
     "Cookie",
     "CookieStorage",
     "DefaultRequest",

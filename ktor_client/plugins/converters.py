@@ -9,14 +9,25 @@ from typing import Any
 
 from ktor_client.errors import DeserializationError
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.http.conversion import ContentConverter
 from ktor_client.http.typed_json import from_json, to_json
 from ktor_client.session.converter import WebSocketContentConverter
 
 __all__ = ["JsonConverter", "MsgspecConverter", "PydanticConverter"]
 
 
-class JsonConverter(WebSocketContentConverter):
+class JsonConverter(WebSocketContentConverter, ContentConverter):
     """JSON in text frames: plain JSON types, dataclasses, enums, and collections of them."""
+
+    media_types = ("application/json",)
+
+    def to_bytes(self, value: object) -> bytes:
+        """Return a body. Raises `TypeError` for what has no JSON form."""
+        return to_json(value).encode()
+
+    def from_bytes(self, data: bytes, type_: Any) -> Any:
+        """Return the object."""
+        return from_json(data, type_)
 
     def serialize(self, value: object) -> Frame:
         """Return a text frame. Raises `TypeError` for what has no JSON form."""
@@ -31,7 +42,7 @@ class JsonConverter(WebSocketContentConverter):
         return isinstance(frame, TextFrame | BinaryFrame)
 
 
-class MsgspecConverter(WebSocketContentConverter):
+class MsgspecConverter(WebSocketContentConverter, ContentConverter):
     """JSON by msgspec, fast and checked; `format="msgpack"` speaks MessagePack in binary frames."""
 
     def __init__(self, *, format: str = "json") -> None:
@@ -40,26 +51,38 @@ class MsgspecConverter(WebSocketContentConverter):
         self._binary = format == "msgpack"
         self._error: Any = _library_of(self, "msgspec").MsgspecError
         self._codec: Any = _library_of(self, f"msgspec.{format}")
+        self.media_types = (f"application/{format}",)
+
+    def to_bytes(self, value: object) -> bytes:
+        """Return a body."""
+        data: bytes = self._codec.encode(value)
+        return data
+
+    def from_bytes(self, data: bytes, type_: Any) -> Any:
+        """Return the object, validated by msgspec."""
+        try:
+            return self._codec.decode(data, type=type_)
+        except self._error as error:
+            raise DeserializationError(str(error)) from error
 
     def serialize(self, value: object) -> Frame:
         """Return a text frame for JSON, a binary one for MessagePack."""
-        data: bytes = self._codec.encode(value)
+        data = self.to_bytes(value)
         return BinaryFrame(data) if self._binary else TextFrame(data)
 
     def deserialize(self, frame: Frame, type_: Any) -> Any:
         """Return the object, validated by msgspec."""
-        try:
-            return self._codec.decode(frame.data, type=type_)
-        except self._error as error:
-            raise DeserializationError(str(error), frame) from error
+        return self.from_bytes(frame.data, type_)
 
     def is_applicable(self, frame: Frame) -> bool:
         """JSON in text and binary frames, MessagePack in binary ones."""
         return isinstance(frame, BinaryFrame) or (isinstance(frame, TextFrame) and not self._binary)
 
 
-class PydanticConverter(WebSocketContentConverter):
+class PydanticConverter(WebSocketContentConverter, ContentConverter):
     """JSON by pydantic 2: models, dataclasses, and everything that `TypeAdapter` takes."""
+
+    media_types = ("application/json",)
 
     def __init__(self) -> None:
         pydantic = _library_of(self, "pydantic")
@@ -67,17 +90,25 @@ class PydanticConverter(WebSocketContentConverter):
         self._error: Any = pydantic.ValidationError
         self._adapters: dict[Any, Any] = {}
 
+    def to_bytes(self, value: object) -> bytes:
+        """Return a body."""
+        data: bytes = self._adapter_for(type(value)).dump_json(value)
+        return data
+
+    def from_bytes(self, data: bytes, type_: Any) -> Any:
+        """Return the object, validated by pydantic."""
+        try:
+            return self._adapter_for(type_).validate_json(data)
+        except self._error as error:
+            raise DeserializationError(str(error)) from error
+
     def serialize(self, value: object) -> Frame:
         """Return a text frame."""
-        data: bytes = self._adapter_for(type(value)).dump_json(value)
-        return TextFrame(data)
+        return TextFrame(self.to_bytes(value))
 
     def deserialize(self, frame: Frame, type_: Any) -> Any:
         """Return the object, validated by pydantic."""
-        try:
-            return self._adapter_for(type_).validate_json(frame.data)
-        except self._error as error:
-            raise DeserializationError(str(error), frame) from error
+        return self.from_bytes(frame.data, type_)
 
     def is_applicable(self, frame: Frame) -> bool:
         """Text and binary frames."""

@@ -6,13 +6,14 @@ What a stream does when it ends, and what users see of it, is the session's busi
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from typing import Any
 
 from ktor_client.plugins.sse.event import ServerSentEvent
 
 __all__ = ["EventParser", "EventTooLargeError"]
 
 _decoder = getincrementaldecoder("utf-8")
-_new = tuple.__new__
+_new: Any = getattr(tuple, "__new__")  # noqa: B009  # whose type no checker can tell
 """Makes an event in a fraction of the time that its own constructor takes."""
 
 
@@ -151,4 +152,7 @@ class EventParser:
             if not shown:
                 return None
             data = ""
-        return _new(ServerSentEvent, (data, kind, self.last_id, retry, comments))
+        event: ServerSentEvent[str] = _new(
+            ServerSentEvent, (data, kind, self.last_id, retry, comments)
+        )
+        return event

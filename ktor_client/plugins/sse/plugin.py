@@ -5,10 +5,10 @@ from __future__ import annotations
 from ktor_client.durations import Duration, optional_seconds
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest
+from ktor_client.http.conversion import ContentConverter
 from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.sse.session import SseSession, StreamOptions
 from ktor_client.retry import RetryPolicy
-from ktor_client.session.converter import WebSocketContentConverter
 
 __all__ = ["SSE"]
 
@@ -26,7 +26,7 @@ class SSE(HttpClientPlugin):
         show_retry: bool = False,
         max_event_size: int = MAX_EVENT_SIZE,
         idle_timeout: Duration | None = None,
-        content_converter: WebSocketContentConverter | None = None,
+        content_converter: ContentConverter | None = None,
     ) -> None:
         """Check and keep the options.
 
@@ -47,7 +47,7 @@ class SSE(HttpClientPlugin):
         """
         if not isinstance(policy, RetryPolicy | None):
             raise TypeError(f"policy takes RetryPolicy(...), not {policy!r}")
-        if not isinstance(content_converter, WebSocketContentConverter | None):
+        if not isinstance(content_converter, ContentConverter | None):
             raise TypeError(
                 f"content_converter takes an instance such as JsonConverter(), "
                 f"not {content_converter!r}"

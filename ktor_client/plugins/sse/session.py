@@ -21,9 +21,9 @@ from ktor_client.errors import (
     SseError,
     UnsafeHeaderError,
 )
-from ktor_client.frames import TextFrame
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
+from ktor_client.http.conversion import ContentConverter
 from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.link import Clock
 from ktor_client.link.sleeping import passing, sleep
@@ -33,7 +33,6 @@ from ktor_client.plugins.sse.parser import EventParser, EventTooLargeError
 from ktor_client.retry import RetryPolicy, Stop
 from ktor_client.retry.attempts import Attempts
 from ktor_client.retry.table import is_worth_a_retry
-from ktor_client.session.converter import WebSocketContentConverter
 
 __all__ = ["SseSession", "StreamOptions"]
 
@@ -52,7 +51,7 @@ class StreamOptions:
     shows_retry: bool
     max_event_size: int
     idle_timeout: float | None
-    converter: WebSocketContentConverter | None
+    converter: ContentConverter | None
 
 
 class SseSession:
@@ -134,7 +133,7 @@ class SseSession:
                 "add one: install(SSE, content_converter=JsonConverter())"
             )
         async for event in self:
-            data: Any = converter.deserialize(TextFrame(event.data), type_)
+            data: Any = converter.from_bytes(event.data.encode(), type_)
             yield ServerSentEvent(data, event.event, event.id, event.retry, event.comments)
 
     async def close(self) -> None:

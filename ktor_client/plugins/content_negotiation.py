@@ -1,0 +1,68 @@
+"""Objects as bodies (Ktor's `ContentNegotiation`): `body=obj` and `response.body(Type)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ktor_client.errors import ConverterNotFoundError
+from ktor_client.http import HttpRequest, HttpRequestBuilder, HttpResponse
+from ktor_client.http.content import is_content
+from ktor_client.http.conversion import CONVERTERS, ContentConverter, converter_for
+from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.plugins.converters import JsonConverter
+
+__all__ = ["ContentNegotiation"]
+
+
+class ContentNegotiation(HttpClientPlugin):
+    """Objects as bodies, in the formats of the converters: `install(ContentNegotiation)`.
+
+    A body that is no content of its own (text, bytes, a file ...) goes through the converter of its
+    `Content-Type`, or the first one. `response.body(Type)` takes the one of the response's.
+    """
+
+    def __init__(self, *, converters: Sequence[ContentConverter] = ()) -> None:
+        """Check and keep the options.
+
+        Args:
+            converters: the best first; `[JsonConverter()]` unless given.
+
+        Raises:
+            TypeError: something is no converter.
+        """
+        if isinstance(converters, ContentConverter) or not isinstance(converters, Iterable):
+            raise TypeError(f"converters takes a sequence: converters=[{converters!r}]")
+        self._converters: tuple[ContentConverter, ...] = tuple(converters) or (JsonConverter(),)
+        for converter in self._converters:
+            if not isinstance(converter, ContentConverter):
+                raise TypeError(
+                    f"converters takes instances such as JsonConverter(), not {converter!r}"
+                )
+        types = dict.fromkeys(kind for one in self._converters for kind in one.media_types)
+        self._accept = ", ".join(types)
+
+    def install(self, scope: PluginScope) -> None:
+        """Register the hook and the layer."""
+        scope.on_request(self._convert)
+        scope.on_send(self._ask)
+
+    def _convert(self, request: HttpRequestBuilder) -> None:
+        request.attributes[CONVERTERS] = self._converters
+        value: object = request.body
+        if value is None or is_content(value):
+            return
+        content_type = request.headers.get("content-type")
+        converter = converter_for(self._converters, content_type)
+        if converter is None:
+            raise ConverterNotFoundError(
+                f"no converter makes {content_type!r} of a {type(value).__name__}; "
+                f"install(ContentNegotiation, converters=...) has: {self._accept}"
+            )
+        request.body = converter.to_bytes(value)
+        if content_type is None:
+            request.headers.set("Content-Type", converter.media_types[0])
+
+    async def _ask(self, request: HttpRequest, send: Send) -> HttpResponse:
+        if "accept" not in request.headers and request.url.scheme in ("http", "https"):
+            request = request.with_header("Accept", self._accept, meant_for=request.url.origin)
+        return await send(request)
