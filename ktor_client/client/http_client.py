@@ -29,7 +29,7 @@ from ktor_client.client.preparing import (
 from ktor_client.client.reconnecting import ReconnectingCalls
 from ktor_client.client.scope import ClientScope, PluginView
 from ktor_client.client.sse_calls import SseCalls
-from ktor_client.client.statements import SseStatement, WebSocketStatement
+from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.verbs import HttpCalls
 from ktor_client.client.web_socket_calls import Opening, WebSocketCalls
 from ktor_client.config import Block, HttpClientConfig, PluginKey, apply_blocks, plugin_name
@@ -51,7 +51,6 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import EXPECT_SUCCESS
 from ktor_client.plugin import Events, HttpClientPlugin
-from ktor_client.plugins.sse import SSE, SseSession
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import SessionCore, WebSocketSession
 from ktor_client.session.oneshot import OneShot
@@ -231,24 +230,6 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
             return session
 
         return WebSocketStatement(lambda: self._call(draft, open_session))
-
-    def _event_statement(
-        self,
-        method: HttpMethod | str,
-        url: UrlLike,
-        blocks: tuple[RequestBlock, ...],
-        params: ParametersLike | None,
-        headers: HeadersLike | None,
-        content: Content,
-    ) -> SseStatement:
-        self._raise_if_closed()
-        plugin = self.plugin(SSE)
-        draft = self._draft(method, url, blocks, params, headers, content)
-
-        async def open_stream(request: HttpRequest) -> SseSession:
-            return await plugin.open(PluginView(self, self._scope, plugin), request)
-
-        return SseStatement(lambda: self._call(draft, open_stream))
 
     def _draft(
         self,

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ktor_client.client.content import Content, content_of
+from ktor_client.client.content import content_of
 from ktor_client.client.preparing import UrlLike
+from ktor_client.client.scope import PluginView
 from ktor_client.client.statements import SseStatement
 from ktor_client.client.twins import opened
-from ktor_client.http import HttpMethod, RequestBlock
+from ktor_client.http import HttpMethod, HttpRequest, RequestBlock
 from ktor_client.http.content import BodyLike
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.plugins.sse import SSE, SseSession
 from ktor_client.unset import UNSET
+
+if TYPE_CHECKING:
+    from ktor_client.client.http_client import HttpClient
 
 __all__ = ["SseCalls"]
 
 
-class SseCalls(ABC):
+class SseCalls:
     """Mixed into `HttpClient`."""
-
-    @abstractmethod
-    def _event_statement(
-        self,
-        method: HttpMethod | str,
-        url: UrlLike,
-        blocks: tuple[RequestBlock, ...],
-        params: ParametersLike | None,
-        headers: HeadersLike | None,
-        content: Content,
-    ) -> SseStatement:
-        """Build the request of a stream, check it, and return what opens it."""
 
     def sse(
         self,
@@ -55,9 +47,16 @@ class SseCalls(ABC):
 
         Entering raises `SseError` when the answer is no event stream, and what `get` raises.
         """
-        return self._event_statement(
-            method, url, blocks, params, headers, content_of(body, json, None, None)
-        )
+        client = cast("HttpClient", self)
+        client._raise_if_closed()
+        plugin = client.plugin(SSE)
+        content = content_of(body, json, None, None)
+        draft = client._draft(method, url, blocks, params, headers, content)
+
+        async def open_stream(request: HttpRequest) -> SseSession:
+            return await plugin.open(PluginView(client, client._scope, plugin), request)
+
+        return SseStatement(lambda: client._call(draft, open_stream))
 
     sse_session = opened(sse)
     """Takes what `sse` takes; awaited, it opens a stream that is yours to close."""
