@@ -89,20 +89,23 @@ class HttpResponse:
             status: in place of this one's.
             headers: in place of this one's.
             reason: in place of this one's.
-            body: bytes in its place, or a function that wraps the `ResponseBody` that streams; its
-                content coding is undone.
+            body: bytes in its place, or a function that wraps the `ResponseBody` that streams, or
+                the one that was read and kept; its content coding is undone.
             wire: a function that wraps what comes over the wire, its content coding not undone yet.
 
         Raises:
-            RuntimeError: the body has been read or streamed, and would be wrapped.
+            RuntimeError: the body has been streamed, and would be wrapped; for `wire` also one that
+                has been read.
         """
         coded, read, kept = self._coded, self._read, self._body
-        if self._streamed and (callable(body) or wire is not None):
+        is_at_hand = callable(body) and wire is None and read is not None
+        if self._streamed and not is_at_hand and (callable(body) or wire is not None):
             raise RuntimeError("the body was read already; wrap it before")
         if wire is not None:
             read, kept = None, wire(kept)
         elif callable(body):
-            coded, read, kept = None, None, body(self._decoding())
+            coded, kept = None, body(self._decoding() if read is None else BytesBody(read))
+            read = None
         elif body is not None:
             coded, read, kept = None, body, _NO_BODY
         twin = HttpResponse(
@@ -115,7 +118,9 @@ class HttpResponse:
         )
         twin._coded, twin._read = coded, read
         twin._source = self
-        twin._streamed, twin._closed = self._streamed, self._closed
+        if not is_at_hand:
+            twin._streamed, twin._closed = self._streamed, self._closed
+        twin.body_error = self.body_error
         self._streamed = True
         return twin
 

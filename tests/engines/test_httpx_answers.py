@@ -9,7 +9,7 @@ from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.errors import ERRORS
-from ktor_client.engines._httpx.transport import PoolTransport, _NetworkStream
+from ktor_client.engines._httpx.transport import NetworkStream, PoolTransport
 from ktor_client.http1.rules import MAX_INTERIM
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -34,7 +34,7 @@ class Pieces(SocketStream):
 async def read_all(data: bytes, size: int) -> bytes:
     """Ask once and read to the end."""
     owner = PoolTransport(Dialer(SocketOptions(), ERRORS))
-    stream = _NetworkStream(Pieces(data, size), owner)
+    stream = NetworkStream(Pieces(data, size), owner)
     await stream.write(b"GET / HTTP/1.1\r\n\r\n")
     got = b""
     while piece := await stream.read(65536):

@@ -271,8 +271,15 @@ async def test_a_wrapped_body_streams_and_closes_what_it_wraps() -> None:
     assert body.closed
     with pytest.raises(RuntimeError):
         await made.body_as_bytes()
+    streamed = response(Streamed(b"a", b"b"))
+    assert [chunk async for chunk in streamed.chunks()] == [b"a", b"b"]
     with pytest.raises(RuntimeError, match="wrap it before"):
-        twin.copy(body=Upper)
+        streamed.copy(body=Upper)
+    kept = response(Streamed(b"a", b"b"))  # as an engine keeps the body of a refused handshake
+    await kept.read_up_to(100)
+    assert await kept.copy(body=Upper).body_as_bytes() == b"AB"
+    with pytest.raises(RuntimeError, match="wrap it before"):
+        kept.copy(wire=Upper)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class ConnectionPool:
         try:
             await stream.aclose()
         finally:
-            if connection.is_idle():
+            if connection.is_idle() and not connection.has_expired():
                 self._idle[connection] = None
                 self._slots.give_back()
             else:

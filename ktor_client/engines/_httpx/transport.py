@@ -23,7 +23,7 @@ from ktor_client.http import Url
 from ktor_client.http.host import in_brackets
 from ktor_client.http1.rules import MAX_INTERIM
 
-__all__ = ["FROM_URL", "STREAM", "PoolTransport"]
+__all__ = ["FROM_URL", "STREAM", "NetworkStream", "PoolTransport"]
 
 FROM_URL = "ktor_client.url"
 """Request extension: the `Url` that was asked for, ws and wss included."""
@@ -153,7 +153,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
                 stream = await dialer.open(host, port, proxy)
         except KtorClientError as error:
             raise _NotConnected(error) from error
-        return _NetworkStream(stream, self._owner)
+        return NetworkStream(stream, self._owner)
 
     async def connect_unix_socket(
         self,
@@ -162,12 +162,12 @@ class _Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return _NetworkStream(await self._owner.dialer.open_unix(path), self._owner)
+            return NetworkStream(await self._owner.dialer.open_unix(path), self._owner)
         except KtorClientError as error:
             raise _NotConnected(error) from error
 
 
-class _NetworkStream(httpcore.AsyncNetworkStream):
+class NetworkStream(httpcore.AsyncNetworkStream):
     """A `SocketStream` with httpcore's names and exceptions."""
 
     def __init__(self, stream: SocketStream, owner: PoolTransport) -> None:
@@ -176,6 +176,8 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
         self._is_asked = False  # and the head of the answer has not begun
         self._begin = b""
         self._interim = 0
+        self.is_spent = False
+        """Whether no other request may follow: httpcore asks for that by another name."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -232,6 +234,6 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
         if info == STREAM:
             return self._stream
         if info == "is_readable":
-            return self._stream.is_readable
+            return self.is_spent or self._stream.is_readable
         names = {"client_addr": "sockname", "server_addr": "peername"}
         return self._stream.transport.get_extra_info(names.get(info, info))

@@ -20,7 +20,7 @@ from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.stream_transport import StreamTransport
-from ktor_client.engines._httpx.transport import STREAM
+from ktor_client.engines._httpx.transport import STREAM, NetworkStream
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.link import StreamLink
@@ -33,9 +33,16 @@ __all__ = ["Handshake"]
 _CHUNK = 64 * 1024
 
 
-async def _drop_connection(response: httpx.Response) -> None:
-    """Keep the connection of a refusal out of the pool: many servers drop it without a word."""
+@asynccontextmanager
+async def _last_use(response: httpx.Response) -> AsyncGenerator[None, None]:
+    """Keep the connection of a refusal out of the pool: many servers drop it without a word.
+
+    The pool has it back as soon as the body is read, and must not give it to somebody then.
+    """
     stream: Any = response.extensions.get("network_stream")
+    if isinstance(stream, NetworkStream):
+        stream.is_spent = True
+    yield
     if stream is not None:
         await settle(stream.aclose())
 
@@ -78,8 +85,8 @@ class Handshake:
         try:
             self._answer = to_response(self._request, response)
             if response.status_code != 101:
-                await self._read_refusal(self._answer)
-                await _drop_connection(response)
+                async with _last_use(response):
+                    await self._read_refusal(self._answer)
             elif {"content-length", "transfer-encoding"} <= response.headers.keys():
                 raise httpx.RemoteProtocolError("it has two lengths (RFC 9112 6.3)")
             yield response

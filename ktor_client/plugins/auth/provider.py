@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from ktor_client.engine import HttpClientEngine
 from ktor_client.errors import ConnectError, KtorClientError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.body import WrappedBody
 from ktor_client.plugins.auth.challenge import Challenge
 
 if TYPE_CHECKING:
@@ -49,9 +50,14 @@ class Refusal:
     async def release(self) -> None:
         """Free the connection of the answer, and keep its body: it may become the caller's."""
         if self.response._read is None and not self.response._streamed:
-            kept = _Kept(self.response._body)
-            self.response = self.response.copy(body=lambda _: kept)
-            await kept.fill()
+            made: list[_Kept] = []
+
+            def keep(body: ResponseBody) -> ResponseBody:
+                made.append(_Kept(body))
+                return made[0]
+
+            self.response = self.response.copy(body=keep)
+            await made[0].fill()
 
 
 class AuthProvider(ABC):
@@ -127,18 +133,18 @@ class AuthProvider(ABC):
         """End what runs: a client that used this provider is closed."""
 
 
-class _Kept(ResponseBody):
+class _Kept(WrappedBody):
     """A body of which the beginning was read ahead, so that its connection is free."""
 
-    def __init__(self, body: ResponseBody) -> None:
-        self._body = body
+    def __init__(self, inner: ResponseBody) -> None:
+        super().__init__(inner)
         self._data = bytearray()
         self._error: KtorClientError | None = None
 
     async def fill(self) -> None:
         try:
-            async with asyncio.timeout(KEEP_TIMEOUT):
-                async for chunk in self._body.chunks():
+            async with asyncio.timeout(KEEP_TIMEOUT), self.source() as chunks:
+                async for chunk in chunks:
                     self._data += chunk
                     if len(self._data) > MAX_KEPT:
                         self._give_up(f"{MAX_KEPT} bytes")
@@ -148,7 +154,7 @@ class _Kept(ResponseBody):
         except TimeoutError:
             self._give_up(f"{KEEP_TIMEOUT:g} s")
         finally:
-            await self._body.close()
+            await self.inner.close()
 
     def _give_up(self, limit: str) -> None:
         self._error = ConnectError(
@@ -160,9 +166,6 @@ class _Kept(ResponseBody):
         yield bytes(self._data)
         if self._error is not None:
             raise self._error
-
-    async def close(self) -> None:
-        await self._body.close()
 
 
 def check_credentials(user: str, password: str) -> None:

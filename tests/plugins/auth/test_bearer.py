@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -871,6 +872,17 @@ async def test_the_body_of_the_401_is_the_callers(
         async with client.prepare_get(url) as response:
             got = b"".join([chunk async for chunk in response.chunks()])
             assert (response.status, len(got)) == (401, size)
+
+
+async def test_a_packed_body_of_the_401(engine: EngineFactory, server: EchoServer) -> None:
+    async def packed(exchange: Exchange) -> Response:
+        headers = {"WWW-Authenticate": "Bearer", "Content-Encoding": "gzip"}
+        return Response(401, gzip.compress(b"who are you?"), headers=headers)
+
+    server.routes["/packed"] = packed
+    async with client_on(engine, BearerAuth(old_token, lambda _: None)) as client:
+        response = await client.get(f"{server.http_url}/packed")
+        assert (response.status, await response.body_as_text()) == (401, "who are you?")
 
 
 async def test_a_401_without_end(engine: Any, server: EchoServer) -> None:
