@@ -8,6 +8,7 @@ from ktor_client.frames.frame import (
     CONTINUATION,
     MAX_CONTROL_PAYLOAD,
     NOT_FINAL,
+    NOT_UTF8,
     RSV1,
     RSV2,
     RSV3,
@@ -19,6 +20,9 @@ from ktor_client.frames.frame import (
     PingFrame,
     PongFrame,
     TextFrame,
+    new_binary,
+    new_opaque,
+    new_text,
 )
 from ktor_client.frames.reason import MAX_REASON_BYTES, CloseReason, Initiator, may_be_sent
 
@@ -27,6 +31,7 @@ __all__ = [
     "MAX_CONTROL_PAYLOAD",
     "MAX_REASON_BYTES",
     "NOT_FINAL",
+    "NOT_UTF8",
     "RSV1",
     "RSV2",
     "RSV3",
@@ -41,4 +46,7 @@ __all__ = [
     "PongFrame",
     "TextFrame",
     "may_be_sent",
+    "new_binary",
+    "new_opaque",
+    "new_text",
 ]

@@ -1,8 +1,7 @@
 """Frames and frame types (Ktor's `Frame`, `FrameType`): values, and the rules about a single one.
 
-A plain frame (final, no RSV bit) that was received leaves its `_bits` slot unset; reading it then
-gives 0, slowly. That keeps the frames of the hot path at one assignment each; what is asked of each
-received frame (`text`, `read_text()`, `data`) does without it.
+Whoever makes a frame of what came (`protocol/`) fills its slots directly, all of them but those
+that the frame does not have: a fragment no `text`, a whole text no `_data`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ MAX_CONTROL_PAYLOAD = 125
 
 NOT_FINAL = 0x01
 CONTINUATION = 0x02
+NOT_UTF8 = 0x04
+"""Set of a text that is whole and has no `text`; only raw sessions meet one."""
 RSV1 = 0x40
 RSV2 = 0x20
 RSV3 = 0x10
@@ -64,13 +65,6 @@ class Frame:
 
     def __init__(self) -> None:
         raise TypeError("Frame is abstract; build a Frame.Text, Frame.Binary or a control frame")
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            if name == "_bits":
-                return 0
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @property
     def fin(self) -> bool:
@@ -164,8 +158,8 @@ def _bits(fin: bool, rsv1: bool, rsv2: bool, rsv3: bool) -> int:
 class TextFrame(Frame):
     """A text message, or a fragment of one. `Frame.Text("hi").read_text() == "hi"`.
 
-    `.text` is the whole message; a fragment has only `.data`, since UTF-8 may be cut anywhere. With
-    RSV bits `.data` is an extension's, and there is `.text` only where it happens to be UTF-8.
+    `.text` is the whole message; a fragment has only `.data`, since UTF-8 may be cut anywhere, and
+    so has what a raw session gets and is not UTF-8, such as an extension's data.
     """
 
     __match_args__ = ("text",)
@@ -190,35 +184,28 @@ class TextFrame(Frame):
             ValueError: `data` is bytes of a whole message and not valid UTF-8.
         """
         self._bits = _bits(fin, rsv1, rsv2, rsv3)
-        if isinstance(data, str):
-            if self._bits:
-                self._data = data.encode()
-            else:
-                self.text = data
-        elif isinstance(data, int):
+        if isinstance(data, int):
             raise TypeError("Frame.Text takes str or UTF-8 bytes, not int")
-        elif self._bits:
-            self._data = bytes(data)
+        if self._bits:
+            self._take(data.encode() if isinstance(data, str) else bytes(data))
         else:
-            self.text = bytes(data).decode()
+            self.text = data if isinstance(data, str) else bytes(data).decode()
+
+    def _take(self, payload: bytes) -> None:
+        """Keep a payload that may be a part of a text, or none at all; `_bits` are set."""
+        if not self._bits & (NOT_FINAL | CONTINUATION):
+            try:
+                self.text = payload.decode()
+                return
+            except UnicodeDecodeError:
+                self._bits |= NOT_UTF8
+        self._data = payload
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> object:
-            if name != "text" or not self._bits:
-                return super().__getattr__(name)
-            if self._bits & (NOT_FINAL | CONTINUATION):
-                raise AttributeError(
-                    "text can only be read from a whole message; this is a fragment"
-                )
-            try:
-                return self._data.decode()
-            except UnicodeDecodeError:
-                raise AttributeError("this is an extension's data, not UTF-8 text") from None
-
         @property
         def data(self) -> bytes:
-            """The payload as UTF-8 bytes."""
+            """The payload, as a rule UTF-8."""
             try:
                 return self.text.encode()
             except AttributeError:
@@ -228,12 +215,16 @@ class TextFrame(Frame):
         """Return the text of a whole message (Ktor's `readText`).
 
         Raises:
-            ValueError: this is a fragment, or an extension's data that is not UTF-8.
+            ValueError: this is a fragment, or not UTF-8.
         """
         try:
             return self.text
-        except AttributeError as error:
-            raise ValueError(str(error)) from None
+        except AttributeError:
+            raise ValueError(
+                "this is not UTF-8 text; its bytes are in .data"
+                if self._bits & NOT_UTF8
+                else "text can only be read from a whole message; this is a fragment"
+            ) from None
 
     def __repr__(self) -> str:
         if self._bits:
@@ -327,6 +318,33 @@ class CloseFrame(_ControlFrame):
         if len(self.data) == 1:
             raise ValueError("a Close payload of one byte carries no code (RFC 6455 5.5.1)")
         return CloseReason(int.from_bytes(self.data[:2], "big"), self.data[2:].decode())
+
+
+_new = object.__new__
+
+
+def new_text(text: str) -> TextFrame:
+    """Return the frame of a whole text that was received."""
+    frame = _new(TextFrame)
+    frame.text = text
+    frame._bits = 0
+    return frame
+
+
+def new_opaque(payload: bytes, bits: int) -> TextFrame:
+    """Return a frame of a text whose payload may be anything."""
+    frame = _new(TextFrame)
+    frame._bits = bits
+    frame._take(payload)
+    return frame
+
+
+def new_binary(data: bytes, bits: int = 0) -> BinaryFrame:
+    """Return a binary frame that was received."""
+    frame = _new(BinaryFrame)
+    frame.data = data
+    frame._bits = bits
+    return frame
 
 
 if not TYPE_CHECKING:

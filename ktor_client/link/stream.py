@@ -14,11 +14,10 @@ from typing import Any, cast
 from ktor_client.link.contract import LinkOptions, LinkReceiver
 from ktor_client.link.read_buffer import read_buffer
 from ktor_client.link.sender import StreamSender
-from ktor_client.protocol.decoder import FrameDecoder
+from ktor_client.protocol.decoder import Fed, FrameDecoder
 from ktor_client.protocol.encoder import FrameEncoder
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.plain import ONE_READ
-from ktor_client.protocol.violation import Violation
 
 __all__ = ["FLOOD", "StreamLink"]
 
@@ -61,6 +60,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._paused = False
         self._settling = False
         self._queued = 0
+        self._rest: bytes = b""  # what was read and is to be taken in the next step
         self._error: Exception | None = None
 
     @property
@@ -99,7 +99,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             self._received(leading, len(leading))
         if self._is_lost:
             self._take_rest()
-            self._decoder.finish()
+            self._finish_reading()
             self._loop.call_soon(receiver.lost, self._error)
         if not self._held:
             self._paused = True  # whoever had the transport may have left it so
@@ -122,9 +122,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def discard(self) -> None:
         """Read on, and throw away what comes."""
         self._discarding = True
-        self._direct = None
-        assert self._decoder is not None  # a session began, for there is nothing else to end
-        self._decoder.finish()
+        self._finish_reading()
         self.resume()
 
     def set_max_frame_size(self, size: int) -> None:
@@ -139,9 +137,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the socket, what was not written, and what was read and not yet taken."""
-        self._direct = None
-        if self._decoder is not None:
-            self._decoder.finish()
+        self._finish_reading()
         if not self._home.is_closed:
             self._abort_transport()
         elif not self._is_lost:
@@ -214,34 +210,41 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             # uvloop reads on and on in one step; one read ahead of the consumer is enough.
             self._stop_reading()
             self._settle_soon()
-        violation: Violation | None = None
-        try:
-            has_more = decoder.feed_direct(size) if data is None else decoder.feed(data)
-        except Violation as error:
-            violation, has_more = error, True
+        if data is None:
+            fed: Fed | None = decoder.feed_direct(size)
+        else:
+            if self._rest:
+                data, self._rest = self._rest + data, b""
+            fed = decoder.feed(data)
         self.frames_received += len(messages) - before
-        if has_more:
-            if decoder.control:
-                control, decoder.control = decoder.control, []
-                self.frames_received += 0 if decoder.raw else len(control)  # raw: counted already
-                for frame in control:
-                    receiver.control(frame)
-            size, decoder.inflated = decoder.inflated or decoder.taken, 0
-            if decoder.rest:
+        if fed is None:
+            receiver.arrived(size)
+        else:
+            self._rest = fed.rest
+            self.frames_received += 0 if decoder.raw else len(fed.control)  # raw: counted already
+            for frame in fed.control:
+                receiver.control(frame)
+            if self._rest:
                 self._stop_reading()
                 self._settle_soon()
-        receiver.arrived(size)
+            receiver.arrived(fed.size)
         if messages:
             self._queued = len(messages)
-        if violation is not None:
-            receiver.violated(violation)
-            violation = None  # its traceback has this frame
-        return has_more
+        if fed is not None and fed.violation is not None:
+            receiver.violated(fed.violation)
+        return fed is not None
 
     def _take_rest(self) -> None:
         """Take now what was left for later steps: the connection is gone."""
-        while self._decoder is not None and self._decoder.rest:
+        while self._rest:
             self._received(b"", 0)
+
+    def _finish_reading(self) -> None:
+        """Take nothing any more, neither what was read nor what is incomplete."""
+        self._direct = None
+        self._rest = b""
+        if self._decoder is not None:
+            self._decoder.finish()
 
     def _settle_soon(self) -> None:
         if not self._settling:
@@ -251,7 +254,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def _settle(self) -> None:
         """Stop reading or go on, as the session wants it at the end of the step."""
         self._settling = False
-        if self._decoder is not None and self._decoder.rest and not self._held:
+        if self._rest and not self._held:
             self._received(b"", 0)
         if self._held:
             self._stop_reading()
@@ -264,7 +267,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             self._transport.pause_reading()
 
     def _go_on_reading(self) -> None:
-        if self._decoder is not None and self._decoder.rest:
+        if self._rest:
             self._settle_soon()
         elif self._paused and not self._transport.is_closing():
             self._paused = False
@@ -278,10 +281,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._transport_lost(exc)
         self._error = exc
         self.writable = False
-        self._direct = None
         self._take_rest()
-        if self._decoder is not None:
-            self._decoder.finish()
+        self._finish_reading()
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             on_lost(self)

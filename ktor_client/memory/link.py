@@ -243,7 +243,7 @@ class MemoryLink(FrameLink):
         try:
             self._put(TextFrame(payload.decode()), len(payload))
         except UnicodeDecodeError as error:
-            violation = Violation.inconsistent("Text is not valid UTF-8")
+            violation = Violation.not_utf8("Text")
             violation.__cause__ = error
             self._peer._inbox.append(violation)
             self._peer._only_data = False

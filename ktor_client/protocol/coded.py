@@ -8,72 +8,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
+from typing import TypeAlias
 
-from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.frames import Frame, new_binary, new_text
 from ktor_client.protocol.extensions import ExtensionCodec
-from ktor_client.protocol.rules import not_utf8
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["take_coded"]
+__all__ = ["Road", "road_of"]
 
-_new = object.__new__
+Road: TypeAlias = Callable[[memoryview, int, int, Callable[[Frame], None], int], tuple[int, int]]
+"""`take_plain`, or what stands in for it."""
+
 _head = Struct(">HH").unpack_from
 
 
-def take_coded(
-    data: memoryview,
-    position: int,
-    max_size: int,
-    coding: tuple[ExtensionCodec, int],
-    append: Callable[[Frame], None],
-    room: int,
-) -> tuple[int, int]:
-    """Append whole data frames; return the position behind the last one, and their decoded bytes.
+def road_of(codec: ExtensionCodec, rsv: int) -> Road:
+    """Return what takes whole frames in place of `take_plain`.
 
-    `coding` is the codec and its RSV bit, or 0 if it transforms every message. At `room` decoded
-    bytes it ends early.
-
-    Raises:
-        Violation: 1007, 1009, or what the codec raises.
+    `rsv` is the codec's RSV bit, or 0 if it transforms every message.
     """
-    codec, rsv = coding
     decode = codec.decode
-    end = len(data)
-    total = 0
-    while end - position >= 4 and total < room:
-        kind, length = _head(data, position)
-        start = position + 4
-        second = kind & 0xFF
-        if second < 126:
-            length = second
-            start -= 2
-        elif second > 126 or length < 126:
-            break
-        stop = start + length
-        if stop > end or length > max_size:
-            break
-        first = kind >> 8
-        opcode = first & ~rsv
-        if opcode != 0x81 and opcode != 0x82:
-            break
-        payload = data[start:stop].tobytes()
-        if opcode != first or not rsv:
-            payload = decode(payload, first=True, fin=True, limit=max_size)
-        size = len(payload)
-        if size > max_size:
-            raise Violation.too_big(None, max_size)
-        total += size
-        if opcode == 0x81:
-            try:
-                text = payload.decode()
-            except UnicodeDecodeError as error:
-                raise not_utf8("Text") from error
-            frame = _new(TextFrame)
-            frame.text = text
-            append(frame)
-        else:
-            binary = _new(BinaryFrame)
-            binary.data = payload
-            append(binary)
-        position = stop
-    return position, total
+
+    def take_coded(
+        data: memoryview, position: int, max_size: int, append: Callable[[Frame], None], room: int
+    ) -> tuple[int, int]:
+        """Append whole data frames; return the position behind them, and their decoded bytes.
+
+        At `room` decoded bytes it ends early. Raises Violation: 1007, 1009, or the codec's.
+        """
+        end = len(data)
+        total = 0
+        while end - position >= 4 and total < room:
+            kind, length = _head(data, position)
+            start = position + 4
+            second = kind & 0xFF
+            if second < 126:
+                length = second
+                start -= 2
+            elif second > 126 or length < 126:
+                break
+            stop = start + length
+            if stop > end or length > max_size:
+                break
+            first = kind >> 8
+            opcode = first & ~rsv
+            if opcode != 0x81 and opcode != 0x82:
+                break
+            payload = data[start:stop].tobytes()
+            if opcode != first or not rsv:
+                payload = decode(payload, first=True, fin=True, limit=max_size)
+            size = len(payload)
+            if size > max_size:
+                raise Violation.too_big(None, max_size)
+            total += size
+            if opcode == 0x81:
+                try:
+                    text = payload.decode()
+                except UnicodeDecodeError as error:
+                    raise Violation.not_utf8("Text") from error
+                append(new_text(text))
+            else:
+                append(new_binary(payload))
+            position = stop
+        return position, total
+
+    return take_coded

@@ -1,62 +1,76 @@
 """The receiving half of the codec (RFC 6455 5): bytes in, frames out, whatever the chunking.
 
-Every rule about a frame or about the order of frames is checked here or in `rules.py`. What to do
+Every rule is checked here: about a frame in `rules.py`, about messages in `message.py`. What to do
 about a frame (answer a ping, end the session) is not decided here.
 
-Final, unmasked text and binary frames that arrived whole are taken by `plain.py` and `coded.py`,
-the hot path. Everything else goes frame by frame through `_begin`, `_take` and `_complete`.
+Final, unmasked text and binary frames that arrived whole are taken by `plain.py` or `coded.py`, the
+hot path. Everything else goes frame by frame through `_next`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 
 from ktor_client.frames import (
+    CONTINUATION,
+    NOT_FINAL,
     RSV_MASK,
-    BinaryFrame,
     CloseFrame,
     Frame,
     PingFrame,
     PongFrame,
-    TextFrame,
+    new_binary,
+    new_opaque,
 )
-from ktor_client.protocol.coded import take_coded
+from ktor_client.protocol.coded import Road, road_of
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, mask_bytes
+from ktor_client.protocol.message import MAX_FRAGMENTS, OpenMessage, Piece
 from ktor_client.protocol.payload import OpenPayload
 from ktor_client.protocol.plain import ONE_READ, take_copied, take_plain
-from ktor_client.protocol.raw import raw_frame
-from ktor_client.protocol.rules import check_close, check_first, check_length, decode_text
-from ktor_client.protocol.text import NO_TEXT, OpenText
+from ktor_client.protocol.rules import check_close, check_first, check_length
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["FrameDecoder"]
+__all__ = ["Fed", "FrameDecoder"]
 
-_TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
-_LONG_HEADER = 14
+_TEXT, _CLOSE, _PING = 1, 8, 9
 DIRECT = 64 * 1024
 """Missing payload bytes from which on reading straight into the payload saves a copy."""
 WORK = 1024
 """Frames beside the hot path that `feed` takes at a time: some milliseconds of work."""
-_INFLATED = 4096
-"""Bytes that count as a frame when an extension makes them."""
+_FRAME = 4096
+"""Bytes of messages that are as much work as one of these frames."""
 
-_new = object.__new__
+
+class Fed:
+    """What came of feeding a decoder, beside the messages."""
+
+    __slots__ = ("control", "rest", "size", "violation", "work")
+
+    def __init__(self) -> None:
+        self.control: list[Frame] = []
+        """Pings, Pongs and the Close, in order."""
+        self.size = 0
+        """Bytes of the messages that were appended."""
+        self.rest = b""
+        """What was left so that the loop can run: to be fed before anything else."""
+        self.violation: Violation | None = None
+        """Why the connection must fail; nothing more will be taken."""
+        self.work = WORK * _FRAME
+        """What may still be done."""
 
 
 class FrameDecoder:
-    """Turns bytes into frames. Whole messages by default; every frame with `raw`.
-
-    Data goes to `messages`; Ping, Pong and Close go to `control`, in order (with `raw`, to both).
-    Whoever feeds empties `control`.
-    """
+    """Turns bytes into frames. Whole messages by default; every frame with `raw`."""
 
     def __init__(
         self,
         messages: deque[Frame],
         *,
         max_size: int,
+        max_fragments: int = MAX_FRAGMENTS,
         masked: bool = False,
         raw: bool = False,
         extensions: Sequence[tuple[int, ExtensionCodec]] = (),
@@ -65,135 +79,77 @@ class FrameDecoder:
         """Start at the first byte after the handshake.
 
         Args:
-            messages: where data frames are appended.
+            messages: where data frames are appended; with `raw`, control frames too.
             max_size: bytes of a whole message after inflation; with `raw`, of a frame.
+            max_fragments: frames of a message.
             masked: whether the peer must mask: True on the server's side, False on the client's.
             raw: whether to append each frame as it came, undecoded.
             extensions: RSV bits and codec of each negotiated extension, in negotiated order.
             mask: a faster XOR than ours.
         """
         self.messages = messages
-        self.control: list[Frame] = []
         self.max_size = max_size  # a change counts for headers that are still to come
         self.finished = False
-        """Whether Close came or a rule was broken: further bytes are ignored."""
-        self.inflated = 0
-        """Bytes that extensions have made of what came; whoever asks sets it back to 0."""
-        self.taken = 0
-        """Bytes that the last call has taken, unless all of them were whole messages."""
-        self.rest: bytes = b""
-        """What the last `feed` has left, so that the loop can run: feed b"" to go on with it."""
-        self._masked = masked
+        """Whether Close came or the connection must fail: further bytes are ignored."""
         self.raw = raw
-        self._codecs = tuple((codec, rsv) for rsv, codec in reversed(extensions))
-        self._rsv = 0
-        for rsv, _ in extensions:
-            self._rsv |= rsv
+        self._max_fragments = sys.maxsize if raw else max_fragments
+        self._masked = masked
         self._mask = mask
-        self._plain = not (masked or raw or extensions)
+        self._codecs = [] if raw else [(codec, rsv) for rsv, codec in reversed(extensions)]
+        self._rsv = sum(rsv for rsv, _ in extensions)
+        self._road: Road | None = None
+        """What takes whole messages, between messages."""
+        if not (masked or raw or len(extensions) > 1):
+            self._road = road_of(*self._codecs[0]) if extensions else take_plain
         self._short = -1
-        """Size of a read up to which it may be left to the hot path; -1 inside a frame."""
-        self._coded = len(extensions) == 1 and not (masked or raw)
-        # The message whose fragments are being collected: bytes, or a text.
-        self._type = 0
-        self._message = bytearray()
-        self._text = NO_TEXT
-        self._before = 0  # bytes of its frames before the last one
-        self._message_rsv = 0
-        self._is_transformed = False
-        self._checks_early = False
-        # The frame whose header came last, and its payload while that is incomplete.
-        self._first = 0
-        self._size = 0
-        self._key = b""
+        """Size of a read up to which it may be left to the hot path; -1 within a frame."""
+        self._message: OpenMessage | None = None
         self._payload: OpenPayload | None = None
-        self._missing = 0  # bytes of it, where it is decoded as it comes
-        # Bytes of an incomplete header.
-        self._tail = b""
+        self._tail: bytes = b""
+        """A header that is not complete, or a control frame."""
 
     # --- feeding ---
 
     def direct_buffer(self) -> memoryview | None:
         """Return where the rest of a long payload can be received in place, or None."""
         payload = self._payload
-        return None if payload is None or payload.missing < DIRECT else payload.lend()
+        if payload is None or payload.missing < DIRECT or not payload.is_kept:
+            return None
+        return payload.lend()
 
-    def feed_direct(self, size: int) -> bool:
+    def feed_direct(self, size: int) -> Fed:
         """Take note that `size` bytes were received into `direct_buffer()`; else as `feed`."""
-        self.taken = size
+        fed = Fed()
+        payload = self._payload
+        assert payload is not None
         try:
-            self._advance(size)
-        except Violation:
-            self.finish()
-            raise
-        return True
+            payload.received(size)
+            self._advance(payload, b"", fed)
+        except (Violation, MemoryError) as error:
+            self._fail(error, fed)
+        return fed
 
-    def feed(self, data: bytes | memoryview) -> bool:
+    def feed(self, data: bytes | memoryview) -> Fed | None:
         """Take the next bytes; `data` is not kept.
 
         Returns:
-            Whether there may be more than messages: something in `control`, `inflated` or `rest`,
-            or an open payload.
-
-        Raises:
-            Violation: a rule is broken. What came before is in `messages` and `control`.
+            What else came of it; None if all of it was whole messages, as it is most of the time.
         """
-        size = len(data)
+        fed: Fed | None = None
         position = 0
         try:
-            if size <= self._short and type(data) is bytes:
+            if len(data) <= self._short and type(data) is bytes:
                 # So most reads are when nobody floods: a short message, or a few.
                 position = take_copied(data, self.max_size, self.messages.append)
-                if position == size:
-                    return False
-            self._feed(memoryview(data), position)
-        except Violation:
-            self.finish()
-            raise
-        return True
-
-    def _feed(self, data: memoryview, position: int) -> None:
-        if self.finished:
-            return
-        if self.rest:
-            whole, self.rest = self.rest + data.tobytes(), b""
-            data = memoryview(whole)
-        self.taken = len(data)
-        if self._payload is not None:
-            position = self._fill(data)
-        elif self._missing:
-            position = self._fill_text(data)
-        elif self._tail:
-            position = self._go_on(data)
-        end = len(data)
-        work, inflated = WORK, self.inflated
-        while not self.finished:
-            room = work * _INFLATED - (self.inflated - inflated)
-            if room <= 0:
-                self.rest = data[position:].tobytes()
-                self.taken -= len(self.rest)
-                break
-            work -= 1
-            if self._plain and not self._type:
-                position = take_plain(data, position, self.max_size, self.messages.append)
-                if position == end:
-                    break
-            elif self._coded and not self._type:
-                position, size = take_coded(
-                    data, position, self.max_size, self._codecs[0], self.messages.append, room
-                )
-                self.inflated += size
-                if size >= room:
-                    continue
-            start = self._begin(data[position:]) if end - position >= 2 else 0
-            if not start:
-                if position < end:
-                    self._tail = data[position:].tobytes()
-                break
-            position += start
-            position += self._take(data[position:])
-        is_idle = self._plain and not (self._type or self._tail or self.finished or self.rest)
-        self._short = ONE_READ if is_idle and self._payload is None else -1
+                if position == len(data):
+                    return None
+            fed = Fed()
+            fed.size = position
+            self._feed(memoryview(data), position, fed)
+        except (Violation, MemoryError) as error:
+            fed = Fed() if fed is None else fed
+            self._fail(error, fed)
+        return fed
 
     def finish(self) -> None:
         """Drop what is incomplete; nothing more will be taken.
@@ -201,200 +157,141 @@ class FrameDecoder:
         Called at the end of a connection too.
         """
         self.finished = True
-        self.rest = b""
         self._short = -1
+        self._tail = b""
+        self._message = None
         if self._payload is not None:
             self._payload.close()
             self._payload = None
-        self._message = bytearray()
-        self._text = NO_TEXT
 
-    def _go_on(self, data: memoryview) -> int:
-        """Complete the header that began in an earlier read; return how many bytes were used."""
-        kept = len(self._tail)
-        head = self._tail + data[:_LONG_HEADER].tobytes()
-        start = self._begin(memoryview(head))
-        if not start:
-            self._tail = head
-            return len(data)
-        self._tail = b""
-        used = start - kept
-        return used + self._take(data[used:])
+    # --- inside ---
 
-    # --- one frame, any kind ---
+    def _feed(self, data: memoryview, position: int, fed: Fed) -> None:
+        if self._tail:
+            data, self._tail = memoryview(self._tail + data.tobytes()), b""
+        if self._payload is not None:
+            piece = self._payload.take(data)
+            position = len(piece)
+            self._advance(self._payload, piece, fed)
+        end = len(data)
+        while position < end and not self.finished:
+            if fed.work <= 0:
+                fed.rest = data[position:].tobytes()
+                break
+            if self._road is not None and self._message is None:
+                before = position
+                position, inflated = self._road(
+                    data, position, self.max_size, self.messages.append, fed.work
+                )
+                fed.size += inflated or position - before
+                fed.work -= inflated
+                if position == end or fed.work <= 0:
+                    continue
+            used = self._next(data[position:], fed)
+            if not used:
+                self._tail = data[position:].tobytes()
+                break
+            position += used
+            fed.work -= _FRAME
+        is_within = self._message or self._tail or self.finished
+        self._short = ONE_READ if self._road is take_plain and not is_within else -1
 
-    def _begin(self, data: memoryview) -> int:
-        """Check a header, keep what it says, return its length; 0 if it is incomplete."""
+    def _next(self, data: memoryview, fed: Fed) -> int:
+        """Take a frame, or what is here of it; return how many bytes that were.
+
+        0 if there is too little: of a header, or of a control frame.
+        """
         if len(data) < 2:
             return 0
         first = data[0]
-        check_first(first, allowed_rsv=self._rsv, in_message=self._type != 0)
+        message = self._message
+        check_first(first, allowed_rsv=self._rsv, in_message=message is not None)
         start, length = check_length(data, masked=self._masked)
-        if not start:
-            return 0
-        if not first & 0x08:
-            self._check_size(length, first)
-        if self._masked:
-            if len(data) < start + 4:
-                return 0
-            self._key = data[start : start + 4].tobytes()
+        key = b""
+        if self._masked and start:
+            key = data[start : start + 4].tobytes()
             start += 4
-        if first & 0x0F in (_TEXT, _BINARY):
-            self._open_message(first)
-        self._first = first
-        self._size = length
-        return start
+        if not start or len(data) < start or (first & 0x08 and len(data) < start + length):
+            return 0
+        here = data[start : start + length]
+        if first & 0x08:
+            self._control(first & 0x0F, self._unmasked(here.tobytes(), key), fed)
+            return start + length
+        if message is None:
+            message = self._message = OpenMessage(first, self._codecs)
+        message.expect(length, self.max_size, self._max_fragments)
+        if len(here) == length:
+            self._data(message, first, self._unmasked(here.tobytes(), key), fed)
+        else:
+            is_kept = self.raw or not message.is_text
+            self._payload = OpenPayload(first, length, key, is_kept=is_kept)
+            self._advance(self._payload, self._payload.take(here), fed)
+        return start + len(here)
 
-    def _check_size(self, length: int, first: int) -> None:
-        limit = self.max_size
-        if self.raw:
-            if length > limit:
-                raise Violation.too_big(length, limit)
-            return
-        total = length if first & 0x0F else length + self._before
-        if first & RSV_MASK if first & 0x0F else self._message_rsv:
-            # Compressed data may be longer than what it inflates to, if hardly ever an eighth.
-            limit += (limit >> 3) + 1024
-        if total > limit:
-            raise Violation.too_big(total, self.max_size)
-
-    def _open_message(self, first: int) -> None:
-        self._type = first & 0x0F
-        self._message_rsv = first & RSV_MASK
-        self._message = bytearray()
-        self._text = OpenText() if self._type == _TEXT else NO_TEXT
-        self._before = 0
-        # What an extension transforms is no text yet.
-        self._is_transformed = self._message_rsv != 0 or (
-            not self.raw and any(not rsv for _, rsv in self._codecs)
-        )
-        self._checks_early = self._type == _TEXT and not self._is_transformed
-
-    def _take(self, data: memoryview) -> int:
-        """Take the payload, or what is here of it; return how many bytes that were."""
-        size = self._size
-        if len(data) >= size:
-            payload = data[:size].tobytes()
-            if self._masked:
-                payload = bytes(self._mask(payload, self._key))
-            self._complete(payload, is_checked=False)
-            return size
-        if self._checks_early and not (self.raw or self._first & 0x08):
-            self._missing = size
-            return self._fill_text(data)
-        try:
-            self._payload = OpenPayload(size)
-        except (MemoryError, OverflowError):
-            raise Violation.too_big(size, self.max_size) from None
-        return self._fill(data)
-
-    def _fill(self, data: memoryview) -> int:
-        """Copy what belongs to the open payload; return how many bytes that were."""
-        assert self._payload is not None
-        size = self._payload.copy(data)
-        self._advance(size)
-        return size
-
-    def _advance(self, size: int) -> None:
-        payload = self._payload
-        assert payload is not None
-        start = payload.filled
-        is_checked = self._checks_early and not self._first & 0x08
-        with payload.received(size) as news:
-            is_complete = not payload.missing
-            if self._masked:
-                news[:] = self._unmasked(news, start)
-            if is_checked:
-                # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
-                self._text.check(news, is_complete and self._first >= 0x80)
+    def _advance(self, payload: OpenPayload, news: bytes | memoryview, fed: Fed) -> None:
+        """Go on with the open payload; `news` are the bytes that have just come."""
+        message = self._message
+        assert message is not None
+        is_complete = not payload.missing
         if is_complete:
             self._payload = None
-            self._complete(payload.close(), is_checked=is_checked)
+        if not payload.is_kept:
+            # Fail at the first wrong byte, before the rest of the frame comes (RFC 6455 8.1).
+            piece: Piece = news
+            if payload.key:
+                turn = len(news) % 4
+                piece = self._mask(news, payload.key)
+                payload.key = payload.key[turn:] + payload.key[:turn]
+            self._add(message, piece, is_complete and payload.first >= 0x80, fed)
+        elif is_complete:
+            whole = self._unmasked(payload.close(), payload.key)
+            self._data(message, payload.first, whole, fed)
 
-    def _unmasked(self, data: memoryview, start: int) -> memoryview:
-        turned = self._key[start % 4 :] + self._key[: start % 4]
-        return memoryview(self._mask(data.tobytes(), turned))
+    def _unmasked(self, payload: bytes, key: bytes) -> bytes:
+        return bytes(self._mask(payload, key)) if key else payload
 
-    def _fill_text(self, data: memoryview) -> int:
-        """Decode what belongs to the open frame of a text; return how many bytes that were."""
-        piece = data[: self._missing]
-        size = len(piece)
-        if self._masked:
-            piece = self._unmasked(piece, self._size - self._missing)
-        self._missing -= size
-        self._take_text(piece, not self._missing and self._first >= 0x80)
-        if not self._missing:
-            self._before += self._size
-        return size
-
-    def _take_text(self, data: bytes | memoryview, is_last: bool) -> None:
-        self._text.take(data, is_last)
-        if is_last:
-            frame = _new(TextFrame)
-            frame.text = self._text.whole()
-            self.messages.append(frame)
-            self._type = 0
-
-    def _complete(self, payload: bytes, *, is_checked: bool) -> None:
-        """Take a frame that is whole."""
-        first = self._first
-        if first & 0x08:
-            self._control(first & 0x0F, payload)
-            return
-        if self.raw:
-            self._raw_data(first, payload, is_checked)
-        else:
-            self._data(first, payload)
-        if first & 0x80:
-            self._type = 0
-
-    def _control(self, opcode: int, payload: bytes) -> None:
+    def _control(self, opcode: int, payload: bytes, fed: Fed) -> None:
         frame: Frame
         if opcode == _CLOSE:
             check_close(payload)
-            self.finished = True
+            self.finish()
             frame = CloseFrame(payload)
         else:
             frame = PingFrame(payload) if opcode == _PING else PongFrame(payload)
-        self.control.append(frame)
+        fed.control.append(frame)
         if self.raw:
             self.messages.append(frame)
 
-    def _raw_data(self, first: int, payload: bytes, is_checked: bool) -> None:
-        is_whole = first == 0x80 | _TEXT  # then it is checked as it is decoded
-        if self._type == _TEXT and not (is_whole or is_checked or self._is_transformed):
-            self._text.check(payload, first >= 0x80)
-        self.messages.append(raw_frame(self._type, first, payload))
-
-    def _data(self, first: int, payload: bytes) -> None:
-        if self._codecs:
-            payload = self._transform(first, payload)
-        is_last = first >= 0x80
-        is_whole = is_last and first & 0x0F != 0
-        if self._type == _TEXT:
-            if is_whole:
-                text = _new(TextFrame)
-                text.text = decode_text(payload)
-                self.messages.append(text)
-            else:
-                self._take_text(payload, is_last)
+    def _data(self, message: OpenMessage, first: int, payload: bytes, fed: Fed) -> None:
+        """Take a data frame that is whole."""
+        if not self.raw:
+            self._add(message, payload, first >= 0x80, fed)
+            return
+        bits = first & RSV_MASK
+        if not first & 0x80:
+            bits |= NOT_FINAL
         else:
-            if not is_whole:
-                self._message += payload
-            if is_last:
-                binary = _new(BinaryFrame)
-                binary.data = payload if is_whole else bytes(self._message)
-                self.messages.append(binary)
-        self._before += len(payload)
+            self._message = None
+        if not first & 0x0F:
+            bits |= CONTINUATION
+        make = new_opaque if message.kind == _TEXT else new_binary
+        self.messages.append(make(payload, bits))
+        fed.size += len(payload)
 
-    def _transform(self, first: int, payload: bytes) -> bytes:
-        limit = self.max_size
-        for codec, rsv in self._codecs:
-            if not rsv or self._message_rsv & rsv:
-                payload = codec.decode(
-                    payload, first=bool(first & 0x0F), fin=first >= 0x80, limit=limit
-                )
-        self.inflated += len(payload)
-        if len(payload) + self._before > limit:
-            raise Violation.too_big(None, limit)
-        return payload
+    def _add(self, message: OpenMessage, payload: Piece, fin: bool, fed: Fed) -> None:
+        before = message.size
+        frame = message.add(payload, self.max_size, fin=fin)
+        fed.work -= message.size - before
+        if frame is not None:
+            self._message = None
+            self.messages.append(frame)
+            fed.size += message.size
+
+    def _fail(self, error: Violation | MemoryError, fed: Fed) -> None:
+        """Tell why the connection must fail."""
+        self.finish()
+        violation = error if isinstance(error, Violation) else Violation.out_of_memory()
+        cause = error.__cause__ if error is violation else error
+        # Tracebacks would keep this decoder and what was read for as long as the error lives.
+        violation.__cause__ = None if cause is None else cause.with_traceback(None)
+        fed.violation = violation.with_traceback(None)

@@ -1,7 +1,7 @@
 """The sending half of the codec (RFC 6455 5): frames in, bytes out.
 
 Headers, masking, the order of fragments, and the extensions' transforms live here. When bytes are
-written is the link's business; `link/stream.py` has its own short cut for plain frames, which gives
+written is the link's business; `link/sender.py` has its own short cut for plain frames, which gives
 the same bytes.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 
-from ktor_client.frames import NOT_FINAL, RSV_MASK, Frame, FrameType
+from ktor_client.frames import NOT_FINAL, NOT_UTF8, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, fresh_key, mask_bytes, take_key
 
@@ -86,6 +86,8 @@ class FrameEncoder:
             )
         if rsv & ~self._allowed_rsv or (rsv and not self._raw):
             raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
+        if bits & NOT_UTF8 and not self._raw:
+            raise ValueError("a text that is not UTF-8 can be sent by raw sessions only")
         if self._extensions:
             if first:
                 self._active = [pair for pair in self._extensions if pair[1].wants(frame)]

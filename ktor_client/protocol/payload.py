@@ -1,4 +1,4 @@
-"""A long payload that comes in pieces and is received in place. What it means is not known here."""
+"""The payload of a data frame that comes in pieces. What it means is not known here."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ __all__ = ["OpenPayload"]
 
 
 class OpenPayload:
-    """The payload of a frame of which bytes are missing."""
+    """The payload of a frame of which bytes are missing: kept here, or counted only."""
 
-    __slots__ = ("_bytes", "_filled", "_lent", "_size", "_view")
+    __slots__ = ("_bytes", "_lent", "_view", "first", "is_kept", "key", "missing")
 
-    def __init__(self, size: int) -> None:
-        """Make room. Raises `MemoryError` or `OverflowError` where there is none."""
-        self._bytes = BytesIO(bytes(size))  # its bytes are handed out at last, without a copy
+    def __init__(self, first: int, size: int, key: bytes, *, is_kept: bool) -> None:
+        """Begin with the first byte of the frame, its size, and its mask or b"".
+
+        Raises:
+            MemoryError: there is no room.
+        """
+        self.first = first
+        self.key = key
+        self.missing = size
+        """Bytes that are still to come."""
+        self.is_kept = is_kept
+        try:
+            # Its bytes are handed out at last, without a copy.
+            self._bytes = BytesIO(bytes(size if is_kept else 0))
+        except OverflowError as error:
+            raise MemoryError(f"{size} bytes are more than can be addressed here") from error
         self._view = self._bytes.getbuffer()
         self._lent: memoryview | None = None
-        self._filled = 0
-        self._size = size
-
-    @property
-    def filled(self) -> int:
-        """Bytes that are here."""
-        return self._filled
-
-    @property
-    def missing(self) -> int:
-        """Bytes that are still to come."""
-        return self._size - self._filled
 
     def lend(self) -> memoryview:
-        """Return the room for what is missing, until the next call of this payload."""
-        self._end_loan()
-        self._lent = self._view[self._filled :]
-        return self._lent
+        """Return the room for what is missing, until the next call of this payload.
 
-    def copy(self, data: memoryview) -> int:
-        """Copy what belongs to this payload; return how many bytes, for `received`."""
-        size = min(self.missing, len(data))
-        self._view[self._filled : self._filled + size] = data[:size]
-        return size
-
-    def received(self, size: int) -> memoryview:
-        """Take note of bytes that came, copied or into the lent room; return them, to be released.
-
-        Whoever lent that room may keep it, in a traceback for instance; a collector that meets a
-        `BytesIO` which is still exported crashes some versions of CPython.
+        Whoever lent it may keep it, in a traceback for instance; a collector that meets a `BytesIO`
+        which is still exported crashes some versions of CPython.
         """
         self._end_loan()
-        start = self._filled
-        self._filled += size
-        return self._view[start : self._filled]
+        self._lent = self._view[len(self._view) - self.missing :]
+        return self._lent
+
+    def take(self, data: memoryview) -> memoryview:
+        """Take what belongs to this payload of what came elsewhere, and return it."""
+        piece = data[: self.missing]
+        if self.is_kept:
+            self.lend()[: len(piece)] = piece
+        self.received(len(piece))
+        return piece
+
+    def received(self, size: int) -> None:
+        """Take note of bytes that came, into the lent room if they are kept."""
+        self._end_loan()
+        self.missing -= size
 
     def close(self) -> bytes:
         """Give the room back, and return the bytes: all of them once nothing is missing."""

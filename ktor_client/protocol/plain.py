@@ -1,7 +1,8 @@
 """The hot path of receiving: final, unmasked text and binary frames that arrived whole.
 
-No state and no rare case: at the first byte that is anything else, `decoder.py` takes over. What
-stands here was chosen by measuring; `benchmarks/micro_codec.py` measures it.
+No state, no rare case and no error: at the first frame that is anything else, or wrong,
+`decoder.py` takes over. What stands here was chosen by measuring; `benchmarks/micro_codec.py`
+measures it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Any, TypeAlias, cast
 
-from ktor_client.frames import BinaryFrame, Frame, TextFrame
-from ktor_client.protocol.rules import not_utf8
+from ktor_client.frames import BinaryFrame, Frame, TextFrame, new_binary, new_text
 
 __all__ = ["MEDIUM", "ONE_READ", "take_copied", "take_plain"]
 
@@ -37,12 +37,12 @@ _new = object.__new__
 
 
 def take_plain(
-    data: memoryview, position: int, max_size: int, append: Callable[[Frame], None]
-) -> int:
-    """Append data frames that are whole; return the position behind the last one.
+    data: memoryview, position: int, max_size: int, append: Callable[[Frame], None], room: int = 0
+) -> tuple[int, int]:
+    """Append data frames that are whole.
 
-    Raises:
-        Violation: 1007.
+    Returns:
+        The position behind the last one; and 0, the bytes that took more work than their reading.
     """
     end = len(data)
     window = _FIRST
@@ -61,7 +61,7 @@ def take_plain(
         if position == before or (position < end and data[position] not in _WHOLE):
             break  # a Ping or a fragment: another copy of what follows would be for nothing
         window = _WINDOW
-    return position
+    return position, 0
 
 
 def _take_long(
@@ -83,15 +83,11 @@ def _take_long(
         if kind == text_kind:
             try:
                 text = str(data[start:stop], "utf-8")
-            except UnicodeDecodeError as error:
-                raise not_utf8("Text") from error
-            frame = _new(TextFrame)
-            frame.text = text
-            append(frame)
+            except UnicodeDecodeError:
+                break
+            append(new_text(text))
         elif kind == binary_kind:
-            binary = _new(BinaryFrame)
-            binary.data = data[start:stop].tobytes()
-            append(binary)
+            append(new_binary(data[start:stop].tobytes()))
         else:
             break
         position = stop
@@ -99,11 +95,7 @@ def _take_long(
 
 
 def take_copied(data: bytes, max_size: int, append: Callable[[Frame], None]) -> int:
-    """Take whole frames of less than 64 KiB; return how many bytes they were.
-
-    Raises:
-        Violation: 1007.
-    """
+    """Append whole frames of less than 64 KiB; return how many bytes they were."""
     if max_size < 125:
         return 0
     end = len(data)
@@ -122,10 +114,12 @@ def take_copied(data: bytes, max_size: int, append: Callable[[Frame], None]) -> 
                     text = data[start:stop].decode()
                     frame = _new(TextFrame)
                     frame.text = text
+                    frame._bits = 0
                     append(frame)
                 elif first == 0x82:
                     binary = _new(BinaryFrame)
                     binary.data = data[start:stop]
+                    binary._bits = 0
                     append(binary)
                 else:
                     break
@@ -142,20 +136,20 @@ def take_copied(data: bytes, max_size: int, append: Callable[[Frame], None]) -> 
                     text = data[start:stop].decode()
                     frame = _new(TextFrame)
                     frame.text = text
+                    frame._bits = 0
                     append(frame)
                 elif kind == 0x827E:
                     if stop > end or not 125 < length <= max_size:
                         return position
                     binary = _new(BinaryFrame)
                     binary.data = data[start:stop]
+                    binary._bits = 0
                     append(binary)
                 else:
                     break
                 position = stop
             if position == before:
                 break
-    except UnicodeDecodeError as error:
-        raise not_utf8("Text") from error
-    except struct_error:  # a header that is not whole
+    except (UnicodeDecodeError, struct_error):  # no text, or a header that is not whole
         pass
     return position

@@ -1,19 +1,16 @@
-"""Rules about headers, about Close payloads, and about UTF-8 that comes in pieces.
+"""Rules about headers and about Close payloads: what `decoder.py` asks of each frame.
 
-What `decoder.py` asks of each frame (RFC 6455 5.2, 5.5, 7.4, 8.1). No state but that of one text.
+RFC 6455 5.2, 5.5, 7.4. No state; rules about messages are in `message.py`.
 """
 
 from __future__ import annotations
 
-import codecs
-
 from ktor_client.frames import MAX_CONTROL_PAYLOAD, RSV_MASK, may_be_sent
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["check_close", "check_first", "check_length", "decode_text", "not_utf8"]
+__all__ = ["check_close", "check_first", "check_length"]
 
 _OPCODES = frozenset((0, 1, 2, 8, 9, 10))
-_new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 def check_first(first: int, *, allowed_rsv: int, in_message: bool) -> None:
@@ -85,21 +82,4 @@ def check_close(payload: bytes) -> None:
     try:
         payload[2:].decode()
     except UnicodeDecodeError as error:
-        raise not_utf8("Close reason") from error
-
-
-def not_utf8(what: str) -> Violation:
-    """Return the violation for a text that is not UTF-8."""
-    return Violation.inconsistent(f"{what} is not valid UTF-8")
-
-
-def decode_text(data: bytes | bytearray) -> str:
-    """Decode a whole text.
-
-    Raises:
-        Violation: 1007.
-    """
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise not_utf8("Text") from error
+        raise Violation.not_utf8("Close reason") from error

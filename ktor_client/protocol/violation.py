@@ -1,32 +1,54 @@
-"""How the codec says that the peer broke a rule. The session turns it into a public error."""
+"""How the codec says that the connection must fail. The session turns it into a public error."""
 
 from __future__ import annotations
 
+from ktor_client.errors import ConnectionClosedError, FrameTooBigError, ProtocolViolationError
 from ktor_client.frames import CloseReason
 
 __all__ = ["Violation"]
+
+_Codes = CloseReason.Codes
 
 
 class Violation(Exception):
     """The connection must fail with this close code (RFC 6455 7.1.7)."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        error_type: type[ConnectionClosedError] = ProtocolViolationError,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.error_type = error_type
+        """What the user gets; its cause is this one's."""
 
     @classmethod
     def protocol(cls, message: str) -> Violation:
         """Close 1002: a broken rule."""
-        return cls(CloseReason.Codes.PROTOCOL_ERROR, message)
+        return cls(_Codes.PROTOCOL_ERROR, message)
 
     @classmethod
-    def inconsistent(cls, message: str) -> Violation:
+    def not_utf8(cls, what: str) -> Violation:
         """Close 1007: text or a close reason that is not UTF-8."""
-        return cls(CloseReason.Codes.NOT_CONSISTENT, message)
+        return cls(_Codes.NOT_CONSISTENT, f"{what} is not valid UTF-8")
 
     @classmethod
     def too_big(cls, size: int | None, limit: int, option: str = "max_frame_size") -> Violation:
         """Close 1009: over the message limit, known size or not."""
         what = "Message" if size is None else f"Message of {size} bytes"
-        return cls(CloseReason.Codes.TOO_BIG, f"{what} is too big: {option} is {limit}")
+        message = f"{what} is too big: {option} is {limit}"
+        return cls(_Codes.TOO_BIG, message, FrameTooBigError)
+
+    @classmethod
+    def too_many_fragments(cls, limit: int) -> Violation:
+        """Close 1008: more frames than a message may have, however small they are."""
+        return cls(_Codes.VIOLATED_POLICY, f"Message has more than {limit} fragments")
+
+    @classmethod
+    def out_of_memory(cls) -> Violation:
+        """Close 1011: there is no room for what comes, though the limits allow it."""
+        message = "Out of memory while receiving"
+        return cls(_Codes.INTERNAL_ERROR, message, ConnectionClosedError)

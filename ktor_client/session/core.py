@@ -19,9 +19,7 @@ from ktor_client.channels import OVERFLOW_CODE, Channels
 from ktor_client.errors import (
     ChannelOverflowError,
     ConnectionClosedError,
-    FrameTooBigError,
     PingTimeoutError,
-    ProtocolViolationError,
 )
 from ktor_client.frames import CloseFrame, CloseReason, Frame, PongFrame
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
@@ -288,9 +286,8 @@ class SessionCore:
     def _fail_by_violation(self) -> None:
         violation, self._violation = self._violation, None
         if violation is not None:
-            kind = FrameTooBigError if violation.code == 1009 else ProtocolViolationError
             self.ending.cause = violation.__cause__
-            self._fail(violation.code, violation.message, kind)
+            self._fail(violation.code, violation.message, violation.error_type)
 
     def writable(self) -> None:
         """Take note that the link takes frames again; see `LinkReceiver`."""

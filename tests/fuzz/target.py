@@ -21,7 +21,7 @@ from tests.protocol.oracles import (
     websockets_differs,
     websockets_protocol,
 )
-from tests.protocol.wire import Outcome, TransportLike, decode, decoder, deflate
+from tests.protocol.wire import Outcome, TransportLike, decode, deflate
 
 __all__ = ["Trace", "run"]
 
@@ -45,10 +45,11 @@ def run(data: bytes) -> Trace:
         return {"masked": masked, "raw": raw, "extensions": deflate(takeover) if deflated else ()}
 
     whole = decode(stream, limit, **options())
-    codec = decoder(limit, **options())
-    transport = TransportLike(codec, CHUNKS[pick // 16 % len(CHUNKS)])
+    buffer_size = CHUNKS[pick // 16 % len(CHUNKS)]
+    transport = TransportLike(limit, buffer_size=buffer_size, **options())
     with patch.object(decoder_room, "DIRECT", 1 + pick // 8):
-        cut = transport.outcome([stream])
+        transport.receive(stream)
+    cut = transport.outcome()
     assert cut == whole, (cut, whole)
     check(whole, limit, raw)
     if not raw:
@@ -59,7 +60,14 @@ def run(data: bytes) -> Trace:
         header(stream)
     why = re.sub(r"[0-9]+", "#", whole.violation[1]) if whole.violation else ""
     kinds = tuple(dict.fromkeys((f.frame_type, f.fin, f.rsv1) for f in whole.messages))
-    return (mode & 15, why, kinds, len(whole.control) > 0, whole.finished, codec._payload is None)
+    return (
+        mode & 15,
+        why,
+        kinds,
+        len(whole.control) > 0,
+        whole.finished,
+        transport.codec._payload is None,
+    )
 
 
 def check(outcome: Outcome, limit: int, raw: bool) -> None:

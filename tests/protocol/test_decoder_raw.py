@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ktor_client.frames import CloseReason, Frame, FrameType
+from ktor_client.protocol.encoder import FrameEncoder
 from tests.protocol.wire import (
     BINARY,
     CLOSE,
@@ -96,12 +97,36 @@ def test_compressed_frames_stay_compressed(masked: bool) -> None:
         assert not hasattr(found[0], "text")
 
 
-def test_text_over_fragments_is_checked() -> None:
-    for mask in (None, KEY):
-        stream = frame(TEXT, b"a\xc3", fin=False, mask=mask) + frame(CONT, b"(", mask=mask)
-        result = decode(stream, raw=True, masked=mask is not None)
-        assert len(result.messages) == 1
-        assert result.code == 1007
+NOT_TEXT = [b"\xff", b"he\xc3\x28o", b"\xed\xa0\x80", b"\xe2\x82", b"\x80" * 70_000]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("data", NOT_TEXT, ids=lambda data: repr(data[:6]))
+def test_what_is_called_a_text_and_is_none(data: bytes, masked: bool) -> None:
+    """Whole, in pieces, in fragments: it comes as it was sent."""
+    mask = KEY if masked else None
+    whole = frame(TEXT, data, mask=mask)
+    parts = frame(TEXT, data[:1], fin=False, mask=mask) + frame(CONT, data[1:], mask=mask)
+    stream = whole + parts + frame(TEXT, b"after", mask=mask)
+    reads = single_bytes(stream) if len(stream) < 100 else [stream[:5], stream[5:20], stream[20:]]
+    for pieces in ([stream], reads):
+        found = frames(pieces, raw=True, masked=masked)
+        assert [one.data for one in found] == [data, data[:1], data[1:], b"after"]
+        odd = found[0]
+        assert isinstance(odd, Frame.Text)
+        assert odd.fin
+        assert not hasattr(odd, "text")
+        with pytest.raises(ValueError, match=r"not UTF-8 text; its bytes are in \.data"):
+            odd.read_text()
+        assert found[3] == Frame.Text("after")
+    assert decode(whole, masked=masked).code == 1007
+
+
+def test_a_text_that_is_none_can_be_passed_on() -> None:
+    (odd,) = frames(frame(TEXT, b"\xff"), raw=True)
+    assert FrameEncoder(masked=False, raw=True).encode(odd) == frame(TEXT, b"\xff")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        FrameEncoder(masked=False).encode(odd)
 
 
 def test_a_bad_close_is_not_delivered() -> None:

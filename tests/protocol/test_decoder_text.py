@@ -93,10 +93,8 @@ def test_invalid_text_in_a_whole_frame(data: bytes, padding: int) -> None:
     payload = b"x" * padding + data
     modes: list[tuple[bool, dict[str, Any]]] = [
         (False, {}),
-        (False, {"raw": True}),
         (False, {"extensions": deflate()}),
         (True, {}),
-        (True, {"raw": True}),
     ]
     for masked, options in modes:
         stream = frame(TEXT, payload, mask=KEY if masked else None)
@@ -110,23 +108,18 @@ def test_invalid_text_in_a_whole_frame(data: bytes, padding: int) -> None:
 def test_text_that_ends_within_a_character(data: bytes) -> None:
     for cut in range(len(data) + 1):
         stream = frame(TEXT, data[:cut], fin=False) + frame(CONT, data[cut:])
-        for raw in (False, True):
-            assert decode(single_bytes(stream), raw=raw).code == 1007
-            assert decode(stream, raw=raw).code == 1007
+        for pieces in ([stream], single_bytes(stream)):
+            assert decode(pieces).code == 1007
         assert decode(stream + frame(TEXT, b"\x80")).code == 1007
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("raw", [False, True])
 @pytest.mark.parametrize("with_deflate", [False, True])
 @pytest.mark.parametrize("data", INVALID)
-def test_failing_fast_within_a_frame(
-    data: bytes, with_deflate: bool, raw: bool, masked: bool
-) -> None:
+def test_failing_fast_within_a_frame(data: bytes, with_deflate: bool, masked: bool) -> None:
     """As Autobahn 6.4.3 and 6.4.4 want it, and at the very byte."""
     options: dict[str, Any] = {
         "extensions": deflate() if with_deflate else (),
-        "raw": raw,
         "masked": masked,
     }
     stream = frame(TEXT, data + b"more", mask=KEY if masked else None)

@@ -20,7 +20,7 @@ from ktor_client.protocol.extensions import (
     parse_extensions,
 )
 from ktor_client.protocol.violation import Violation
-from tests.protocol.wire import BINARY, CONT, PING, TEXT, decode, decoder, deflate, frame, frames
+from tests.protocol.wire import BINARY, CONT, PING, TEXT, Feeding, decode, deflate, frame, frames
 
 
 class UpperCodec(ExtensionCodec):
@@ -308,9 +308,9 @@ def test_what_comes_out_is_limited_too() -> None:
 
 
 def test_what_came_out_is_counted() -> None:
-    codec = decoder(extensions=[(0, Grow())])
-    codec.feed(memoryview(frame(BINARY, b"x" * 5) + frame(PING, b"1234")))
-    assert codec.inflated == 50
+    feeding = Feeding(extensions=[(0, Grow())])
+    feeding.feed(frame(BINARY, b"x" * 5) + frame(PING, b"1234"))
+    assert feeding.size == 50
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
