@@ -10,7 +10,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ktor_client.frames import NOT_FINAL, RSV_MASK, BinaryFrame, Frame, FrameType, TextFrame
+from ktor_client.frames import (
+    NOT_FINAL,
+    RSV_MASK,
+    BinaryFrame,
+    Frame,
+    FrameType,
+    TextFrame,
+    new_binary,
+    new_text,
+)
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.violation import Violation
 
@@ -20,8 +29,6 @@ HIGH_WATER = 64 * 1024
 """Bytes under way above which the sender has to wait; about what a socket's buffers hold."""
 FRAME_WEIGHT = 16
 """Bytes that a frame counts beyond its payload."""
-
-_new = object.__new__
 
 
 class _End:
@@ -123,17 +130,14 @@ class MemoryLink(FrameLink):
             self.send(TextFrame(text))
             return
         size = len(text) if text.isascii() else len(text.encode())
-        frame = _new(TextFrame)
-        frame.text = text
-        self._put(frame, size)
+        self._put(new_text(text), size)
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a whole binary message; `data` may be reused when this returns."""
         if self._kind is not None:
             self.send(BinaryFrame(data))
             return
-        frame = _new(BinaryFrame)
-        frame.data = data if type(data) is bytes else bytes(data)
+        frame = new_binary(data if type(data) is bytes else bytes(data))
         self._put(frame, len(frame.data))
 
     def pause(self) -> None:

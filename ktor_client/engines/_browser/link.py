@@ -312,6 +312,7 @@ class BrowserLink(FrameLink):
             frame = _new(BinaryFrame)
             frame.data = data.to_bytes()
             size = len(frame.data)
+        frame._bits = 0
         receiver = self._receiver
         if receiver is None:
             self._early.append((frame, size))
