@@ -199,6 +199,11 @@ class HttpRequestBuilder:
         if self._start is None:
             self.url.take_from(url)
 
+    @property
+    def has_host(self) -> bool:
+        """Whether the URL says which host is asked; `url` would take it apart for that."""
+        return self._whole_url() is not None or bool(self.url.host)
+
     def _whole_url(self) -> Url | None:
         """Return the URL that this began with, if nobody has asked for a part of it."""
         return self._start if self._url is None else None

@@ -63,8 +63,8 @@ class DefaultRequest(HttpClientPlugin):
         scope.on_request(self._fill_in)
 
     def _fill_in(self, request: HttpRequestBuilder) -> None:
-        mine, theirs = self._url, request.url
-        if not theirs.host:
+        if not request.has_host:
+            mine, theirs = self._url, request.url
             theirs.host = mine.host
             theirs.scheme = theirs.scheme or mine.scheme
             theirs.port = theirs.port or mine.port
@@ -74,7 +74,7 @@ class DefaultRequest(HttpClientPlugin):
             if not (theirs.query or theirs.trailing_query):
                 theirs.query, theirs.trailing_query = mine.query, mine.trailing_query
         if self._params is not None:
-            theirs.add_parameters(self._params)
+            request.url.add_parameters(self._params)
         for name, value in self._headers.fields():
             if name not in request.headers:
                 request.headers.add(name, value)

@@ -27,4 +27,4 @@ class UserAgent(HttpClientPlugin):
 
     def _set_header(self, request: HttpRequestBuilder) -> None:
         if "user-agent" not in request.headers:
-            request.headers.set("User-Agent", self.agent)
+            request.headers.add("User-Agent", self.agent)
