@@ -114,9 +114,11 @@ class Events:
     What they raise reaches the caller.
     """
 
-    __slots__ = ("_handlers",)
+    __slots__ = ("_handlers", "are_heard")
 
     def __init__(self) -> None:
+        self.are_heard = False
+        """Whether anybody has subscribed to anything."""
         self._handlers: dict[ClientEvent[Any], list[Callable[[Any], Awaitable[None] | None]]] = {}
 
     def subscribe(
@@ -125,19 +127,16 @@ class Events:
         """Call `handler` for each such event; returns a function that ends that."""
         handlers = self._handlers.setdefault(event, [])
         handlers.append(handler)
+        self.are_heard = True
 
         def unsubscribe() -> None:
             if handler in handlers:
                 handlers.remove(handler)
             if not handlers and self._handlers.get(event) is handlers:
                 del self._handlers[event]
+                self.are_heard = bool(self._handlers)
 
         return unsubscribe
-
-    @property
-    def are_heard(self) -> bool:
-        """Whether anybody has subscribed to anything."""
-        return bool(self._handlers)
 
     async def emit(self, event: ClientEvent[T], value: T) -> None:
         """Call the handlers of an event."""

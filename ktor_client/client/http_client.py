@@ -18,10 +18,10 @@ from ktor_client.client.building import (
 from ktor_client.client.content import NOTHING, Content
 from ktor_client.client.expectation import fail_unless_success
 from ktor_client.client.explaining import explain
+from ktor_client.client.passage import Passage
 from ktor_client.client.preparing import (
     Draft,
     UrlLike,
-    check_needs,
     http_draft,
     tell_of_missing_scheme,
     web_socket_draft,
@@ -34,16 +34,14 @@ from ktor_client.client.verbs import HttpCalls
 from ktor_client.client.web_socket_calls import Opening, WebSocketCalls
 from ktor_client.config import Block, HttpClientConfig, PluginKey, apply_blocks, plugin_name
 from ktor_client.engine import Capability, HttpClientEngine
-from ktor_client.engine.capabilities import ManualRedirectsCapability, StreamingUploadCapability
-from ktor_client.engine.settings import check_settings
-from ktor_client.engine.shared import SharedEngine, require, require_handshake_headers
+from ktor_client.engine.capabilities import ManualRedirectsCapability
+from ktor_client.engine.shared import SharedEngine, require
 from ktor_client.errors import ClientClosedError, ConnectError, PluginNotInstalledError
 from ktor_client.frames import CloseReason
 from ktor_client.http import (
     Attributes,
     HttpMethod,
     HttpRequest,
-    HttpRequestBuilder,
     HttpResponse,
     RequestBlock,
 )
@@ -111,11 +109,10 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
         self._config = config
         self._shared = shared
         self._plugins = plugins
-        self._scope = ClientScope(shared.engine)
+        self._scope = ClientScope(shared.engine, plugins)
         self._sessions: dict[SessionCore, WebSocketSession] = {}
         self._forget = self._sessions.pop  # one for all sessions
-        self._responses: dict[HttpResponse, None] = {}
-        self._forget_response = self._responses.pop
+        self._responses: set[HttpResponse] = set()
         self._twins: list[HttpClient] = []
         self._closing = False
         self._on_closing: dict[object, Callable[[], None]] = {}
@@ -152,7 +149,8 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
         twin = HttpClient.__new__(HttpClient)
         kept = {key: one for key, one in self._plugins.items() if key not in plugins}
         twin._set_up(self._config, self._shared, kept)
-        twin._scope = self._scope.without([self._plugins[key] for key in plugins])
+        gone = [self._plugins[key] for key in plugins if key in self._plugins]
+        twin._scope = self._scope.without(gone, kept)
         self._shared.share()
         self._twins.append(twin)
         return twin
@@ -208,15 +206,8 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
     ) -> WebSocketStatement[S]:
         self._raise_if_closed()
         plugin = self.plugin(WebSockets)
-        raw = opening is WebSockets.open_raw
-        plugin.check(self.engine, raw=raw)
-
-        def check(builder: HttpRequestBuilder, request: HttpRequest) -> None:
-            check_needs(builder, self._plugins)
-            require_handshake_headers(self.engine, request.headers)
-            check_settings(self.engine, request.engine_settings)
-
-        draft = web_socket_draft(self._scope, check, url, blocks, **parts)
+        plugin.check(self.engine, raw=opening is WebSockets.open_raw)
+        draft = web_socket_draft(self._scope, url, blocks, **parts)
 
         async def open_session(request: HttpRequest) -> S:
             view = PluginView(self, self._scope, plugin)
@@ -240,62 +231,54 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
         headers: HeadersLike | None,
         content: Content = NOTHING,
     ) -> Draft:
-        self._raise_if_closed()
+        if self._closing:
+            self._raise_if_closed()
         if not self._config.follow_redirects:
             require(self.engine, ManualRedirectsCapability, "follow_redirects=False")
-        return http_draft(self._scope, self._check, method, url, blocks, params, headers, content)
+        return http_draft(self._scope, method, url, blocks, params, headers, content)
 
-    def _check(self, builder: HttpRequestBuilder, request: HttpRequest) -> None:
-        if request.body is not None and not isinstance(request.body, bytes):
-            require(self.engine, StreamingUploadCapability, "a streamed body")
-        check_needs(builder, self._plugins)
-        check_settings(self.engine, request.engine_settings)
-
-    async def _execute(self, draft: Draft) -> HttpResponse:
-        return await self._call(draft, self._send)
-
-    async def _fetch(self, draft: Draft) -> HttpResponse:
-        return await self._call(draft, self._send_and_read)
-
-    async def _send_and_read(self, request: HttpRequest) -> HttpResponse:
-        response = await self._send(request)
+    async def _send(self, draft: Draft, *, read: bool) -> HttpResponse:
+        request, scope = await self._begin(draft), self._scope
         try:
-            await response.body_as_bytes()
-        finally:
-            if not response._closed:
-                await response.close()
-        return response
-
-    async def _send(self, request: HttpRequest) -> HttpResponse:
-        response = await self._scope.send(request)
-        self._responses[response] = None
-        response._watch(self._forget_response)
-        if request.attributes.get(EXPECT_SUCCESS, self._config.expect_success):
-            await fail_unless_success(response)
-        if self._scope.validate_hooks:
-            await self._scope.validate(response)
+            response = await Passage(scope, scope.route).send(request, judged=True)
+            if response._read is None:
+                response._watch(self._responses)
+            if request.attributes.get(EXPECT_SUCCESS, self._config.expect_success):
+                await fail_unless_success(response)
+            if scope.validate_hooks:
+                await scope.validate(response)
+            if read and response._read is None:
+                await response.body_as_bytes()
+        except Exception as error:
+            await self._explain(error, request)
+            raise
         return response
 
     async def _call(self, draft: Draft, send: Callable[[HttpRequest], Awaitable[R]]) -> R:
         """Do what every call does around its `send`: bind, finish the request, explain errors."""
+        request = await self._begin(draft)
+        try:
+            return await send(request)
+        except Exception as error:
+            await self._explain(error, request)
+            raise
+
+    async def _begin(self, draft: Draft) -> HttpRequest:
         if self._closing:
             self._raise_if_closed()
         self._shared.bind()
         self._used = True
-        request = draft.request or await draft.finished()
-        try:
-            try:
-                return await send(request)
-            except ConnectError as error:
-                if self._closing:
-                    raise ClientClosedError(
-                        "the client was closed while the call was under way"
-                    ) from error
-                tell_of_missing_scheme(error, request)
-                raise
-        except Exception as error:
-            await self._scope.explain_error(error, request)
-            raise
+        return draft.request or await draft.finished()
+
+    async def _explain(self, error: Exception, request: HttpRequest) -> None:
+        """Say what the engine cannot know, and let error hooks do so, before the caller sees it."""
+        if isinstance(error, ConnectError):
+            if self._closing:
+                closed = ClientClosedError("the client was closed while the call was under way")
+                await self._scope.explain_error(closed, request)
+                raise closed from error
+            tell_of_missing_scheme(error, request)
+        await self._scope.explain_error(error, request)
 
     # --- the end ---
 
@@ -351,9 +334,7 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
     def _interrupt_requests(self) -> None:
         """End what this client has under way; sessions are closed, which takes longer."""
         for passage in list(self._scope.under_way.values()):
-            passage.waiting.interrupt(
-                ClientClosedError(f"the client was closed while the {passage.what}")
-            )
+            passage.interrupt(ClientClosedError(f"the client was closed while the {passage.what}"))
         for response in self._responses:
             response._abandon(
                 ClientClosedError("the client was closed before the response was read")

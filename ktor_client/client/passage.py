@@ -5,8 +5,8 @@ Here every response has an owner: what does not reach the caller is closed.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from asyncio import current_task
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ktor_client.client.explaining import name_of
@@ -16,6 +16,7 @@ from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.origins import only_what_was_meant
 from ktor_client.plugin import (
+    Events,
     Interceptor,
     LayerKind,
     RequestCreated,
@@ -28,7 +29,7 @@ from ktor_client.plugin import (
 if TYPE_CHECKING:
     from ktor_client.client.scope import ClientScope
 
-__all__ = ["Layer", "Passage"]
+__all__ = ["Layer", "Passage", "Route"]
 
 
 class Layer:
@@ -49,31 +50,32 @@ class Layer:
         self.when = when
 
 
-class Passage:
+class Route:
+    """The layers that a request goes through, outermost first."""
+
+    __slots__ = ("inner", "redirecting")
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.redirecting = [one for one in layers if one.kind is LayerKind.REDIRECT]
+        self.inner = [one for one in layers if one.kind is not LayerKind.REDIRECT]
+        """Each hop begins above these."""
+
+
+class Passage(Interruptible):
     """Sends one request. The scope knows it while it is under way, by its task."""
 
-    __slots__ = (
-        "_asked",
-        "_is_over",
-        "_layers",
-        "_outer",
-        "_responses",
-        "_scope",
-        "_via",
-        "waiting",
-    )
+    __slots__ = ("_asked", "_is_over", "_outer", "_responses", "_route", "_scope", "_via")
 
     _asked: HttpRequest
+    _outer: Passage | None
 
-    def __init__(self, scope: ClientScope, layers: Sequence[Layer], via: Send | None) -> None:
+    def __init__(self, scope: ClientScope, route: Route, via: Send | None = None) -> None:
         self._scope = scope
-        self._layers = layers
+        self._route = route
         self._via = via
         self._responses: list[HttpResponse] = []
-        self._outer: Passage | None = None
         self._is_over = False
-        self.waiting = Interruptible()
-        """What ends the passage when its client is closed."""
+        self.error = None
 
     @property
     def what(self) -> str:
@@ -85,87 +87,87 @@ class Passage:
 
         Where it is `judged`, the response hooks see it too.
         """
-        scope, task = self._scope, asyncio.current_task()
-        if scope.engine_settings:
+        scope = self._scope
+        if scope.engine_settings._values:
             settings = dict(scope.engine_settings.items())
             request = request._with_settings({**settings, **request.engine_settings})
         self._asked = request
-        under_way = scope.under_way
-        if task is not None:
-            self._outer = under_way.get(task)
-            under_way[task] = self
+        under_way, task = scope.under_way, current_task()
+        self._outer = outer = under_way.get(task)
+        under_way[task] = self
+        self._begin(task)
         kept: HttpResponse | None = None
         try:
-            with self.waiting:
-                response = await self._outermost(request)
-                if judged:
-                    await scope.judge(response)
+            response = await self._enter(request)
+            if not isinstance(response, HttpResponse):
+                raise _no_response(self._route.redirecting[0], response)
+            if judged and scope.response_hooks:
+                await scope.judge(response)
             kept = response
+            if self.error is not None:
+                self._end(None)
+        except BaseException as error:
+            if self.error is not None:
+                self._end(error)
+            raise
         finally:
-            if task is not None:
-                if self._outer is None:
-                    del under_way[task]
-                else:
-                    under_way[task] = self._outer
+            if outer is None:
+                del under_way[task]
+            else:
+                under_way[task] = outer
             self._is_over = True
-            if self._responses != [kept]:
+            if len(self._responses) != 1 or self._responses[0] is not kept:
                 await self._let_go_of_all_but(kept)
-        if self._outer is not None:
-            self._outer._responses.append(response)
+        if outer is not None:
+            outer._responses.append(response)
         return response
 
-    async def _outermost(self, request: HttpRequest) -> HttpResponse:
+    def _enter(self, request: HttpRequest) -> Awaitable[object]:
         """Go through the layers that redirect; each hop of theirs begins below them."""
-        outermost: Send = self._hop
-        for layer in reversed(self._layers):
-            if layer.kind is LayerKind.REDIRECT and (layer.when is None or layer.when(request)):
-                outermost = _wrap(layer, outermost, is_checked=layer is self._layers[0])
-        response: object = await outermost(request)
-        if not isinstance(response, HttpResponse):
-            raise _no_response(self._layers[0], response)
-        return response
+        inner: Send = self._hop
+        outermost: Layer | None = None
+        for layer in reversed(self._route.redirecting):
+            if layer.when is None or layer.when(request):
+                if outermost is not None:
+                    inner = _wrap(outermost, inner)
+                outermost = layer
+        return inner(request) if outermost is None else outermost.intercept(request, inner)
 
-    async def _hop(self, request: HttpRequest) -> HttpResponse:
+    def _hop(self, request: HttpRequest) -> Awaitable[HttpResponse]:
         """Go through the layers below those that redirect."""
         innermost: Send = self._reach_engine
-        if self._is_elsewhere(request):
-
-            async def guarded(
-                ready: HttpRequest, redirected: HttpRequest = request
-            ) -> HttpResponse:
-                return await self._reach_engine(only_what_was_meant(ready, redirected))
-
-            innermost = guarded
-        for layer in reversed(self._layers):
-            if layer.kind is LayerKind.REDIRECT:
-                continue
+        if request.url is not self._asked.url or self._asked._asked is not None:
+            if request.url.origin != self._asked.asked_origin:
+                innermost = self._guarded(request)
+        for layer in reversed(self._route.inner):
             if layer.when is None or layer.when(request):
-                innermost = _wrap(layer, innermost, is_checked=layer is self._layers[0])
-        return await innermost(request)
+                innermost = _wrap(layer, innermost)
+        return innermost(request)
 
-    def _is_elsewhere(self, request: HttpRequest) -> bool:
-        if request.url is self._asked.url and not self._asked.is_elsewhere:
-            return False
-        return request.url.origin != self._asked.asked_origin
+    def _guarded(self, redirected: HttpRequest) -> Send:
+        """Return what sends to another origin without what layers have added for the caller's."""
+
+        def send(request: HttpRequest) -> Awaitable[HttpResponse]:
+            return self._reach_engine(only_what_was_meant(request, redirected))
+
+        return send
 
     async def _reach_engine(self, request: HttpRequest) -> HttpResponse:
-        scope = self._scope
-        if request.engine_settings:
-            check_settings(scope.engine, request.engine_settings)
-        if self._via is None and request.url.scheme in ("ws", "wss"):
-            raise InvalidUrlError(
-                f"{request.method} needs an http or https URL, not {request.url._shown}; "
-                "client.web_socket(...) opens those"
-            )
-        events = scope.events if scope.events.are_heard else None
-        if events is not None:
-            await events.emit(RequestCreated, request)
-        try:
-            response = await (self._via or scope.engine.execute)(request)
-        except BaseException as error:
-            if events is not None:
-                await events.emit(RequestFailed, RequestFailure(request, error))
-            raise
+        scope, via = self._scope, self._via
+        if request._settings:
+            check_settings(scope.engine, request._settings)
+        if via is None:
+            via = scope.engine.execute
+            if request.url.scheme in ("ws", "wss"):
+                raise InvalidUrlError(
+                    f"{request.method} needs an http or https URL, not {request.url._shown}; "
+                    "client.web_socket(...) opens those"
+                )
+        events = scope.events
+        if events.are_heard:
+            response = await _observed(via, request, events)
+        else:
+            response = await via(request)
         self._responses.append(response)
         if self._is_over:  # somebody went on without it
             await self._let_go_of_all_but(None)
@@ -174,7 +176,7 @@ class Passage:
                 f"{type(scope.engine).__name__}: {request.url._shown} answered "
                 f"{request.method} with 101, to switch to a protocol that nobody has asked for"
             )
-        if events is not None:
+        if events.are_heard:
             await events.emit(ResponseReceived, response)
         return response
 
@@ -188,11 +190,16 @@ class Passage:
                     await self._let_go_of_all_but(kept)
 
 
-def _wrap(layer: Layer, inner: Send, *, is_checked: bool) -> Send:
-    """Return what sends through a layer; `is_checked` where others see what it returns first."""
-    if is_checked:
-        return lambda request: layer.intercept(request, inner)
+async def _observed(send: Send, request: HttpRequest, events: Events) -> HttpResponse:
+    await events.emit(RequestCreated, request)
+    try:
+        return await send(request)
+    except BaseException as error:
+        await events.emit(RequestFailed, RequestFailure(request, error))
+        raise
 
+
+def _wrap(layer: Layer, inner: Send) -> Send:
     async def step(request: HttpRequest) -> HttpResponse:
         response: object = await layer.intercept(request, inner)
         if not isinstance(response, HttpResponse):

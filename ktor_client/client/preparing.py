@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ktor_client.client.content import NOTHING, Content
 from ktor_client.client.scope import ClientScope
-from ktor_client.config import PluginKey, plugin_name
+from ktor_client.config import plugin_name
+from ktor_client.engine.capabilities import StreamingUploadCapability
+from ktor_client.engine.settings import check_settings
+from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.errors import ConnectError, InvalidUrlError, PluginNotInstalledError
 from ktor_client.http import (
     AttributeKey,
@@ -26,7 +29,6 @@ from ktor_client.protocol.handshake import check_subprotocols
 __all__ = [
     "Draft",
     "UrlLike",
-    "check_needs",
     "http_draft",
     "tell_of_missing_scheme",
     "web_socket_draft",
@@ -43,21 +45,20 @@ _TAKEN_AS_PATH = AttributeKey[str]("a URL without scheme and host, which begins 
 class Draft:
     """A request in the making: made at the call but for what async hooks have yet to do."""
 
-    __slots__ = ("_builder", "_finish", "_rest", "request")
+    __slots__ = ("_builder", "_finish", "_rest", "_scope", "request")
 
     def __init__(
         self,
         scope: ClientScope,
         builder: HttpRequestBuilder,
-        finish: Callable[[HttpRequestBuilder], HttpRequest],
+        finish: Callable[[ClientScope, HttpRequestBuilder], HttpRequest],
     ) -> None:
         """Run the request hooks; `finish` makes the request when the last of them has run."""
+        self._scope = scope
         self._builder = builder
         self._finish = finish
-        self._rest: Callable[[], Awaitable[None]] | None = scope.prepare(builder)
-        self.request: HttpRequest | None = None
-        if self._rest is None:
-            self.request = finish(builder)
+        self._rest = scope.prepare(builder) if scope.request_hooks else None
+        self.request = finish(scope, builder) if self._rest is None else None
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
@@ -66,17 +67,16 @@ class Draft:
 
     async def finished(self) -> HttpRequest:
         """Return the request, and wait for the async hooks before."""
-        if self.request is None:
-            rest, self._rest = self._rest, None
-            assert rest is not None
+        rest, self._rest = self._rest, None
+        if rest is not None:
             await rest()
-            self.request = self._finish(self._builder)
+            self.request = self._finish(self._scope, self._builder)
+        assert self.request is not None
         return self.request
 
 
 def http_draft(
     scope: ClientScope,
-    check: Callable[[HttpRequestBuilder, HttpRequest], None],
     method: HttpMethod | str,
     url: UrlLike,
     blocks: tuple[RequestBlock, ...],
@@ -84,11 +84,13 @@ def http_draft(
     headers: HeadersLike | None,
     content: Content,
 ) -> Draft:
-    """Draft the request of `get`, `post` and the like; `check` sees it before it leaves.
+    """Draft the request of `get`, `post` and the like.
 
     Raises:
         InvalidUrlError: not an http or https URL.
         UnsafeHeaderError: a header that cannot be sent.
+        UnsupportedCapabilityError: the engine cannot do what is asked.
+        PluginNotInstalledError: a block does nothing without one.
         TypeError: something that is no body, no form or no file.
         OSError: a file that is not there.
     """
@@ -98,26 +100,28 @@ def http_draft(
     _add(builder, params, headers)
     if content is not NOTHING:
         content.put_into(builder)
-    apply_blocks(builder, blocks)
+    if blocks:
+        apply_blocks(builder, blocks)
     _remember_path(builder, url)
+    return Draft(scope, builder, _finished_request)
 
-    def finish(builder: HttpRequestBuilder) -> HttpRequest:
-        scheme = _scheme(scope, builder)
-        if scheme in ("ws", "wss"):
-            raise InvalidUrlError(
-                f"{builder.method} needs an http or https URL; client.web_socket(...) opens "
-                f"{scheme}:// ones"
-            )
-        request = builder.build()
-        check(builder, request)
-        return request
 
-    return Draft(scope, builder, finish)
+def _finished_request(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRequest:
+    scheme = _scheme(scope, builder)
+    if scheme in ("ws", "wss"):
+        raise InvalidUrlError(
+            f"{builder.method} needs an http or https URL; client.web_socket(...) opens "
+            f"{scheme}:// ones"
+        )
+    request = builder.build()
+    if request.body is not None and not isinstance(request.body, bytes):
+        require(scope.engine, StreamingUploadCapability, "a streamed body")
+    _check_what_it_needs(scope, builder, request)
+    return request
 
 
 def web_socket_draft(
     scope: ClientScope,
-    check: Callable[[HttpRequestBuilder, HttpRequest], None],
     url: UrlLike,
     blocks: tuple[RequestBlock, ...],
     *,
@@ -129,12 +133,14 @@ def web_socket_draft(
     headers: HeadersLike | None,
     subprotocols: Sequence[str],
 ) -> Draft:
-    """Draft the request of a handshake; `check` sees it before it leaves.
+    """Draft the request of a handshake.
 
     Raises:
         ValueError: a method other than GET; an illegal or repeated subprotocol.
         InvalidUrlError: not a URL that a web socket can have.
         UnsafeHeaderError: a header that cannot be sent, or that is the handshake's own.
+
+    And what `http_draft` raises.
     """
     if method != "GET":
         raise ValueError(f"a web socket opens with GET, not {method} (RFC 6455 4.1)")
@@ -151,31 +157,32 @@ def web_socket_draft(
     _add(builder, params, headers)
     apply_blocks(builder, blocks)
     _remember_path(builder, url)
-
-    def finish(builder: HttpRequestBuilder) -> HttpRequest:
-        if builder.method != "GET":
-            raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
-        scheme = _scheme(scope, builder)
-        if scheme not in _WEB_SOCKET_SCHEMES:
-            raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")
-        if scheme != _WEB_SOCKET_SCHEMES[scheme]:
-            builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
-        check_subprotocols(builder.subprotocols)
-        request = builder.build(web_socket=True)
-        check(builder, request)
-        return request
-
-    return Draft(scope, builder, finish)
+    return Draft(scope, builder, _finished_handshake)
 
 
-def check_needs(builder: HttpRequestBuilder, plugins: Collection[PluginKey]) -> None:
-    """Check that the plugins are installed without which a block would do nothing.
+def _finished_handshake(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRequest:
+    if builder.method != "GET":
+        raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
+    scheme = _scheme(scope, builder)
+    if scheme not in _WEB_SOCKET_SCHEMES:
+        raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")
+    if scheme != _WEB_SOCKET_SCHEMES[scheme]:
+        builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
+    check_subprotocols(builder.subprotocols)
+    request = builder.build(web_socket=True)
+    require_handshake_headers(scope.engine, request.headers)
+    _check_what_it_needs(scope, builder, request)
+    return request
 
-    Raises:
-        PluginNotInstalledError: one is not.
-    """
+
+def _check_what_it_needs(
+    scope: ClientScope, builder: HttpRequestBuilder, request: HttpRequest
+) -> None:
+    """Check that engine and plugins are there for what the request's blocks ask."""
+    if request._settings:
+        check_settings(scope.engine, request._settings)
     if builder._needs:
-        installed = set(map(plugin_name, plugins))
+        installed = set(map(plugin_name, scope.plugins))
         for name, what in builder._needs.items():
             if name not in installed:
                 raise PluginNotInstalledError(

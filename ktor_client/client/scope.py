@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ktor_client.client.passage import Layer, Passage
+from ktor_client.client.passage import Layer, Passage, Route
+from ktor_client.config import PluginKey
 from ktor_client.engine import HttpClientEngine
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
 from ktor_client.plugin import (
@@ -50,15 +51,19 @@ class Hook(Generic[H]):
 class ClientScope:
     """What the plugins of a client have registered."""
 
-    def __init__(self, engine: HttpClientEngine) -> None:
+    def __init__(self, engine: HttpClientEngine, plugins: Collection[PluginKey]) -> None:
         self.engine = engine
+        self.plugins = plugins
+        """What is installed."""
         self.attributes = Attributes()
         self.events = Events()
         self.engine_settings = Attributes()
-        self.under_way: dict[asyncio.Task[Any], Passage] = {}
+        self.under_way: dict[asyncio.Task[Any] | None, Passage] = {}
         """The innermost passage of each task."""
         self.layers: list[Layer] = []
         """Outermost first."""
+        self.route = Route(())
+        """The way through all of them."""
         self.request_hooks: list[Hook[RequestHook]] = []
         self.response_hooks: list[Hook[ResponseHook]] = []
         self.validate_hooks: list[Hook[ResponseHook]] = []
@@ -70,13 +75,15 @@ class ClientScope:
         """Put a layer below those of its kind."""
         self.layers.append(layer)
         self.layers.sort(key=lambda one: one.kind.depth)  # which keeps the order of equals
+        self.route = Route(self.layers)
 
-    def without(self, owners: Collection[object]) -> ClientScope:
+    def without(self, owners: Collection[object], plugins: Collection[PluginKey]) -> ClientScope:
         """Return a scope that lacks what some plugins have registered, and shares the rest."""
-        twin = ClientScope(self.engine)
+        twin = ClientScope(self.engine, plugins)
         twin.attributes, twin.events = self.attributes, self.events
         twin.engine_settings = self.engine_settings
         twin.layers = [one for one in self.layers if one.owner not in owners]
+        twin.route = Route(twin.layers)
         twin.request_hooks = [one for one in self.request_hooks if one.owner not in owners]
         twin.response_hooks = [one for one in self.response_hooks if one.owner not in owners]
         twin.validate_hooks = [one for one in self.validate_hooks if one.owner not in owners]
@@ -108,10 +115,6 @@ class ClientScope:
             await begun
         for hook in self.request_hooks[at:]:
             await _finished(hook.run(request))
-
-    async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:
-        """Send a request through all layers, and show the response to the response hooks."""
-        return await Passage(self, self.layers, via).send(request, judged=True)
 
     async def judge(self, response: HttpResponse) -> None:
         """Run the response hooks."""
@@ -209,7 +212,7 @@ class PluginView:
         scope = self._scope
         layers = scope.below(self._plugin)
         judged = len(layers) == len(scope.layers)
-        return await Passage(scope, layers, via).send(request, judged=judged)
+        return await Passage(scope, Route(layers), via).send(request, judged=judged)
 
     def client_without(self, *plugins: Callable[..., HttpClientPlugin]) -> HttpClient:
         """See `PluginScope.client_without`."""

@@ -34,12 +34,8 @@ class HttpCalls(ABC):
         """Build a request and check that the engine can send it."""
 
     @abstractmethod
-    async def _execute(self, draft: Draft) -> HttpResponse:
-        """Send it and return its response unread."""
-
-    @abstractmethod
-    async def _fetch(self, draft: Draft) -> HttpResponse:
-        """Send it and return its response, read to the end and closed."""
+    async def _send(self, draft: Draft, *, read: bool) -> HttpResponse:
+        """Send it and return its response, open or read to the end."""
 
     def prepare_request(
         self,
@@ -63,7 +59,7 @@ class HttpCalls(ABC):
         draft = self._draft(
             method, url, blocks, params, headers, content_of(body, json, form, files)
         )
-        return HttpStatement(lambda: self._execute(draft))
+        return HttpStatement(lambda: self._send(draft, read=False))
 
     async def request(
         self,
@@ -102,9 +98,9 @@ class HttpCalls(ABC):
 
         And what `prepare_request` raises.
         """
-        return await self._fetch(
-            self._draft(method, url, blocks, params, headers, content_of(body, json, form, files))
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(method, url, blocks, params, headers, content)
+        return await self._send(draft, read=True)
 
     async def get(
         self,

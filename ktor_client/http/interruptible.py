@@ -28,12 +28,22 @@ class Interruptible:
             else:
                 self._task = None
 
+    def _begin(self, task: asyncio.Task[object] | None) -> None:
+        self._task = task
+        if task is not None:
+            self._before = task.cancelling()
+
+    def _end(self, exc: BaseException | None) -> None:
+        """Take back the cancellation of `interrupt`; raise its error where it has arrived."""
+        task, self._task = self._task, None
+        if self.error is not None and task is not None:
+            if task.uncancel() <= self._before and isinstance(exc, asyncio.CancelledError):
+                raise self.error from exc
+
     def __enter__(self) -> None:
         if self.error is not None:
             raise self.error
-        self._task = asyncio.current_task()
-        if self._task is not None:
-            self._before = self._task.cancelling()
+        self._begin(asyncio.current_task())
 
     def __exit__(
         self,
@@ -41,7 +51,4 @@ class Interruptible:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        task, self._task = self._task, None
-        if self.error is not None and task is not None:
-            if task.uncancel() <= self._before and exc_type is asyncio.CancelledError:
-                raise self.error from exc
+        self._end(exc)

@@ -70,7 +70,7 @@ class HttpResponse:
         self._given_back = False
         self._source: HttpResponse | None = None
         self._waiting: Interruptible | None = None
-        self._on_closed: Callable[[HttpResponse], object] | None = None
+        self._watched: set[HttpResponse] | None = None
 
     def copy(
         self,
@@ -323,9 +323,8 @@ class HttpResponse:
         """Give the connection back. Idempotent; what was read stays readable."""
         self._closed = True
         if not self._given_back:
-            told, self._on_closed = self._on_closed, None
-            if told is not None:
-                told(self)
+            if self._watched is not None:
+                self._watched.discard(self)
             try:
                 await self._body.close()
                 self._given_back = True
@@ -333,11 +332,11 @@ class HttpResponse:
                 if self._source is not None:
                     await self._source.close()
 
-    def _watch(self, on_closed: Callable[[HttpResponse], object]) -> None:
-        """Tell its keeper when it is closed, who can end it with `_abandon` until then."""
-        if self._read is None:
-            self._on_closed = on_closed
-            self._waiting = Interruptible()
+    def _watch(self, watched: set[HttpResponse]) -> None:
+        """Be one of the responses whose reading `_abandon` ends, until it is closed."""
+        if not self._given_back:
+            self._waiting, self._watched = Interruptible(), watched
+            watched.add(self)
 
     def _abandon(self, error: Exception) -> None:
         """Let reading raise `error`, also where a task waits for more."""

@@ -18,7 +18,14 @@ from ktor_client import (
     WrongLoopError,
     install,
 )
-from ktor_client.engines import AiohttpEngine, BrowserEngine, HttpxEngine, MockEngine, engines
+from ktor_client.engines import (
+    AiohttpEngine,
+    BrowserEngine,
+    CioEngine,
+    HttpxEngine,
+    MockEngine,
+    engines,
+)
 from ktor_client.plugins import (
     DefaultRequest,
     JsonConverter,
@@ -193,8 +200,8 @@ def test_engines_by_class_factory_name_and_default() -> None:
     assert isinstance(HttpClient(AiohttpEngine).engine, AiohttpEngine)
     assert isinstance(HttpClient(partial(HttpxEngine, limit=5)).engine, HttpxEngine)
     assert isinstance(HttpClient("httpx").engine, HttpxEngine)
-    assert isinstance(HttpClient().engine, AiohttpEngine)
-    assert isinstance(HttpClient(None, install(UserAgent)).engine, AiohttpEngine)
+    assert isinstance(HttpClient().engine, CioEngine)
+    assert isinstance(HttpClient(None, install(UserAgent)).engine, CioEngine)
     assert HttpClient(AiohttpEngine).is_supported(WebSocketCapability)
 
 
@@ -221,7 +228,8 @@ def test_options_for_the_engine_go_to_its_factory() -> None:
     assert text == f"{needs}; MockEngine was made already"
     for factory in (AiohttpEngine, partial(AiohttpEngine, proxy=None), "aiohttp", None):
         text = text_of(lambda made=factory: HttpClient(made, lambda c: c.engine(limt=7)))
-        assert text == "AiohttpEngine has no option 'limt'; did you mean 'limit'?"
+        made = "CioEngine" if factory is None else "AiohttpEngine"
+        assert text == f"{made} has no option 'limt'; did you mean 'limit'?"
 
     def any_options(**options: int) -> MockEngine:
         assert options == {"limit": 7}
