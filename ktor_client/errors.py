@@ -15,7 +15,8 @@
     │   └── ProxyError
     ├── RequestTimeoutError (TimeoutError)
     │   ├── ConnectTimeoutError
-    │   └── OpenTimeoutError
+    │   ├── OpenTimeoutError
+    │   └── SocketTimeoutError
     ├── ResponseError
     │   ├── RedirectError
     │   ├── ClientRequestError
@@ -74,6 +75,7 @@ __all__ = [
     "RequestTimeoutError",
     "ResponseError",
     "ServerResponseError",
+    "SocketTimeoutError",
     "SseError",
     "TlsError",
     "UnsafeHeaderError",
@@ -154,9 +156,13 @@ class RequestTimeoutError(KtorClientError, TimeoutError):
 
 
 class ConnectTimeoutError(RequestTimeoutError):
-    """DNS, TCP, TLS or the proxy took longer than `connect_timeout`."""
+    """A free connection, DNS, TCP, TLS and proxy together took longer than `connect_timeout`."""
 
     nothing_sent = True
+
+
+class SocketTimeoutError(RequestTimeoutError):
+    """No byte went either way for `socket_timeout` on a connection, while one was waited for."""
 
 
 class OpenTimeoutError(RequestTimeoutError):

@@ -27,6 +27,7 @@ from ktor_client.errors import (
     KtorClientError,
     ProxyError,
     RequestTimeoutError,
+    SocketTimeoutError,
     TlsError,
 )
 from ktor_client.http import HttpMethod, HttpRequest, Url
@@ -60,7 +61,7 @@ OF_AIOHTTP: dict[str, type[KtorClientError] | None] = {
     "ServerDisconnectedError": ConnectError,
     "ServerFingerprintMismatch": TlsError,
     "ServerTimeoutError": RequestTimeoutError,
-    "SocketTimeoutError": RequestTimeoutError,
+    "SocketTimeoutError": SocketTimeoutError,
     "TooManyRedirects": ConnectError,
     "UploadAbortedError": ConnectError,
     "WSMessageTypeError": None,  # aiohttp's own web socket
@@ -82,7 +83,7 @@ OF_HTTPX: dict[str, type[KtorClientError] | None] = {
     "ProtocolError": ConnectError,
     "ProxyError": ProxyError,
     "ReadError": ConnectError,
-    "ReadTimeout": RequestTimeoutError,
+    "ReadTimeout": SocketTimeoutError,
     "RemoteProtocolError": ConnectError,
     "RequestError": ConnectError,
     "RequestNotRead": ConnectError,
@@ -95,7 +96,7 @@ OF_HTTPX: dict[str, type[KtorClientError] | None] = {
     "TransportError": ConnectError,
     "UnsupportedProtocol": InvalidUrlError,
     "WriteError": ConnectError,
-    "WriteTimeout": RequestTimeoutError,
+    "WriteTimeout": SocketTimeoutError,
 }
 OF_HTTPCORE: dict[str, type[KtorClientError] | None] = {
     "ConnectError": ConnectError,
@@ -107,12 +108,12 @@ OF_HTTPCORE: dict[str, type[KtorClientError] | None] = {
     "ProtocolError": ConnectError,
     "ProxyError": ProxyError,
     "ReadError": ConnectError,
-    "ReadTimeout": RequestTimeoutError,
+    "ReadTimeout": SocketTimeoutError,
     "RemoteProtocolError": ConnectError,
     "TimeoutException": RequestTimeoutError,
     "UnsupportedProtocol": InvalidUrlError,
     "WriteError": ConnectError,
-    "WriteTimeout": RequestTimeoutError,
+    "WriteTimeout": SocketTimeoutError,
 }
 OF_HTTPX_WS: dict[str, type[KtorClientError] | None] = {
     "HTTPXWSException": None,  # the root of the others

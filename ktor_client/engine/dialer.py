@@ -10,19 +10,20 @@ import asyncio
 import ssl
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TypeVar
 
+from ktor_client.engine.deadlines import Deadline, Limited
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
 from ktor_client.engine.happy_eyeballs import connect_first
 from ktor_client.engine.phases import Phase
 from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.resolver import Resolver
+from ktor_client.engine.settings import CONNECT_TIMEOUT
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engine.tunnel import Exactly, Send, TunnelRefusedError
 from ktor_client.errors import KtorClientError, ProxyError, TlsError
-from ktor_client.http import Url
+from ktor_client.http import HttpRequest, Url
 from ktor_client.http.host import in_brackets, without_zone
 
 __all__ = ["Dialer"]
@@ -81,15 +82,25 @@ class Dialer:
             self._context.set_alpn_protocols(list(self._protocols))
         return self._context
 
-    async def open(self, host: str, port: int, proxy: Proxy | None = None) -> SocketStream:
+    def deadline(self, request: HttpRequest | None = None) -> Deadline:
+        """Begin to count `connect_timeout`, the request's own if it has one."""
+        limit: float | None = self.options.connect_timeout
+        return Deadline(limit if request is None else CONNECT_TIMEOUT.of(request, limit))
+
+    def limited(self, where: str, deadline: Deadline) -> Limited:
+        """Give an `async with` block what is left of the time; see `Deadline.limited`."""
+        return deadline.limited(self._errors.engine, where)
+
+    async def open(
+        self, host: str, port: int, proxy: Proxy | None = None, deadline: Deadline | None = None
+    ) -> SocketStream:
         """Connect to a host, through a proxy's tunnel where one is given.
 
         Raises:
             ConnectError: or `DnsError`, `TlsError`, `ProxyError`.
-            ConnectTimeoutError: `connect_timeout` is over.
+            ConnectTimeoutError: the deadline, by default `connect_timeout` from now, is over.
         """
-        where = _place(host, port)
-        deadline = asyncio.get_running_loop().time() + self.options.connect_timeout
+        where, deadline = _place(host, port), deadline or self.deadline()
         async with self.limited(where, deadline):
             if proxy is None:
                 with self._mapped(where):
@@ -99,25 +110,34 @@ class Dialer:
         stream.where, stream.deadline = where, deadline
         return stream
 
-    async def open_proxy(self, proxy: Proxy) -> SocketStream:
+    async def open_proxy(self, proxy: Proxy, deadline: Deadline | None = None) -> SocketStream:
         """Connect to a proxy itself, which is sent requests in absolute form (RFC 9112 3.2.2).
 
         Raises:
             ProxyError: it cannot be reached.
-            ConnectTimeoutError: `connect_timeout` is over.
+            ConnectTimeoutError: the deadline is over.
         """
-        deadline = asyncio.get_running_loop().time() + self.options.connect_timeout
-        async with self.limited(where := f"the proxy {proxy}", deadline):
+        where, deadline = f"the proxy {proxy}", deadline or self.deadline()
+        async with self.limited(where, deadline):
             stream = await self._reach(proxy)
         stream.where, stream.deadline = where, deadline
         return stream
 
-    async def connect(self, factory: Callable[[], P], host: str, port: int, *, secure: bool) -> P:
+    async def connect(
+        self,
+        factory: Callable[[], P],
+        host: str,
+        port: int,
+        deadline: Deadline | None = None,
+        *,
+        secure: bool,
+    ) -> P:
         """Connect to a host, past any proxy, with a protocol of the caller's.
 
         Raises what `open` and `start_tls` raise.
         """
-        async with self.limited(where := _place(host, port)):
+        where = _place(host, port)
+        async with self.limited(where, deadline or self.deadline()):
             try:
                 context = self.ssl_context() if secure else None
                 return await self._connect(factory, host, port, context)
@@ -126,35 +146,27 @@ class Dialer:
             except self._errors.foreign as error:
                 raise self._translated(error, where) from error
 
-    async def open_unix(self, path: str) -> SocketStream:
+    async def open_unix(self, path: str, deadline: Deadline | None = None) -> SocketStream:
         """Connect to a Unix domain socket. Raises what `open` raises."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.options.connect_timeout
+        deadline = deadline or self.deadline()
         async with self.limited(path, deadline):
             with self._mapped(path), Phase(f"connecting to {path}"):
-                _, stream = await loop.create_unix_connection(SocketStream, path)
+                _, stream = await asyncio.get_running_loop().create_unix_connection(
+                    SocketStream, path
+                )
         stream.where, stream.deadline = path, deadline
         return stream
 
     async def start_tls(self, stream: SocketStream, host: str) -> None:
         """Put TLS on a connection; on failure it is closed. Raises what `open` raises."""
         try:
-            async with self.limited(stream.where, stream.deadline):
+            async with self.limited(stream.where, stream.deadline or self.deadline()):
                 with self._mapped(stream.where), Phase(f"agreeing on TLS with {stream.where}"):
                     await stream.start_tls(self.ssl_context(), self._name_on_certificate(host))
                 self._check_protocol(stream.transport, stream.where)
         except BaseException:
             stream.abort()
             raise
-
-    def limited(self, where: str, deadline: float | None = None) -> Limited:
-        """Give an `async with` block `connect_timeout` seconds, or time until `deadline`.
-
-        The block raises `ConnectTimeoutError` when it is over.
-        """
-        limit = self.options.connect_timeout
-        scope = asyncio.timeout(limit) if deadline is None else asyncio.timeout_at(deadline)
-        return Limited(scope, self._errors.engine, where, limit)
 
     async def _connect(
         self,
@@ -268,34 +280,6 @@ class Dialer:
         ours = self._errors.translate(error, where)
         ours.nothing_sent = True
         return ours
-
-
-class Limited:
-    """What `Dialer.limited` returns."""
-
-    __slots__ = ("_engine", "_limit", "_scope", "_where")
-
-    def __init__(self, scope: asyncio.Timeout, engine: str, where: str, limit: float) -> None:
-        self._scope = scope
-        self._engine = engine
-        self._where = where
-        self._limit = limit
-
-    async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._scope.__aexit__(exc_type, exc, traceback)
-        except TimeoutError as error:
-            raise connect_timeout_error(self._engine, self._where, self._limit, error) from error
-        if isinstance(exc, TimeoutError) and self._scope.expired():
-            raise connect_timeout_error(self._engine, self._where, self._limit, exc) from exc
 
 
 def _abort_tls(protocol: asyncio.BaseProtocol) -> None:

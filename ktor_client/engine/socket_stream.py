@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import weakref
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from ktor_client.engine.deadlines import Deadline
 
 __all__ = ["SocketStream"]
 
@@ -22,8 +25,8 @@ class SocketStream(asyncio.Protocol):
     where: str = ""
     """What it is connected to, for messages."""
 
-    deadline: float | None = None
-    """Loop time at which `connect_timeout` is over."""
+    deadline: Deadline | None = None
+    """When `connect_timeout` is over."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

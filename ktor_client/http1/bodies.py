@@ -24,6 +24,8 @@ class AnswerBody:
     """Whether nothing of it is missing."""
     surplus: bytes = b""
     """What came behind it, which belongs to no answer."""
+    framing = b"Content-Length: 0\r\n"
+    """The field that says where it ends."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what came; return what of it is content.
@@ -54,6 +56,11 @@ class LengthBody(AnswerBody):
         self.is_done = False
         self.surplus = b""
 
+    @property
+    def framing(self) -> bytes:  # type: ignore[override]  # of each length its own
+        """See `AnswerBody.framing`."""
+        return b"Content-Length: %d\r\n" % self._size
+
     def feed(self, data: bytes) -> bytes:
         """See `AnswerBody.feed`."""
         size = len(data)
@@ -79,6 +86,8 @@ class UntilCloseBody(AnswerBody):
 
     __slots__ = ("is_done",)
 
+    framing = b""
+
     def __init__(self) -> None:
         self.is_done = False
 
@@ -95,6 +104,8 @@ class ChunkedBody(AnswerBody):
     """A body in chunks (RFC 9112 7.1). Its trailer is checked and kept."""
 
     __slots__ = ("_in_trailer", "_line", "_missing", "is_done", "surplus", "trailer")
+
+    framing = b"Transfer-Encoding: chunked\r\n"
 
     def __init__(self) -> None:
         self._line = b""  # of a line that is not whole yet, or of the trailer

@@ -47,6 +47,12 @@ class AnswerHead:
         self.idle_limit: float | None = None
         """Seconds after which the server drops an idle connection, if it has told them."""
 
+    def framing(self) -> bytes:
+        """Return a head that says no more than where the body ends: for a parser of others."""
+        end = self.body.framing
+        close = b"" if self.keeps else b"Connection: close\r\n"
+        return b"HTTP/1.1 %d OK\r\n%b%b\r\n" % (self.status, end, close)
+
 
 def split_lines(head: bytes) -> list[bytes]:
     """Return the lines of a head or trailer without their ends.

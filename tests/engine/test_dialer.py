@@ -31,7 +31,7 @@ def test_a_timeout_of_the_system_is_one_of_connecting() -> None:
 async def test_somebody_elses_timeout_passes() -> None:
     dialer = Dialer(SocketOptions(), ErrorTable("SomeEngine", ()))
     with pytest.raises(TimeoutError, match="theirs") as caught:
-        async with dialer.limited("host:1"):
+        async with dialer.limited("host:1", dialer.deadline()):
             raise TimeoutError("theirs")
     assert not isinstance(caught.value, ConnectTimeoutError)
 
@@ -39,7 +39,7 @@ async def test_somebody_elses_timeout_passes() -> None:
 async def test_a_timeout_that_our_limit_has_become_on_its_way_is_ours() -> None:
     dialer = Dialer(SocketOptions(connect_timeout=0.001), ErrorTable("SomeEngine", ()))
     with pytest.raises(ConnectTimeoutError, match="SomeEngine could not connect to host:1"):
-        async with dialer.limited("host:1"):
+        async with dialer.limited("host:1", dialer.deadline()):
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:

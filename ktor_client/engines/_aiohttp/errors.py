@@ -13,10 +13,12 @@ from ktor_client.errors import (
     InvalidUrlError,
     ProxyError,
     RequestTimeoutError,
+    SocketTimeoutError,
     TlsError,
 )
+from ktor_client.http1 import AnswerError
 
-__all__ = ["ERRORS", "NoAnswerError", "no_answer", "said"]
+__all__ = ["ERRORS", "NoAnswerError", "said"]
 
 _DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
     ((aiohttp.ClientConnectorDNSError, DnsError, "could not resolve"),)
@@ -26,14 +28,7 @@ _DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
 
 
 class NoAnswerError(aiohttp.ClientConnectionError):
-    """The connection ended before a response; of a class that aiohttp does not retry."""
-
-
-def no_answer(error: aiohttp.ClientConnectionError) -> NoAnswerError:
-    """Return the error for a connection that ended where the head of an answer was due."""
-    if not isinstance(getattr(error, "message", ""), str):  # what there was of a head
-        return NoAnswerError("Server disconnected within the head of its answer")
-    return NoAnswerError(str(error))
+    """The connection ended where an answer was due."""
 
 
 def said(error: Exception) -> str:
@@ -65,7 +60,9 @@ ERRORS = ErrorTable(
         (aiohttp.ServerFingerprintMismatch, TlsError, "does not trust the certificate of"),
         (aiohttp.ClientConnectorError, ConnectError, "could not connect to"),
         (aiohttp.ConnectionTimeoutError, ConnectTimeoutError, "took too long to connect to"),
+        (aiohttp.SocketTimeoutError, SocketTimeoutError, "waited too long (socket_timeout) for"),
         (aiohttp.ServerTimeoutError, RequestTimeoutError, "waited too long for"),
+        (AnswerError, ConnectError, "got an answer that is not HTTP from"),
         (NoAnswerError, ConnectError, "got no answer from"),
         (aiohttp.ServerDisconnectedError, ConnectError, "got no answer from"),
         (aiohttp.ClientPayloadError, ConnectError, "did not get the whole body from"),

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._aiohttp.errors import ERRORS
+from ktor_client.engines._aiohttp.exchange import Answer
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
 
 if TYPE_CHECKING:
     import aiohttp
-
-    from ktor_client.engines._aiohttp.handshake import Answer
 
 __all__ = ["to_response"]
 
@@ -46,10 +45,10 @@ class _Body(ResponseBody):
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body; see `ResponseBody.chunks`."""
-        content = self._response.content
+        source = _source_of(self._response)
         while True:
             try:
-                chunk = await content.readany()
+                chunk = await source.readany()
             except ERRORS.foreign as error:
                 ERRORS.fail(error, self._request, self._upload)
             if not chunk:
@@ -59,11 +58,17 @@ class _Body(ResponseBody):
     async def read(self) -> bytes:
         """Return the whole body; see `ResponseBody.read`."""
         try:
-            return await self._response.content.read()
+            return await _source_of(self._response).read()
         except ERRORS.foreign as error:
             ERRORS.fail(error, self._request, self._upload)
 
     async def close(self) -> None:
         """Drop the connection; after the whole body it is back in the pool already."""
-        if not self._response.closed:
+        if isinstance(self._response, Answer):
+            await self._response.aclose()
+        elif not self._response.closed:
             self._response.close()
+
+
+def _source_of(response: aiohttp.ClientResponse | Answer) -> Answer | aiohttp.StreamReader:
+    return response if isinstance(response, Answer) else response.content

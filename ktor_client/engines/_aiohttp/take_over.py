@@ -11,7 +11,7 @@ import weakref
 import aiohttp
 
 from ktor_client.engine.open_links import LostTransport, OpenLinks
-from ktor_client.engines._aiohttp.handshake import Answer
+from ktor_client.engines._aiohttp.exchange import Answer
 from ktor_client.link import StreamLink
 
 __all__ = ["take_over"]
@@ -23,10 +23,12 @@ def take_over(response: aiohttp.ClientResponse | Answer, links: OpenLinks) -> St
     aiohttp then has no timer, no slot and no transport of this connection any more, so that
     nothing of it waits for the web socket's end.
     """
+    if isinstance(response, Answer):
+        return _take_own(response, links)
     connection = response.connection
     protocol = None if connection is None else connection.protocol
     transport = None if protocol is None else protocol.transport
-    if isinstance(response, aiohttp.ClientResponse) and connection is None:
+    if connection is None:
         # Without `Upgrade` aiohttp took the 101 for any response: its connection is in the pool.
         assert response._protocol is not None  # which stays known
         response._protocol.close()
@@ -43,6 +45,20 @@ def take_over(response: aiohttp.ClientResponse | Answer, links: OpenLinks) -> St
         protocol.transport = None
         protocol._parser = None  # which refers to it: only the collector would find them
     response.close()
+    return link
+
+
+def _take_own(answer: Answer, links: OpenLinks) -> StreamLink:
+    protocol = answer.protocol
+    transport = protocol.transport
+    link = links.make(transport or LostTransport(), bytes(protocol.leading or b""))
+    if transport is None:
+        link.connection_lost(None)
+    else:
+        transport.set_protocol(link)
+        protocol.transport = None
+    protocol.silence.close()
+    answer.close()
     return link
 
 

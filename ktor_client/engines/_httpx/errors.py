@@ -12,6 +12,7 @@ from ktor_client.errors import (
     InvalidUrlError,
     ProxyError,
     RequestTimeoutError,
+    SocketTimeoutError,
 )
 
 __all__ = ["BODY_ERRORS", "ERRORS"]
@@ -21,6 +22,8 @@ ERRORS = ErrorTable(
     (
         (httpx.ConnectTimeout, ConnectTimeoutError, "took too long to connect to"),
         (httpx.PoolTimeout, ConnectTimeoutError, "got no connection from the pool to"),
+        (httpx.ReadTimeout, SocketTimeoutError, "waited too long (socket_timeout) for"),
+        (httpx.WriteTimeout, SocketTimeoutError, "waited too long (socket_timeout) to send to"),
         (httpx.TimeoutException, RequestTimeoutError, "waited too long for"),
         (httpx.ConnectError, ConnectError, "could not connect to"),
         (httpx.ProxyError, ProxyError, "was refused by the proxy for"),
@@ -34,6 +37,8 @@ ERRORS = ErrorTable(
         (httpx.CookieConflict, ConnectError, "has two cookies of one name for"),
         (httpcore.ConnectTimeout, ConnectTimeoutError, "took too long to connect to"),
         (httpcore.PoolTimeout, ConnectTimeoutError, "got no connection from the pool to"),
+        (httpcore.ReadTimeout, SocketTimeoutError, "waited too long (socket_timeout) for"),
+        (httpcore.WriteTimeout, SocketTimeoutError, "waited too long (socket_timeout) to send to"),
         (httpcore.TimeoutException, RequestTimeoutError, "waited too long for"),
         (httpcore.ConnectError, ConnectError, "could not connect to"),
         (httpcore.ProxyError, ProxyError, "was refused by the proxy for"),

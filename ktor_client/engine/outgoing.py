@@ -1,0 +1,37 @@
+"""What leaves with a plain request beside what it has: defaults, and how long its body is."""
+
+from __future__ import annotations
+
+from ktor_client.engine.upload import Upload
+from ktor_client.http import HttpRequest
+from ktor_client.http.codings import accept_encoding
+
+__all__ = ["fields_to_send"]
+
+_WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose body, where there is none, has a length of 0 (RFC 9110 8.6)."""
+
+
+def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[str, str]]:
+    """Return the fields of a request as they leave, but for `Host`.
+
+    A handshake has what it has. `upload` is that of the body, where it is streamed.
+    """
+    headers = request.headers
+    fields = headers.fields()
+    if request.url.scheme in ("ws", "wss"):
+        return fields
+    if "accept" not in headers:
+        fields.append(("Accept", "*/*"))
+    if "accept-encoding" not in headers:
+        fields.append(("Accept-Encoding", accept_encoding()))
+    if "content-length" not in headers:
+        body = request.body
+        if upload is not None and upload.length is None:
+            fields.append(("Transfer-Encoding", "chunked"))
+        elif upload is not None:
+            fields.append(("Content-Length", str(upload.length)))
+        elif body is not None or request.method in _WITH_A_BODY:
+            assert body is None or isinstance(body, bytes)
+            fields.append(("Content-Length", str(len(body or b""))))
+    return fields

@@ -1,0 +1,211 @@
+"""A connection of the engine's own pool: aiohttp's, with our rules for heads and for silence.
+
+aiohttp's parser is given a head of our writing, which says how long the body is and no more; so
+what is accepted, repaired or refused is the same as on every engine, whatever aiohttp's mood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from ktor_client.engine.readable import poll_of
+from ktor_client.engine.sending import Sending
+from ktor_client.engine.silence import Silence, socket_timeout_error
+from ktor_client.engines._aiohttp.errors import NoAnswerError, said
+from ktor_client.http1 import AnswerError, AnswerHead, AnswerParser
+
+__all__ = ["ENGINE", "PooledProtocol"]
+
+ENGINE = "AiohttpEngine"
+
+_CLOSED = "the connection was closed here"
+
+
+class PooledProtocol(ResponseHandler):
+    """Carries one exchange after another, each from `begin` to `finish`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.head: AnswerHead | None = None
+        """That of the answer, once it is here."""
+        self.leading: bytearray | None = None
+        """What came behind a 101."""
+        self.was_used = False
+        """Whether an answer has come on it: it may have been closed since."""
+        self.is_awaited = False
+        """Whether somebody waits for the peer."""
+        self.silence = Silence(self._unsent, self._is_ours, self._was_silent)
+        self.sending = Sending(self.silence.heard, self.fail)
+        self._answers: AnswerParser | None = None  # until a head is here
+        self._is_busy = self._is_handshake = False
+        self._where = ""
+        self._idle_until = 0.0
+        self._poll: Callable[[int], Sequence[object]] | None = None
+
+    # --- the engine's calls ---
+
+    def begin(self, where: str, method: str, limit: float | None, *, is_handshake: bool) -> None:
+        """Expect the answer to a request to `where`.
+
+        Raises:
+            NoAnswerError: the connection is gone.
+        """
+        if self.transport is None or self.transport.is_closing():
+            raise NoAnswerError("Server disconnected") from self.exception()
+        self.head = None
+        self._parser = None
+        self._payload = None
+        self._answers = AnswerParser(method, is_handshake=is_handshake)
+        self._where = where
+        self._is_handshake = is_handshake
+        self._is_busy = self.is_awaited = True
+        self.silence.begin(limit)
+
+    def finish(self) -> None:
+        """Take note that the exchange is over and that the connection may be used again."""
+        self._is_busy = self.is_awaited = False
+        self.was_used = True
+        self.silence.end()
+        limit = None if self.head is None else self.head.idle_limit
+        self._idle_until = 0.0 if limit is None else self._loop.time() + limit - 1
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether no byte of an answer has come."""
+        return self._answers is not None and not self._answers.has_begun
+
+    def fail(self, error: Exception) -> None:
+        """End the exchange with an error, for whoever waits for the head or reads the body."""
+        body = self._payload
+        self.set_exception(error)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(error)
+
+    # --- silence ---
+
+    def _unsent(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def _is_ours(self) -> bool:
+        if self.sending.is_ours:
+            return not self._unsent()
+        return self._reading_paused or not self.is_awaited
+
+    def _was_silent(self, limit: float) -> None:
+        if self._unsent() or self.sending.is_running:
+            phase = "sending the request"
+        elif self._answers is None:
+            phase = "reading the body"
+        elif self._answers.has_begun:
+            phase = "waiting for the rest of the answer's head"
+        else:
+            phase = "waiting for the answer"
+        self.fail(socket_timeout_error(ENGINE, self._where, limit, phase))
+
+    # --- the pool's calls ---
+
+    def is_connected(self) -> bool:
+        """Whether the pool may use the connection again: nothing waits to be read, no end either.
+
+        The event loop may not have come to that yet; what is sent then gets no answer.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing() or self.should_close:
+            return False
+        if self._idle_until and self._loop.time() >= self._idle_until:
+            return False
+        if self._poll is None:
+            self._poll = poll_of(transport)
+        return not self._poll(0)
+
+    def close(self) -> None:
+        body = self._payload
+        self.sending.stop()
+        super().close()
+        _break_off(body, _CLOSED)
+
+    def abort(self) -> None:
+        body = self._payload
+        self.sending.stop()
+        super().abort()
+        _break_off(body, _CLOSED)
+
+    # --- the transport's calls ---
+
+    def data_received(self, data: bytes) -> None:
+        self.silence.heard()
+        answers = self._answers
+        if answers is None:
+            if self.leading is not None:
+                self.leading += data
+            elif self._is_busy and not (self._payload is None or self._payload.is_eof()):
+                super().data_received(data)
+            elif data and self.transport is not None:  # it belongs to no answer (RFC 9112 6.3)
+                self.transport.abort()
+            return
+        if not data:  # aiohttp has paused for a body, and goes on; there is none yet
+            return
+        try:
+            found = answers.feed(data)
+        except AnswerError as error:
+            self.fail(error)
+            return
+        if found is None:
+            if answers.was_told_to_go_on:
+                self.sending.go_on()
+            return
+        self._answers, self.is_awaited = None, False
+        self.head, rest = found
+        if self.head.status == 101:
+            self.leading = bytearray(rest)
+            if self.transport is not None:
+                self.transport.pause_reading()
+            self._should_close = True
+            self.feed_data((None, EMPTY_PAYLOAD), 0)  # type: ignore[arg-type]  # the head is ours
+            return
+        self._take_head(self.head, rest)
+
+    def _take_head(self, head: AnswerHead, rest: bytes) -> None:
+        if self._is_handshake:  # many servers drop the connection of a refused one without a word
+            head.keeps = False
+        if self.sending.is_running and (head.status >= 400 or not head.keeps):
+            self.sending.stop()  # nobody reads it (RFC 9112 9.3)
+            head.keeps = False
+        self.set_response_params(read_until_eof=True, auto_decompress=False)
+        super().data_received(head.framing())
+        body = self._payload
+        if rest and (body is None or body.is_eof()):
+            head.keeps = False
+        elif rest:
+            super().data_received(rest)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Tell who waits for the head; one that is here, behind which something is, stays."""
+        body = self._payload
+        super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError):
+            _break_off(body, said(exc))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.silence.close()
+        super().connection_lost(exc)
+        self.sending.stop()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.sending.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.sending.resume()
+
+
+def _break_off(body: StreamReader | None, why: str) -> None:
+    if body is not None and not body.is_eof() and body.exception() is None:
+        body.set_exception(aiohttp.ClientPayloadError(why))
