@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 from typing import Any
 
 from ktor_client.cli.engine_choice import find_engine
+from ktor_client.cli.failure import CommandError
 
 __all__ = ["add_to", "run"]
+
+WATCHDOG = 30.0
+_MARKS = {"passed": ".", "failed": "F", "skipped": "s"}
 
 
 def add_to(commands: Any) -> None:
@@ -20,13 +26,54 @@ def add_to(commands: Any) -> None:
         "failed.",
     )
     parser.add_argument("engine", metavar="ENGINE", help="a name, or package.module:MyEngine")
+    parser.add_argument(
+        "-k",
+        metavar="WORD",
+        action="append",
+        default=[],
+        help="only checks whose room or name has this in it; may be given again for more",
+    )
+    parser.add_argument(
+        "--time-limit",
+        metavar="SECONDS",
+        type=float,
+        default=WATCHDOG,
+        help="seconds after which a check is given up (default: %(default)g)",
+    )
     parser.set_defaults(run=run)
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Run the battery and print its report; 1 if a check failed."""
-    from ktor_client.testing.conformance import check_engine
+    """Run the battery, print how it goes and its report; 1 if a check failed."""
+    from ktor_client.testing.conformance import CHECKS, Result, check_engine
 
-    report = await check_engine(find_engine(options.engine))
-    print(report)
-    return 0 if report.passed else 1
+    words: list[str] = options.k
+    checks = [
+        check
+        for check in CHECKS
+        if not words or any(word in f"{check.room} {check.name}" for word in words)
+    ]
+    if not checks:
+        rooms = ", ".join(dict.fromkeys(check.room for check in CHECKS))
+        raise CommandError(f"no check has {' or '.join(words)} in it; the rooms are: {rooms}")
+    if not 0 < options.time_limit < float("inf"):
+        raise CommandError(f"--time-limit is a number of seconds, not {options.time_limit:g}")
+    room = ""
+
+    def show(result: Result) -> None:
+        nonlocal room
+        if result.check.room != room:
+            print(f"{chr(10) if room else ''}{result.check.room:<14} ", end="")
+            room = result.check.room
+        print(_MARKS[result.outcome], end="", flush=True)
+
+    report = await check_engine(
+        find_engine(options.engine), checks=checks, watchdog=options.time_limit, on_result=show
+    )
+    print("\n")
+    print(report, flush=True)
+    status = 0 if report.passed else 1
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left and not (await asyncio.wait(left, timeout=0))[0]:
+        os._exit(status)  # what does not let itself be cancelled would keep the loop from ending
+    return status

@@ -13,7 +13,7 @@ from ktor_client.http.parameters import ParametersLike
 from ktor_client.link import Clock
 from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.websockets import WebSockets
-from ktor_client.reconnect import Outbox, ReconnectingStatement
+from ktor_client.reconnect import Outbox, ReconnectingStatement, Resume
 from ktor_client.reconnect.budget import Budget
 from ktor_client.reconnect.opening import OnOpen
 from ktor_client.reconnect.running import FeedOptions
@@ -44,6 +44,7 @@ class ReconnectingCalls:
         policy: RetryPolicy | None = None,
         on_open: OnOpen | None = None,
         outbox: Outbox | None = None,
+        resume: Resume | None = None,
     ) -> ReconnectingStatement:
         """Prepare sessions that come back: `async with ... as feed`, or `async for session in ...`.
 
@@ -54,10 +55,10 @@ class ReconnectingCalls:
 
         `policy` says when to try again: that of `install(WebSocketReconnect)` if None, else
         `RetryPolicy()`. `on_open(session)` runs on each connection before any traffic of yours (log
-        in, subscribe); if it fails, so has that attempt. `outbox`, for a feed only, says how much
-        may wait for a connection; `Outbox()` if None.
+        in, subscribe); if it fails, so has that attempt. For a feed only: `outbox` says how much
+        may wait for a connection, `Outbox()` if None; `resume` goes on where a connection was cut.
         """
-        options = FeedOptions(on_open, outbox)
+        options = FeedOptions(on_open, outbox, resume)
         client = cast("HttpClient", self)
         plugin = client.plugin_or_none(WebSocketReconnect)
         if not isinstance(policy, RetryPolicy | None):

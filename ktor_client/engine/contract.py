@@ -52,7 +52,9 @@ class WebSocketUpgrade:
         Args:
             response: any status; of a refusal also headers and body.
             link: there if and only if the status is 101; not started.
-            verified: the platform has checked `Sec-WebSocket-Accept` and hides it: browsers only.
+            verified: the platform has checked `Sec-WebSocket-Accept` and hides it, as browsers do.
+                What the server chose is checked all the same; extensions that nobody has offered
+                are taken for the platform's own, which applies them itself.
         """
         self.response = response
         self.link = link

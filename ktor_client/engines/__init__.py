@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.error_table import ErrorTable
 from ktor_client.engine.registry import BUILT_IN, default_engine, engine_class, engines, register
+from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.http import ResponseBody, WrappedBody
-from ktor_client.link import FrameLink
+from ktor_client.link import FrameLink, LinkOptions, LinkReceiver, StreamLink
 from ktor_client.link.tap import TapLink
+from ktor_client.protocol.violation import Violation
 
 if TYPE_CHECKING:
     from ktor_client.engines._aiohttp import AiohttpEngine
@@ -29,13 +33,20 @@ __all__ = [
     "BrowserEngine",
     "Capability",
     "CioEngine",
+    "Dialer",
+    "ErrorTable",
     "FrameLink",
     "HttpClientEngine",
     "HttpxEngine",
+    "LinkOptions",
+    "LinkReceiver",
     "MockEngine",
     "ResponseBody",
+    "SocketOptions",
+    "StreamLink",
     "TapLink",
     "TestEngine",
+    "Violation",
     "WebSocketOptions",
     "WebSocketUpgrade",
     "WrappedBody",

@@ -284,8 +284,10 @@ class _Answer:
     def verify(self, extensions: Sequence[WebSocketExtension]) -> None:
         headers, version = self.response.headers, self.response.http_version
         try:
-            if self.upgrade.verified:
-                self._negotiated = handshake.describe_choices(headers)
+            if self.upgrade.verified and not extensions:
+                self._negotiated = handshake.describe_choices(headers, self._subprotocols)
+            elif self.upgrade.verified:
+                self._negotiated = handshake.check_choices(headers, self._subprotocols, extensions)
             else:
                 if version != "1.1":
                     raise ValueError(f"the answer is HTTP/{version}, not 1.1 (RFC 6455 4.2.2)")

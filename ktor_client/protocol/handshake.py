@@ -52,6 +52,8 @@ class Negotiated:
         self.descriptions = tuple(descriptions)
 
 
+_EXTENSIONS = "sec-websocket-extensions"
+
 NOTHING = Negotiated()
 """What most agree on: no subprotocol, no extension."""
 
@@ -165,12 +167,17 @@ def _single(headers: Headers, name: str) -> str | None:
     return values[0].strip()
 
 
-def describe_choices(headers: Headers) -> Negotiated:
-    """Take the server's choices as they are, where the platform has checked and applied them."""
-    subprotocol = headers.get("sec-websocket-protocol") or None
+def describe_choices(headers: Headers, subprotocols: Sequence[str]) -> Negotiated:
+    """Check the subprotocol, and take extensions as they are: the platform chose and applies them.
+
+    Raises:
+        ValueError: a subprotocol was chosen that was not offered.
+    """
+    fields = [field for field in headers.fields() if field[0].lower() != _EXTENSIONS]
+    chosen = check_choices(Headers(fields), subprotocols, ()).subprotocol
     header = headers.get("sec-websocket-extensions", "")
     return Negotiated(
-        subprotocol,
+        chosen,
         descriptions=[
             format_extension(name, parameters) for name, parameters in parse_extensions(header)
         ],

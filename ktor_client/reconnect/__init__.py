@@ -15,6 +15,13 @@ from ktor_client.reconnect.events import (
 )
 from ktor_client.reconnect.feed import WebSocketFeed
 from ktor_client.reconnect.outbox import Outbox, Receipt, Sent
+from ktor_client.reconnect.resume import (
+    Position,
+    PositionResume,
+    Resume,
+    Resumed,
+    SequenceResume,
+)
 from ktor_client.reconnect.running import FeedState
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.statement import ReconnectingStatement
@@ -27,10 +34,15 @@ __all__ = [
     "Lost",
     "Opened",
     "Outbox",
+    "Position",
+    "PositionResume",
     "Receipt",
     "ReconnectingSession",
     "ReconnectingStatement",
+    "Resume",
+    "Resumed",
     "Sent",
+    "SequenceResume",
     "Stopped",
     "Waiting",
     "WebSocketFeed",

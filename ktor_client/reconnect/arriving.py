@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from ktor_client.channels import ChannelLimit
-from ktor_client.frames import Frame, TextFrame
+from ktor_client.errors import ConnectionClosedError
+from ktor_client.frames import CloseReason, Frame, TextFrame
 from ktor_client.link.home_loop import session_loop
 from ktor_client.reconnect.events import FeedEvent
 from ktor_client.reconnect.log import EventLog
@@ -20,6 +21,8 @@ from ktor_client.session.oneshot import OneShot
 
 __all__ = ["Arriving", "Merged", "Messages"]
 
+_INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
+
 WALL = 2
 """How often the marks of the channel may be full before no further connection is opened."""
 
@@ -27,20 +30,16 @@ WALL = 2
 class Arriving:
     """The receiving half of a feed; implements `IncomingOwner` for its channel."""
 
-    def __init__(
-        self, limit: ChannelLimit, passes: Callable[[Frame], Frame | None] | None = None
-    ) -> None:
-        """Begin without a connection.
-
-        Args:
-            limit: of the messages that wait to be received.
-            passes: sees each message first, and returns what the user is to see, or None.
-        """
+    def __init__(self, limit: ChannelLimit) -> None:
+        """Begin without a connection; `limit` is of the messages that wait to be received."""
         self.log = EventLog()
         loop = asyncio.get_running_loop()
         self.incoming = Incoming(limit, self, session_loop(), loop.create_future)
         self._limit = limit
-        self._passes = passes
+        self.passes: Callable[[Frame], Frame | None] | None = None
+        """Sees each message first, and returns what the user is to see, or None."""
+        self.failure: Exception | None = None
+        """What `passes` has raised; it ended the connection."""
         self._delivered = 0
         self._session: ReconnectingSession | None = None
         self._relief: OneShot[None] | None = None
@@ -59,8 +58,15 @@ class Arriving:
         messages = core.messages
 
         def arrived(size: int = NO_LIMIT) -> None:
-            while messages:
-                self._take(messages.popleft())
+            try:
+                while messages and self.failure is None:
+                    self._take(messages.popleft())
+            except Exception as error:
+                self.failure = error
+                reason = _INTERNAL_ERROR
+                if isinstance(error, ConnectionClosedError):
+                    reason = CloseReason(error.reason.code or 1002)
+                core.close_without_waiting(reason)
             self.incoming.arrived(size)
             self.log.notify()
 
@@ -116,7 +122,7 @@ class Arriving:
         return self._delivered - len(self.incoming)
 
     def _take(self, frame: Frame) -> None:
-        shown = frame if self._passes is None else self._passes(frame)
+        shown = frame if self.passes is None else self.passes(frame)
         if shown is not None:
             assert self._session is not None
             self._session._life.brought_message = True

@@ -5,7 +5,6 @@ The verdicts are the policy's (`retry/`); here is what waits for them and acts o
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -22,7 +21,7 @@ from ktor_client.frames import CloseReason
 from ktor_client.link.contract import Clock
 from ktor_client.reconnect.budget import Budget
 from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Waiting
-from ktor_client.reconnect.opening import OnOpen, within
+from ktor_client.reconnect.opening import Opening
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Asked, Rotation, Target
 from ktor_client.reconnect.waits import Waits
@@ -85,7 +84,7 @@ class Connector:
         target: Target,
         policy: RetryPolicy,
         tell: Callable[[FeedEvent], None],
-        on_open: OnOpen | None = None,
+        opening: Opening,
     ) -> None:
         """Begin with the first attempt.
 
@@ -94,10 +93,10 @@ class Connector:
             target: where to.
             policy: when to try again.
             tell: is told what happens.
-            on_open: belongs to the opening of each session.
+            opening: what each session has to pass.
         """
         self._source = source
-        self._on_open = on_open
+        self._opening = opening
         self._target = target
         self._tell = tell
         self._attempts = Attempts(policy, source.clock.time())
@@ -119,14 +118,14 @@ class Connector:
         while True:
             try:
                 session = await self._attempt()
-                await self._prepare(session)
+                resumed = await self._prepare(session)
             except _UsersError as users:
-                await self.failed(users.error, worth_it=_is_worth_it_to_users)
+                await self.users_failed(users.error)
             except Exception as error:
                 await self.failed(error)
             else:
                 self.generation += 1
-                self._tell(Opened(self.generation))
+                self._tell(Opened(self.generation, resumed))
                 return session
 
     async def ended(self, session: ReconnectingSession) -> None:
@@ -175,6 +174,10 @@ class Connector:
             _log.warning("will connect again in %.3g s, for this failed", verdict, exc_info=error)
         await self._pause(verdict)
 
+    async def users_failed(self, error: Exception) -> None:
+        """Do what `failed` does after a function of the user's has failed."""
+        await self.failed(error, worth_it=_is_worth_it_to_users)
+
     async def _left(self, error: ConnectionClosedError) -> None:
         """Wait after a session that we ended: no failure, but no way to hammer at a server."""
         self._source.raise_if_closed()
@@ -201,16 +204,11 @@ class Connector:
         finally:
             forget()
 
-    async def _prepare(self, session: ReconnectingSession) -> None:
-        """Run `on_open`; where that fails, the session is closed."""
-        if self._on_open is None:
-            return
-        source, core = self._source, session._core
+    async def _prepare(self, session: ReconnectingSession) -> bool:
+        """Do what belongs to the opening; where that fails, the session is closed."""
+        core = session._core
         try:
-            opening = self._on_open(session)
-            if not inspect.isawaitable(opening):
-                raise TypeError("on_open takes a coroutine function (`async def`)")
-            await within(source.clock, source.open_timeout, opening, "on_open")
+            resumed = await self._opening(session)
             if not session.is_open:
                 raise core.ending.error()
         except Exception as error:
@@ -220,6 +218,7 @@ class Connector:
         except BaseException:
             core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
             raise
+        return resumed
 
     async def _pause(self, delay: float) -> None:
         if delay > 0:

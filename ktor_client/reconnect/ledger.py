@@ -89,6 +89,14 @@ class Ledger:
             and (not self._given or self._given_bytes < options.max_bytes)
         )
 
+    @property
+    def oldest_open(self) -> int:
+        """The number of the oldest message that is not acknowledged yet."""
+        if self._given:
+            return self._given[0].number
+        first = next(iter(self._waiting.values()), None)
+        return first.number if first is not None and first.number else self._last_number + 1
+
     def is_waiting(self, entry: Entry) -> bool:
         """Whether a message waits, for the first time or again."""
         return self._waiting.get(entry.serial) is entry

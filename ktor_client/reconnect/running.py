@@ -19,8 +19,10 @@ from ktor_client.link.home_loop import session_loop
 from ktor_client.reconnect.arriving import Arriving
 from ktor_client.reconnect.connector import Connector, PeerIsDoneError, Source
 from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Stopped, Waiting
-from ktor_client.reconnect.opening import OnOpen
+from ktor_client.reconnect.opening import OnOpen, Opening
 from ktor_client.reconnect.outbox import Outbox
+from ktor_client.reconnect.resume import Resume
+from ktor_client.reconnect.resuming import Resuming
 from ktor_client.reconnect.sending import Sending
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Target
@@ -31,6 +33,7 @@ __all__ = ["FeedOptions", "FeedState", "Running"]
 
 _GOING_AWAY = CloseReason(CloseReason.Codes.GOING_AWAY)
 _DROPPED = CloseReason(1006)
+_INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
 
 
 class FeedState(enum.StrEnum):
@@ -60,6 +63,7 @@ class FeedOptions:
 
     on_open: OnOpen | None = None
     outbox: Outbox | None = None
+    resume: Resume | None = None
 
     def __post_init__(self) -> None:
         """Check what was given.
@@ -71,6 +75,8 @@ class FeedOptions:
             raise TypeError(f"on_open takes a coroutine function, not {self.on_open!r}")
         if not isinstance(self.outbox, Outbox | None):
             raise TypeError(f"outbox takes Outbox(max_messages=256), not {self.outbox!r}")
+        if not isinstance(self.resume, Resume | None):
+            raise TypeError(f"resume takes an instance of a Resume, not {self.resume!r}")
 
     @property
     def given(self) -> list[str]:
@@ -80,6 +86,18 @@ class FeedOptions:
             for one in fields(self)
             if one.name != "on_open" and getattr(self, one.name) is not one.default
         ]
+
+
+class _ResumeError(Exception):
+    """The connection was given up, for what came over it cannot be."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _ReloadError(_ResumeError):
+    """A `reload` of the user's has failed, and with it the connection."""
 
 
 class Running:
@@ -92,8 +110,23 @@ class Running:
         self.home = session_loop()
         self.source = source
         self.arriving = Arriving(source.incoming_limit)
-        self.sending = Sending(options.outbox or Outbox(), source.clock, awaits_receipts=False)
-        self.connector = Connector(source, target, policy, self._tell, options.on_open)
+        plug = options.resume
+        awaits_receipts = plug is not None and type(plug).acknowledges is not Resume.acknowledges
+        self.sending = Sending(
+            options.outbox or Outbox(), source.clock, awaits_receipts=awaits_receipts
+        )
+        self._resuming: Resuming | None = None
+        if plug is not None:
+            resuming = Resuming(plug, self._tell, self.sending)
+            self._resuming, self.arriving.passes = resuming, resuming.passes
+            self.sending.wrap = resuming.wrap
+        opening = Opening(
+            source.clock,
+            source.open_timeout,
+            options.on_open,
+            None if self._resuming is None else self._resuming.on_open,
+        )
+        self.connector = Connector(source, target, policy, self._tell, opening)
         self.state = FeedState.CONNECTING
         self.session: ReconnectingSession | None = None
         self._opened: OneShot[None] = OneShot(self.home)
@@ -120,8 +153,14 @@ class Running:
             while True:
                 await self.arriving.wait_for_room()
                 session = await self.connector.connect()
-                await self._carry(session)
-                await self.connector.ended(session)
+                try:
+                    await self._carry(session)
+                except _ReloadError as failed:
+                    await self.connector.users_failed(failed.error)
+                except _ResumeError as failed:
+                    await self.connector.failed(failed.error, was_open=True)
+                else:
+                    await self.connector.ended(session)
         except PeerIsDoneError as done:
             self._stop_with(_peer_is_done(done), quietly=True)
         except ReconnectStoppedError as error:
@@ -136,10 +175,28 @@ class Running:
         """Let messages through until the session is gone."""
         self.session = session
         self._opened.set(None)
-        self.arriving.attach(session)
         self.sending.attach(session)
+        if self._resuming is not None and self._resuming.needs_reload:
+            await self._reload(session, self._resuming)
+        self.arriving.attach(session)
         await session.wait_closed()
         self._drop_session()
+        failure, self.arriving.failure = self.arriving.failure, None
+        if isinstance(failure, ConnectionClosedError):
+            raise _ResumeError(failure)
+        if failure is not None:
+            raise failure
+
+    async def _reload(self, session: ReconnectingSession, resuming: Resuming) -> None:
+        """Reload, for the server cannot go on; what comes meanwhile waits in the session."""
+        resuming.tell_gap()
+        try:
+            resuming.reloaded(await resuming.plug.reload())
+        except Exception as error:
+            session._core.close_without_waiting(_INTERNAL_ERROR)
+            await session.wait_closed()
+            self._drop_session()
+            raise _ReloadError(error) from error
 
     def _tell(self, event: FeedEvent) -> None:
         self.state = _STATES.get(type(event), self.state)

@@ -30,13 +30,12 @@ Wrap = Callable[[TextFrame | BinaryFrame, int], TextFrame | BinaryFrame]
 class Sending:
     """The sending half of a feed."""
 
-    def __init__(
-        self, options: Outbox, clock: Clock, *, awaits_receipts: bool, wrap: Wrap | None = None
-    ) -> None:
-        """Begin without a connection; `wrap` makes what a link is given of message and number."""
+    def __init__(self, options: Outbox, clock: Clock, *, awaits_receipts: bool) -> None:
+        """Begin without a connection; with `awaits_receipts`, `acknowledge` gives the verdicts."""
         self.ledger = Ledger(options, awaits_receipts=awaits_receipts)
         self._clock = clock
-        self._wrap = wrap
+        self.wrap: Wrap | None = None
+        """Makes what a link is given of message and number."""
         self._session: ReconnectingSession | None = None
         self._end: Callable[[], Exception] | None = None
         self._room: deque[asyncio.Future[None]] = deque()
@@ -46,6 +45,7 @@ class Sending:
         self._expiry_at: float | None = None
         self._look: Timer | asyncio.Handle | None = None
         self._drained: OneShot[None] | None = None
+        self._note: TextFrame | BinaryFrame | None = None
         self._stopping: set[asyncio.Task[None]] = set()
 
     # --- for users ---
@@ -81,6 +81,7 @@ class Sending:
             return
         self._stop_looking()
         self._stop_sender()
+        self._note = None
         self.ledger.lost(*session._link.left)
         self._arm_expiry()
         for handed in self._handing.values():
@@ -88,9 +89,9 @@ class Sending:
         self._wake_room()
         self._wake_drained()
 
-    def acknowledge(self, number: int) -> None:
-        """Take note that the server has so many messages. Raises what `Ledger.acknowledge` does."""
-        self.ledger.acknowledge(number)
+    def go_on(self) -> None:
+        """Send more, if it was receipts that were waited for."""
+        self._wake_room()
         self._drain()
 
     def refuse(self, end: Callable[[], Exception]) -> None:
@@ -98,6 +99,11 @@ class Sending:
         self._end = self._end or end
         while self._room:
             wake(self._room.popleft())
+
+    def tell(self, note: TextFrame | BinaryFrame) -> None:
+        """Send the server a note of the feed's own, soon; a newer one takes its place."""
+        self._note = note
+        self._drain()
 
     async def drained(self) -> None:
         """Wait until nothing waits any more, or the session ends."""
@@ -121,16 +127,15 @@ class Sending:
 
     def _is_free(self) -> bool:
         """Whether a message may go at once, past no other."""
-        return not len(self.ledger) and not self._room and self._may_send()
+        return (
+            not (len(self.ledger) or self._room or self._note)
+            and self._may_send()
+            and self.ledger.has_window
+        )
 
     def _may_send(self) -> bool:
         session = self._session
-        return (
-            session is not None
-            and session.is_open
-            and session._outgoing._ready
-            and self.ledger.has_window
-        )
+        return session is not None and session.is_open and session._outgoing._ready
 
     async def _make_room(self, size: int, key: Hashable | None) -> None:
         """Do what `when_full` says, until a message of that size may wait, or go at once."""
@@ -190,11 +195,11 @@ class Sending:
     def _drain(self) -> None:
         """Give the link what waits, as long as it takes it; then see to it that this goes on."""
         session = self._session
-        if session is None or not len(self.ledger) or self._sender is not None:
+        if session is None or self._sender is not None or not self._has_work:
             return
         if self._may_send():
             self._give_all(session)
-        if len(self.ledger) and self.ledger.has_window and session.is_open:
+        if self._has_work and session.is_open:
             self._sender = asyncio.get_running_loop().create_task(
                 self._send_on(session),
                 name=f"sending what waits for {session.call.request.url!r}",
@@ -202,7 +207,15 @@ class Sending:
             self._stopping.add(self._sender)
             self._sender.add_done_callback(self._stopping.discard)
 
+    @property
+    def _has_work(self) -> bool:
+        """Whether there is something that a link would be given."""
+        return self._note is not None or self.ledger.next() is not None
+
     def _give_all(self, session: ReconnectingSession) -> None:
+        if self._note is not None:
+            note, self._note = self._note, None
+            _put(session, note)
         while session._link.writable and (entry := self.ledger.next()) is not None:
             self._give(entry)
         self._look_soon()
@@ -213,13 +226,10 @@ class Sending:
     def _give(self, entry: Entry) -> None:
         assert self._session is not None
         frame, link = entry.frame, self._session._link
-        if self._wrap is not None:
-            frame = self._wrap(frame, self.ledger.number_for(entry))
+        if self.wrap is not None:
+            frame = self.wrap(frame, self.ledger.number_for(entry))
         start = link.taken
-        if isinstance(frame, TextFrame):
-            link.send_text(frame.text)
-        else:
-            link.send_binary(frame.data)
+        _put(self._session, frame)
         self.ledger.give(entry, start, link.taken)
         handed = self._handing.get(entry)
         if handed is not None:
@@ -229,7 +239,7 @@ class Sending:
         """Send what waits, each time that the link takes something again."""
         outgoing = session._outgoing
         try:
-            while self.ledger.next() is not None:
+            while self._has_work:
                 await outgoing._begin_stream()  # others who send on this session wait
                 try:
                     self._give_all(session)
@@ -303,6 +313,13 @@ class Sending:
     def _raise_if_ended(self) -> None:
         if self._end is not None:
             raise self._end()
+
+
+def _put(session: ReconnectingSession, frame: TextFrame | BinaryFrame) -> None:
+    if isinstance(frame, TextFrame):
+        session._link.send_text(frame.text)
+    else:
+        session._link.send_binary(frame.data)
 
 
 def _frame_of(message: object) -> TextFrame | BinaryFrame:

@@ -11,6 +11,7 @@ from ktor_client.reconnect.connector import Connector, Source
 from ktor_client.reconnect.events import FeedEvent
 from ktor_client.reconnect.feed import WebSocketFeed
 from ktor_client.reconnect.loop import Sessions
+from ktor_client.reconnect.opening import Opening
 from ktor_client.reconnect.running import FeedOptions, Running
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Target
@@ -54,8 +55,8 @@ class ReconnectingStatement:
                 "`async with client.web_socket_reconnecting(...) as feed:`"
             )
         source, target, policy = self._source, self._target, self._policy
-        on_open = self._options.on_open
-        return Sessions(lambda: Connector(source, target, policy, _tell_nobody, on_open))
+        opening = Opening(source.clock, source.open_timeout, self._options.on_open)
+        return Sessions(lambda: Connector(source, target, policy, _tell_nobody, opening))
 
     async def __aenter__(self) -> WebSocketFeed:
         if self._feed is not None:

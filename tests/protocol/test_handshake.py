@@ -229,12 +229,14 @@ def test_choices_that_a_platform_made() -> None:
             ("Sec-WebSocket-Extensions", "permessage-deflate;client_max_window_bits"),
         ]
     )
-    agreed = describe_choices(headers)
+    agreed = describe_choices(headers, ("chat",))
     assert agreed.subprotocol == "chat"
     assert agreed.descriptions == ("permessage-deflate; client_max_window_bits",)
     assert not agreed.codecs
     assert not agreed.extensions
-    nothing = describe_choices(Headers([("Sec-WebSocket-Protocol", "")]))
+    with pytest.raises(ValueError, match="'chat'"):
+        describe_choices(headers, ("soap",))
+    nothing = describe_choices(Headers([("X", "")]), ("chat",))
     assert nothing.subprotocol is None
     assert nothing.descriptions == ()
     assert isinstance(nothing, Negotiated)

@@ -6,9 +6,28 @@ from __future__ import annotations
 
 from functools import partial
 
-from ktor_client import DefaultClientWebSocketSession, HttpClient, HttpClientConfig, install
+from ktor_client import (
+    Backoff,
+    DefaultClientWebSocketSession,
+    HttpClient,
+    HttpClientConfig,
+    RetryPolicy,
+    install,
+    on_upload,
+    timeout,
+)
 from ktor_client.engines import AiohttpEngine
-from ktor_client.plugins import PluginScope, UserAgent, WebSockets, client_plugin
+from ktor_client.plugins import (
+    BodyProgress,
+    HttpCallValidator,
+    HttpRequestRetry,
+    HttpTimeout,
+    Logging,
+    PluginScope,
+    UserAgent,
+    WebSockets,
+    client_plugin,
+)
 
 
 @client_plugin
@@ -28,6 +47,19 @@ async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> No
     install(Stamp, txt="x")  # wrong
     install(Stamp)  # wrong
     install(UserAgent, agent=1)  # wrong
+    install(HttpTimeout, request_timeout="3")  # wrong
+    install(HttpTimeout, requests_timeout=3)  # wrong
+    install(HttpRequestRetry, policy=3)  # wrong
+    install(HttpRequestRetry, retry_if=lambda response: True)  # wrong
+    install(HttpRequestRetry, max_retries="3")  # wrong
+    install(Logging, level="INFO")  # wrong
+    install(Logging, logger="name")  # wrong
+    install(HttpCallValidator, validate=1)  # wrong
+    install(BodyProgress, interval=1)  # wrong
+    RetryPolicy(backoff=1)  # wrong
+    Backoff(jitter="some")  # wrong
+    timeout(3)  # wrong
+    on_upload(1)  # wrong
     HttpClient(AiohttpEngine, WebSockets)  # wrong
     HttpClient(install(WebSockets))  # wrong
     HttpClient(AiohttpEngine, asynchronous)  # wrong

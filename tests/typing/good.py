@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,26 +10,44 @@ from functools import partial
 from typing import assert_type
 
 from ktor_client import (
+    Backoff,
     Channels,
     ClientWebSocketSession,
     CloseReason,
     DefaultClientWebSocketSession,
+    Failure,
     Frame,
     HttpClient,
     HttpClientConfig,
+    HttpRequest,
     HttpRequestBuilder,
+    HttpResponse,
+    Retry,
+    RetryPolicy,
+    Stop,
     WebSocketCapability,
     bearer_auth,
     bounded,
+    expect_success,
     header,
     install,
+    on_download,
+    on_upload,
+    timeout,
     unlimited,
 )
 from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
 from ktor_client.plugins import (
+    BodyProgress,
     DefaultRequest,
+    HttpCallValidator,
+    HttpRequestRetry,
+    HttpTimeout,
     JsonConverter,
+    Logging,
+    LogLevel,
     PluginScope,
+    RequestRetried,
     UserAgent,
     WebSocketDeflate,
     WebSockets,
@@ -60,6 +79,52 @@ def traced(request: HttpRequestBuilder) -> None:
 async def chat(session: DefaultClientWebSocketSession) -> int:
     await session.send("hello")
     return 1
+
+
+async def decide(failure: Failure) -> Retry | Stop | None:
+    assert_type(failure.response, HttpResponse | None)
+    return Stop("never") if failure.was_open else None
+
+
+async def is_pending(request: HttpRequest, response: HttpResponse) -> bool:
+    return response.status == 202
+
+
+def mark(request: HttpRequest, failure: Failure) -> HttpRequest:
+    return request.with_header("X-Attempt", str(failure.attempt))
+
+
+async def progress(done: int, total: int | None) -> None:
+    print(done, total)
+
+
+def translate(error: Exception, request: HttpRequest) -> None:
+    raise LookupError(request.url.path) from error
+
+
+async def validate(response: HttpResponse) -> None:
+    await response.body_as_text()
+
+
+def plugins_of_requests() -> None:
+    policy = RetryPolicy(Backoff(first=timedelta(seconds=1)), max_attempts=3, decide=decide)
+    assert_type(policy.backoff.first, float)
+    HttpClient(
+        None,
+        install(HttpTimeout, request_timeout=timedelta(seconds=3), socket_timeout=None),
+        install(HttpRequestRetry, policy=policy, retry_if=is_pending, modify_request=mark),
+        install(HttpRequestRetry, max_retries=None, retry_on=lambda _, error: not str(error)),
+        install(Logging, level=LogLevel.ALL, logger=logging.getLogger("x"), sanitize=["iban"]),
+        install(Logging, frames=True, sanitize=lambda name: name == "iban"),
+        install(HttpCallValidator, validate=validate, on_error=translate),
+        install(BodyProgress),
+    )
+
+
+async def blocks_of_requests(client: HttpClient) -> None:
+    await client.get("http://h/", timeout(request=3, connect=None), expect_success())
+    await client.post("http://h/", on_upload(progress), on_download(print), body=b"x")
+    client.events.subscribe(RequestRetried, lambda failure: print(failure.attempt))
 
 
 async def chunks() -> AsyncIterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ktor_client.client import HttpClient
@@ -17,6 +17,8 @@ __all__ = ["check_engine", "run_check"]
 
 WATCHDOG = 30.0
 """Seconds after which a check has failed."""
+GRACE = 5.0
+"""Seconds that a check has to end once it is given up."""
 IN_MEMORY_URL = "ws://127.0.0.1:81"
 """Any port: nobody listens there."""
 
@@ -27,6 +29,8 @@ async def check_engine(
     *,
     other_url: str | None = None,
     checks: Sequence[Check] = CHECKS,
+    watchdog: float = WATCHDOG,
+    on_result: Callable[[Result], object] = bool,
 ) -> Report:
     """Run the battery against an engine; what it cannot do is skipped, and named in the report.
 
@@ -39,18 +43,34 @@ async def check_engine(
             handlers that do what these routes do.
         other_url: the same server as another origin; found out for 127.0.0.1 and localhost.
         checks: those to run; all unless given.
+        watchdog: seconds after which a check has failed; the next one begins, whether or not the
+            engine lets go of it.
+        on_result: called with each result as it comes.
     """
     if isinstance(factory, str):
         factory = engine_class(factory)
     if base_url is None:
         in_memory = _with_routes(factory)
         if in_memory is not None:
-            return await check_engine(in_memory, IN_MEMORY_URL, checks=checks)
+            return await check_engine(
+                in_memory, IN_MEMORY_URL, checks=checks, watchdog=watchdog, on_result=on_result
+            )
         from ktor_client.testing.server import echo_server
 
         async with echo_server() as server:
-            return await check_engine(factory, server.url, other_url=other_url, checks=checks)
-    results = [await run_check(check, factory, base_url, other_url=other_url) for check in checks]
+            return await check_engine(
+                factory,
+                server.url,
+                other_url=other_url,
+                checks=checks,
+                watchdog=watchdog,
+                on_result=on_result,
+            )
+    results: list[Result] = []
+    for check in checks:
+        result = await run_check(check, factory, base_url, other_url=other_url, watchdog=watchdog)
+        on_result(result)
+        results.append(result)
     async with HttpClient(factory) as client:
         return Report(type(client.engine).__name__, results)
 
@@ -69,22 +89,38 @@ async def run_check(
         missing = check.missing(lab.capabilities)
         if missing:
             return Result(check, "skipped", f"without {', '.join(c.name for c in missing)}")
-        limit = asyncio.timeout(watchdog)
+        running = asyncio.ensure_future(check.run(lab))
         try:
-            async with limit:
-                await check.run(lab)
+            if not await _ended(running, watchdog):
+                failure = CheckFailure(f"it did not end within {watchdog:g} s{_place(running)}")
+                return Result(check, "failed", str(failure), failure)
         except SkippedCheck as reason:
             return Result(check, "skipped", str(reason))
-        except TimeoutError as error:
-            if not limit.expired():
-                return Result(check, "failed", describe(error), error)
-            failure = CheckFailure(f"it did not end within {watchdog:g} s{_place(error)}")
-            return Result(check, "failed", str(failure), failure)
         except Exception as error:
             return Result(check, "failed", describe(error), error)
         return Result(check, "passed")
     finally:
-        await lab.close()
+        closing = asyncio.create_task(lab.close())
+        if not await _ended(closing, watchdog):
+            closing.cancel()  # its engine hangs; the next check begins all the same
+
+
+async def _ended(task: asyncio.Future[None], limit: float) -> bool:
+    """Wait for a task, cancel it when the time is over, and say whether it ended by itself.
+
+    Raises what the task raises.
+    """
+    try:
+        done, _ = await asyncio.wait({task}, timeout=limit)
+        if not done:
+            task.cancel()
+            await asyncio.wait({task}, timeout=GRACE)
+            return False
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    task.result()
+    return True
 
 
 def _with_routes(factory: EngineFactory) -> EngineFactory | None:
@@ -100,10 +136,16 @@ def _with_routes(factory: EngineFactory) -> EngineFactory | None:
     return partial(echo_mock if factory is MockEngine else echo_app, EchoServer())
 
 
-def _place(error: BaseException) -> str:
-    """Return the line of the check at which it was waiting."""
-    traceback = error.__cause__.__traceback__ if error.__cause__ is not None else None
-    lines = inspect.getinnerframes(traceback) if traceback is not None else []
+def _place(task: asyncio.Future[None]) -> str:
+    """Return the line of the check at which a task was waiting when it was cancelled."""
+    if not task.done():
+        return ", and does not let itself be cancelled"
+    lines: list[inspect.FrameInfo] = []
+    try:
+        task.result()
+    except (Exception, asyncio.CancelledError) as error:
+        if error.__traceback__ is not None:
+            lines = inspect.getinnerframes(error.__traceback__)
     here = [
         f"{line.function}, line {line.lineno}" for line in lines if "conformance" in line.filename
     ]

@@ -1,0 +1,270 @@
+"""How a stream goes on where its connection was cut: the plug, and two kinds of it.
+
+What is done with the answers is in `resuming.py`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ktor_client.errors import ProtocolViolationError
+from ktor_client.frames import CloseReason
+from ktor_client.session import DefaultClientWebSocketSession
+
+__all__ = ["Message", "Position", "PositionResume", "Resume", "Resumed", "SequenceResume"]
+
+Message: TypeAlias = str | bytes
+"""A whole message: text or bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a server has answered to a `Resume.on_open`."""
+
+    complete: bool | None = None
+    """True: it goes on right behind the position. False: it cannot, the position is too old. None:
+    it does not say; the positions of what comes will tell."""
+    acknowledged: int | None = None
+    """How many of the messages that were sent it has, where it says that."""
+
+
+class Resume(ABC):
+    """A plug for one way of going on after a cut; an instance serves one feed.
+
+    Positions are whatever the server counts in; they are compared by `missed` alone. Messages that
+    are sent are numbered from 1, in the order in which they leave.
+    """
+
+    def begin(self) -> Any:
+        """Begin a new feed; return the position to go on from, or None to take what comes."""
+        return None
+
+    @abstractmethod
+    async def on_open(
+        self, session: DefaultClientWebSocketSession, position: Any
+    ) -> Resumed | bool | None:
+        """Ask the server to go on; runs on each connection, before any traffic.
+
+        Args:
+            session: the new connection. What is received here is not the user's.
+            position: of the last message that came; None where none has.
+
+        Returns:
+            What the server says: a `Resumed`, or its `complete` alone.
+        """
+
+    def position_of(self, message: Message) -> Any:
+        """Return the position of a message; None for one that has none."""
+        return None
+
+    def missed(self, after: Any, before: Any) -> int | None:
+        """Return how many messages are missing between two positions.
+
+        0 is none; below 0, `before` came already, or before `after`. None: it cannot be said, as
+        for any pair unless a subclass knows better.
+        """
+        return None
+
+    def acknowledges(self, message: Message) -> int | bool | None:
+        """Return what a message acknowledges: every message up to a number.
+
+        True is the oldest message alone that is not acknowledged yet; None and False are nothing.
+        Receipts wait for it where a subclass has this method.
+        """
+        return None
+
+    async def reload(self) -> Any:
+        """Load anew what the messages are about, for the server cannot go on from the position.
+
+        Messages that come meanwhile are held. Returns the position that this is as of, or None.
+        """
+        return None
+
+    # --- where messages are wrapped on the wire ---
+
+    def received(self, message: Message) -> Message | None:
+        """Return what the user sees of a message; None where it is nothing of the user's."""
+        return message
+
+    def sent(self, message: Message, number: int) -> Message:
+        """Return what is sent for a message; a repeated one has the number that it had."""
+        return message
+
+    def receipt(self, position: Any) -> Message | None:
+        """Return what tells the server that everything up to a position has come, if it is time."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """An offset in a stream, and the epoch of that stream: another epoch counts from anew."""
+
+    offset: int
+    epoch: str | None = None
+
+
+class PositionResume(Resume):
+    """Goes on from an offset: for servers that number what they send, without gaps.
+
+    What came already is dropped, what is missing is a `Gap` with its count. Give functions, or
+    make a subclass.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[
+            [DefaultClientWebSocketSession, Position | None],
+            Awaitable[Resumed | bool | None],
+        ],
+        position_of: Callable[[Message], Position | int | None],
+        reload: Callable[[], Awaitable[Position | int | None]] | None = None,
+        *,
+        start: Position | int | None = None,
+    ) -> None:
+        """Keep the functions.
+
+        Args:
+            ask: asks the server to go on after a position; None is the first connection.
+            position_of: of a message, if it has one; an int is an offset without an epoch.
+            reload: loads the state anew, and returns its position.
+            start: where to begin: kept from another life of the program, for instance.
+        """
+        self._start = _position(start)
+        self._ask = ask
+        self._position_of = position_of
+        self._reload = reload
+
+    def begin(self) -> Any:
+        """Begin at `start`."""
+        return self._start
+
+    async def on_open(
+        self, session: DefaultClientWebSocketSession, position: Any
+    ) -> Resumed | bool | None:
+        """See `Resume.on_open`."""
+        return await self._ask(session, position)
+
+    def position_of(self, message: Message) -> Any:
+        """See `Resume.position_of`."""
+        return _position(self._position_of(message))
+
+    def missed(self, after: Any, before: Any) -> int | None:
+        """See `Resume.missed`."""
+        if after.epoch != before.epoch:
+            return None
+        missing: int = before.offset - after.offset - 1
+        return missing
+
+    async def reload(self) -> Any:
+        """See `Resume.reload`."""
+        return None if self._reload is None else _position(await self._reload())
+
+
+class SequenceResume(Resume):
+    """Both sides number what they send, acknowledge what has come, and keep the rest to repeat it.
+
+    The documentation describes what goes over the wire; any server can speak it. With
+    `Outbox(mode="at_least_once")` nothing is lost and nothing comes twice, as long as the server
+    has not forgotten the stream.
+    """
+
+    def __init__(
+        self,
+        reload: Callable[[], Awaitable[object]] | None = None,
+        *,
+        acknowledge_every: int = 16,
+    ) -> None:
+        """Keep the options.
+
+        Args:
+            reload: is awaited when the server has forgotten the stream.
+            acknowledge_every: so many messages that have come, this tells the server.
+        """
+        if acknowledge_every < 1:
+            raise ValueError(f"acknowledge_every must be at least 1, not {acknowledge_every}")
+        self._stream = ""
+        self._reload = reload
+        self._every = acknowledge_every
+        self._told = 0
+
+    def begin(self) -> Any:
+        """Name a new stream, of which the server knows nothing yet."""
+        self._stream = secrets.token_hex(16)
+        self._told = 0
+
+    async def on_open(
+        self, session: DefaultClientWebSocketSession, position: Any
+    ) -> Resumed | bool | None:
+        """Say which stream this is, and how much of it has come; hear the same of the server."""
+        self._told = position or 0
+        await session.send(f"resume {self._stream} {self._told}")
+        answer = await session.receive_text()
+        word, _, number = answer.partition(" ")
+        if word not in ("resumed", "reset") or not _is_number(number):
+            raise _violation(f"the server answered {answer[:40]!r} to a resume")
+        return Resumed(word == "resumed", int(number))
+
+    def position_of(self, message: Message) -> Any:
+        """Return the number of a message."""
+        if isinstance(message, bytes):
+            return int.from_bytes(message[:8], "big")
+        number = message.partition(" ")[0]
+        return int(number) if _is_number(number) else None
+
+    def missed(self, after: Any, before: Any) -> int | None:
+        """Count."""
+        missing: int = before - after - 1
+        return missing
+
+    def acknowledges(self, message: Message) -> int | bool | None:
+        """Return the number of `ack N`."""
+        if isinstance(message, bytes) or not message.startswith("ack "):
+            return None
+        return int(message[4:]) if _is_number(message[4:]) else None
+
+    async def reload(self) -> Any:
+        """Reload; the server counts from anew."""
+        if self._reload is not None:
+            await self._reload()
+
+    def received(self, message: Message) -> Message | None:
+        """Take the number away."""
+        if isinstance(message, bytes):
+            if len(message) < 8:
+                raise _violation("the server sent bytes without a number")
+            return message[8:]
+        number, blank, text = message.partition(" ")
+        if number == "ack":
+            return None
+        if not (blank and _is_number(number)):
+            raise _violation(f"the server sent {message[:40]!r}, which has no number")
+        return text
+
+    def sent(self, message: Message, number: int) -> Message:
+        """Put the number before a message."""
+        if isinstance(message, bytes):
+            return number.to_bytes(8, "big") + message
+        return f"{number} {message}"
+
+    def receipt(self, position: Any) -> Message | None:
+        """Acknowledge now and then."""
+        if position - self._told < self._every:
+            return None
+        self._told = position
+        return f"ack {position}"
+
+
+def _position(value: Position | int | None) -> Position | None:
+    return Position(value) if isinstance(value, int) else value
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _violation(message: str) -> ProtocolViolationError:
+    return ProtocolViolationError(message, reason=CloseReason(CloseReason.Codes.PROTOCOL_ERROR))
