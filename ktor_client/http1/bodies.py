@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from ktor_client.http1.rules import MAX_CHUNK_LINE, MAX_TRAILER, AnswerError
@@ -10,40 +11,38 @@ from ktor_client.http1.rules import MAX_CHUNK_LINE, MAX_TRAILER, AnswerError
 if TYPE_CHECKING:
     from ktor_client.http1.heads import Fields
 
-__all__ = ["NO_BODY", "AnswerBody", "ChunkedBody", "LengthBody", "UntilCloseBody"]
+__all__ = ["AnswerBody", "ChunkedBody", "LengthBody", "UntilCloseBody"]
 
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
 
 
-class AnswerBody:
-    """The body of one answer, as it comes. This one is empty."""
+class AnswerBody(ABC):
+    """The body of one answer, as it comes."""
 
     __slots__ = ()
 
-    is_done = True
+    is_done: bool
     """Whether nothing of it is missing."""
-    surplus: bytes = b""
+    surplus: bytes
     """What came behind it, which belongs to no answer."""
     framing = b"Content-Length: 0\r\n"
     """The field that says where it ends."""
 
+    @abstractmethod
     def feed(self, data: bytes) -> bytes:
         """Take what came; return what of it is content.
 
         Raises:
             AnswerError: the framing is broken.
         """
-        raise AssertionError("the body has ended")
 
+    @abstractmethod
     def end(self) -> None:
         """Take the end of the connection.
 
         Raises:
             AnswerError: something is missing.
         """
-
-
-NO_BODY = AnswerBody()
 
 
 class LengthBody(AnswerBody):
@@ -53,7 +52,7 @@ class LengthBody(AnswerBody):
 
     def __init__(self, size: int) -> None:
         self._size = self._missing = size
-        self.is_done = False
+        self.is_done = not size
         self.surplus = b""
 
     @property
@@ -84,12 +83,13 @@ class LengthBody(AnswerBody):
 class UntilCloseBody(AnswerBody):
     """A body that ends with its connection (RFC 9112 6.3, 8)."""
 
-    __slots__ = ("is_done",)
+    __slots__ = ("is_done", "surplus")
 
     framing = b""
 
     def __init__(self) -> None:
         self.is_done = False
+        self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
         """See `AnswerBody.feed`."""

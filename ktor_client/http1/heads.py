@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 
 from ktor_client.http1.bodies import (
-    NO_BODY,
     AnswerBody,
     ChunkedBody,
     LengthBody,
@@ -41,7 +40,7 @@ class AnswerHead:
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.body: AnswerBody = NO_BODY
+        self.body: AnswerBody = LengthBody(0)
         self.keeps = version == "1.1"
         """Whether the connection may be used again, once the body has ended (RFC 9112 9.3)."""
         self.idle_limit: float | None = None
@@ -159,7 +158,7 @@ def _frame(answer: AnswerHead, method: str) -> None:
     elif length is None:
         answer.keeps = False
         answer.body = UntilCloseBody()
-    elif length:
+    else:
         answer.body = LengthBody(length)
 
 

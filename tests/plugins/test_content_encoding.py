@@ -64,6 +64,8 @@ async def test_bodies_leave_in_a_coding(
             f"{server.http_url}/echo-body", header("Content-Encoding", "x"), body="as it is"
         )
         assert await kept.body_as_text() == "as it is"
+        empty = await client.post(f"{server.http_url}/echo-body", body=b"")
+        assert "content-encoding" not in empty.request.headers
         assert "content-encoding" not in (await client.get(server.http_url)).request.headers
 
 

@@ -18,6 +18,7 @@ from ktor_client import (
     HttpClient,
     HttpRequest,
     PluginNotInstalledError,
+    RequestTimeoutError,
     RetryPolicy,
     SseError,
     install,
@@ -320,3 +321,60 @@ async def test_time_limits_on_a_virtual_clock() -> None:
     assert asked[0] == 0
     assert 303 <= asked[1] <= 303.25  # 100 s, 200 s of silence, 3 s and some jitter
     assert 606 <= asked[2] <= 606.5
+
+
+async def test_an_id_that_no_header_can_carry(engine: EngineFactory) -> None:
+    script, peers = server_of(HEAD + b"id: a\x01b\ndata: a\n\n", OVER)
+    async with raw_server(script) as server:
+        async with HttpClient(engine, install(SSE, policy=AT_ONCE)) as client:
+            events = await client.sse_session(url_of(server))
+            async with events:
+                assert [event.id async for event in events] == ["a\x01b"]
+    assert "last-event-id" not in peers[1].headers
+
+
+async def test_a_server_that_asks_for_time_and_two_readers() -> None:
+    engine = MockEngine()
+    asked: list[float] = []
+
+    def answer(request: HttpRequest) -> MockResponse:
+        asked.append(engine.clock.time())
+        if len(asked) == 1:
+            return respond(b"data: a\n\ndata: b\n\n", headers={"Content-Type": "text/event-stream"})
+        if len(asked) == 2:
+            return respond(status=503, headers={"Retry-After": "60"})
+        return respond(status=204)
+
+    engine.on_request("/feed", answer)
+    async with HttpClient(engine, install(SSE, policy=AT_ONCE)) as client:
+        async with client.sse("/feed") as events:
+            both = await asyncio.gather(anext(events), anext(events))
+            assert [event.data for event in both] == ["a", "b"]
+            assert [event async for event in events] == []
+    assert asked[2] - asked[1] >= 60
+
+
+async def test_a_time_limit_of_somebody_else_passes() -> None:
+    engine = MockEngine()
+
+    async def late(request: HttpRequest) -> MockResponse:
+        raise TimeoutError("not ours")
+
+    engine.on_request("/feed", late)
+    async with HttpClient(engine, install(SSE)) as client:
+        with pytest.raises(TimeoutError, match="not ours"):
+            await client.sse_session("/feed")
+
+
+async def test_an_answer_that_does_not_come() -> None:
+    engine = MockEngine()
+
+    async def never(request: HttpRequest) -> MockResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    engine.on_request("/feed", never)
+    async with HttpClient(engine, install(SSE)) as client:
+        with pytest.raises(RequestTimeoutError, match=r"within 60 s \(socket_timeout\)"):
+            await client.sse_session("/feed")
+    assert engine.clock.time() == 60
