@@ -109,11 +109,14 @@ class HttpRequest:
         are made for the caller's origin as a rule. `meant_for=request.url.origin` says that this
         one was made for the origin that the request goes to, as a cookie of that origin is.
         """
-        headers = HeadersBuilder(self.headers)
-        headers.set(name, value)
-        twin = self.copy(headers=headers.build())
+        check_field(name, value)  # the others were checked
+        wanted, value = name.lower(), value.strip(" \t")
+        fields = [field for field in self.headers.fields() if field[0].lower() != wanted]
+        fields.append((name, value))
+        twin = self.copy()
+        twin.headers = Headers(fields)
         if meant_for is not None:
-            twin._meant = (*self._meant, (name.lower(), twin.headers[name], meant_for))
+            twin._meant = (*self._meant, (wanted, value, meant_for))
         return twin
 
     def with_setting(self, key: AttributeKey[T], value: T) -> HttpRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ktor_client.errors import AuthError
 from ktor_client.http import HttpRequest, HttpResponse
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ktor_client.client import HttpClient
 
 __all__ = ["Auth"]
+
+Judge: TypeAlias = Callable[[HttpResponse], bool | Awaitable[bool]]
 
 MAX_ANSWERS = 10
 """Answers to 401s in one call, whatever providers may say."""
@@ -33,7 +35,7 @@ class Auth(HttpClientPlugin):
         self,
         *,
         providers: Sequence[AuthProvider] = (),
-        reauthorize_on: Callable[[HttpResponse], bool | Awaitable[bool]] | None = None,
+        reauthorize_on: Judge | None = None,
     ) -> None:
         """Check and keep the options.
 
@@ -93,8 +95,9 @@ class Auth(HttpClientPlugin):
                     sent.append(provider)
         response = await send(ready)
         answers: dict[AuthProvider, int] = dict.fromkeys(sent, 0)
+        judge = self._reauthorize_on
         for _ in range(MAX_ANSWERS):
-            if not await self._is_refused(response):
+            if response.status != 401 if judge is None else not await _says(judge, response):
                 for provider in answers:
                     provider.accepted(ready, response)
                 break
@@ -153,12 +156,6 @@ class Auth(HttpClientPlugin):
             return False
         return was_sent or (not challenges and provider.realm is None)
 
-    async def _is_refused(self, response: HttpResponse) -> bool:
-        if self._reauthorize_on is None:
-            return response.status == 401
-        result = self._reauthorize_on(response)
-        return bool(await result) if inspect.isawaitable(result) else bool(result)
-
     def _client_without_auth(self) -> HttpClient:
         if self._client is None or self._client.is_closed:
             assert self._scope is not None
@@ -168,6 +165,11 @@ class Auth(HttpClientPlugin):
     async def _close(self) -> None:
         for provider in self._providers:
             await provider.close()
+
+
+async def _says(judge: Judge, response: HttpResponse) -> bool:
+    result = judge(response)
+    return bool(await result) if inspect.isawaitable(result) else bool(result)
 
 
 def _check_body(request: HttpRequest, response: HttpResponse) -> None:

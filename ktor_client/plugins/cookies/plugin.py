@@ -139,7 +139,9 @@ class HttpCookies(HttpClientPlugin):
         if self._seeds or (self._for_each_host and url.host not in self._seeded):
             await self._seed(url, asked=not request.is_elsewhere)
         own, changes = request.headers.get_all("cookie"), self._changes
-        request = await self._with_cookies(request, own)
+        kept = await self._matching(url)
+        if own or kept:
+            request = _with_cookies(request, own, kept)
         request.attributes[_HOP] = own, request.headers.get_all("cookie"), changes
         return await send(request)
 
@@ -148,10 +150,11 @@ class HttpCookies(HttpClientPlugin):
 
         The repetition has the cookies that are kept by then.
         """
-        there = request.headers.get_all("cookie")
-        own, sent, changes = request.attributes.get(_HOP) or (there, there, -1)
-        if changes != self._changes and sent == there:  # else somebody put others there
-            request = await self._with_cookies(request, own)
+        hop = request.attributes.get(_HOP)
+        own = request.headers.get_all("cookie") if hop is None else hop[0]
+        if hop is None or hop[2] != self._changes:
+            if hop is None or hop[1] == request.headers.get_all("cookie"):  # else they are others'
+                request = _with_cookies(request, own, await self._matching(request.url))
         response = await send(request)
         fields = response.headers.get_all("set-cookie")
         if fields:
@@ -160,21 +163,6 @@ class HttpCookies(HttpClientPlugin):
                 replaced = request.attributes.get(_REPLACED) or frozenset()
                 request.attributes[_REPLACED] = replaced | names
         return response
-
-    async def _with_cookies(self, request: HttpRequest, own: Sequence[str]) -> HttpRequest:
-        kept = await self._matching(request.url)
-        there = request.headers.get_all("cookie")
-        if not (own or kept or there):
-            return request
-        pairs = [pair.strip(" \t") for field in own for pair in field.split(";")]
-        replaced = request.attributes.get(_REPLACED) or frozenset()
-        pairs = [pair for pair in pairs if pair and _name(pair) not in replaced]
-        names = {_name(pair) for pair in pairs}
-        pairs += [cookie.pair for cookie in kept if cookie.name not in names]
-        if pairs:
-            return request.with_header("Cookie", "; ".join(pairs), meant_for=request.url.origin)
-        fields = [field for field in request.headers.fields() if field[0].lower() != "cookie"]
-        return request.copy(headers=Headers(fields))
 
     async def _take(self, url: Url, fields: Sequence[str]) -> frozenset[str]:
         """Keep what may be kept of an answer's `Set-Cookie` fields; return the names."""
@@ -205,8 +193,13 @@ class HttpCookies(HttpClientPlugin):
         return frozenset(cookie.name for cookie in kept)
 
     async def _matching(self, url: Url) -> list[Cookie]:
+        known = self._storage.get(url)
+        if not isinstance(known, list):
+            known = list(await known if isinstance(known, Awaitable) else known)
+        if not known:
+            return known
         now = time.time()
-        found = [cookie for cookie in await self._known(url) if cookie.matches(url, now)]
+        found = [cookie for cookie in known if cookie.matches(url, now)]
         if len(found) > 1:
             found.sort(key=lambda cookie: (-len(cookie.path), cookie.created))
         return found
@@ -234,6 +227,19 @@ class HttpCookies(HttpClientPlugin):
 
     async def _close(self) -> None:
         await _done(self._storage.close())
+
+
+def _with_cookies(request: HttpRequest, own: Sequence[str], kept: Sequence[Cookie]) -> HttpRequest:
+    pairs = [pair.strip(" \t") for field in own for pair in field.split(";")]
+    replaced = request.attributes.get(_REPLACED) or frozenset()
+    pairs = [pair for pair in pairs if pair and _name(pair) not in replaced]
+    names = {_name(pair) for pair in pairs}
+    pairs += [cookie.pair for cookie in kept if cookie.name not in names]
+    if pairs:
+        return request.with_header("Cookie", "; ".join(pairs), meant_for=request.url.origin)
+    fields = request.headers.fields()
+    others = [field for field in fields if field[0].lower() != "cookie"]
+    return request if len(others) == len(fields) else request.copy(headers=Headers(others))
 
 
 def _name(pair: str) -> str:

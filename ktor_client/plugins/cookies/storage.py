@@ -64,8 +64,10 @@ class InMemoryCookies(CookieStorage):
 
     def get(self, url: Url) -> list[Cookie]:
         """Return the cookies of the host and of the domains above it."""
-        now = time.time()
         found: list[Cookie] = []
+        if not self._used:
+            return found
+        now = time.time()
         for domain in _domains_above(url.host):
             for key, cookie in self._domains.get(domain, {}).items():
                 found.append(cookie)
