@@ -73,7 +73,9 @@ def decoding(
             extensions=extensions() if deflate else (),
         )
         for data in reads:
-            decoder.feed(data)
+            fed = decoder.feed(data)
+            while fed is not None and fed.rest:
+                fed = decoder.feed(fed.rest)
         messages.clear()
 
     return Case(f"decode {name}", run, times * len(frames))

@@ -49,8 +49,7 @@ class WebSocketDeflate(WebSocketExtension):
         """Check and keep the options.
 
         Args:
-            client_max_window_bits: log2 of the window that we compress with, 9..15. (zlib has no
-                raw deflate with 8.)
+            client_max_window_bits: log2 of the window that we compress with, 8..15.
             server_max_window_bits: the most that the server may use, 8..15; saves our memory.
             client_no_context_takeover: forget the window after each message that we send.
             server_no_context_takeover: ask the server to do so.
@@ -64,7 +63,7 @@ class WebSocketDeflate(WebSocketExtension):
         Raises:
             ValueError: an option out of its range.
         """
-        _within("client_max_window_bits", client_max_window_bits, 9, 15)
+        _within("client_max_window_bits", client_max_window_bits, 8, 15)
         _within("server_max_window_bits", server_max_window_bits, 8, 15)
         _within("level", level, -1, 9)
         _within("mem_level", mem_level, 1, 9)
@@ -115,8 +114,6 @@ class WebSocketDeflate(WebSocketExtension):
         if "client_max_window_bits" in found:
             if client_bits is None:
                 raise ValueError("client_max_window_bits needs a value in the answer")
-            if client_bits == 8:
-                raise ValueError("client_max_window_bits=8 cannot be done: zlib starts at 9")
         mine = min(self.client_max_window_bits, client_bits or _MAX_WINDOW_BITS)
         return DeflateCodec(
             self,
@@ -140,8 +137,6 @@ class WebSocketDeflate(WebSocketExtension):
         if "server_max_window_bits" in found and offered is None:
             return None
         send_bits = min(offered or _MAX_WINDOW_BITS, self.server_max_window_bits)
-        if send_bits == 8:
-            return None
         answer: ExtensionParameters = []
         keep_send = not (self.server_no_context_takeover or "server_no_context_takeover" in found)
         keep_receive = not (
@@ -210,7 +205,10 @@ class DeflateCodec(ExtensionCodec):
         deflater = self._deflater
         if deflater is None:
             deflater = self._deflater = zlib.compressobj(
-                self._options.level, zlib.DEFLATED, -self.send_bits, self._options.mem_level
+                self._options.level,
+                zlib.DEFLATED,
+                _zlib_bits(self.send_bits),
+                self._options.mem_level,
             )
         result = deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
         if fin:
@@ -240,7 +238,7 @@ class DeflateCodec(ExtensionCodec):
             return b""
         inflater = self._inflater
         if inflater is None:
-            inflater = self._inflater = zlib.decompressobj(-self.receive_bits)
+            inflater = self._inflater = zlib.decompressobj(_zlib_bits(self.receive_bits))
         allowed = limit if limit < self._own_limit else self._own_limit
         try:
             result = inflater.decompress(payload + _TAIL, allowed + 1)
@@ -266,7 +264,7 @@ class DeflateCodec(ExtensionCodec):
                 break
             self._is_tail_due = True
             if self._inflater is None:
-                self._inflater = zlib.decompressobj(-self.receive_bits)
+                self._inflater = zlib.decompressobj(_zlib_bits(self.receive_bits))
             room = allowed - self._inflated - len(result)
             try:
                 result += self._inflater.decompress(data, max(room, 0) + 1)
@@ -299,6 +297,15 @@ class DeflateCodec(ExtensionCodec):
         """Free the windows."""
         self._deflater = None
         self._inflater = None
+
+
+def _zlib_bits(bits: int) -> int:
+    """Return what zlib is asked for: raw deflate, with 9 for 8, which it does not have.
+
+    Compressing with a window of 512 bytes it never looks back further than 250 (its `MAX_DIST`), so
+    whoever has 256 can follow.
+    """
+    return -max(bits, 9)
 
 
 def _damaged(why: object) -> Violation:

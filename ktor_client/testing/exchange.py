@@ -302,8 +302,8 @@ class Exchange:
                 server_no_context_takeover=True, client_no_context_takeover=True
             )
         bits = self.number("deflate", 15)
-        if not 9 <= bits <= 15:
-            raise Refusal(400, "deflate is off, no-context, or window bits 9..15")
+        if not 8 <= bits <= 15:
+            raise Refusal(400, "deflate is off, no-context, or window bits 8..15")
         return WebSocketDeflate(server_max_window_bits=bits, client_max_window_bits=bits)
 
 

@@ -22,6 +22,8 @@ from ktor_client import (
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
+from ktor_client.protocol import decoder
+from ktor_client.protocol.payload import OpenPayload
 from tests.hostile.conversation import conversation, saying
 from tests.support.raw_server import (
     BINARY,
@@ -118,6 +120,17 @@ VIOLATIONS: dict[str, tuple[bytes, int]] = {
         1009,
     ),
     "text over the limit": (b"\x81\x7f" + struct.pack("!Q", LIMIT + 1), 1009),
+    "fragment over the limit, within a character": (
+        b"\x01\x7f" + struct.pack("!Q", LIMIT + 1),
+        1009,
+    ),
+    # more fragments than a message may have, however small
+    "endless fragments": (frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 131_072, 1008),
+    "endless fragments, in a binary with pongs": (
+        frame(BINARY, b"x", fin=False)
+        + (frame(CONTINUATION, fin=False) * 1024 + frame(PONG)) * 128,
+        1008,
+    ),
 }
 
 
@@ -240,3 +253,25 @@ async def test_violations_in_the_bytes_behind_the_101(engine: EngineFactory) -> 
                 await session.incoming.receive()
         await server.finished.wait()
     assert closes[0][0] == 1002
+
+
+class Starved(OpenPayload):
+    """A payload that finds no memory."""
+
+    def __init__(self, first: int, size: int, key: bytes, *, is_kept: bool) -> None:
+        raise MemoryError(f"no {size} bytes")
+
+
+async def test_no_memory_is_no_message_too_big(
+    engine: EngineFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder, "OpenPayload", Starved)
+    script, closes = saying(frame(TEXT, b"before"), frame(BINARY, bytes(LIMIT))[:20])
+    async with conversation(engine, script) as session:
+        assert await session.receive_text() == "before"
+        with pytest.raises(ConnectionClosedError, match="Out of memory") as caught:
+            await session.incoming.receive()
+        assert type(caught.value) is ConnectionClosedError
+        assert isinstance(caught.value.__cause__, MemoryError)
+        assert caught.value.reason.code == 1011
+    assert closes[0][0] == 1011

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -185,3 +187,54 @@ async def test_the_request_is_to_the_letter(engine: EngineFactory) -> None:
     assert "sec-websocket-extensions" not in table
     assert "content-length" not in table
     assert "transfer-encoding" not in table
+
+
+WINDOWS_OF_256: dict[str, tuple[dict[str, int], str]] = {
+    "asked of us": ({}, "client_max_window_bits=8"),
+    "in quotes": ({}, 'client_max_window_bits="8"'),
+    "asked of us, each message alone": ({}, "client_no_context_takeover; client_max_window_bits=8"),
+    "offered by us": ({"client_max_window_bits": 8}, ""),
+    "offered by us, granted more": ({"client_max_window_bits": 8}, "client_max_window_bits=15"),
+    "asked of the server": ({"server_max_window_bits": 8}, "server_max_window_bits=8"),
+    "the server's own choice": ({}, "server_max_window_bits=8"),
+    "both": ({}, "server_max_window_bits=8; client_max_window_bits=8"),
+}
+
+
+@pytest.mark.parametrize(("options", "chosen"), WINDOWS_OF_256.values(), ids=WINDOWS_OF_256)
+async def test_windows_of_256_bytes(
+    engine: EngineFactory, options: dict[str, int], chosen: str
+) -> None:
+    """What we compress needs no more; what the server does with no more is understood."""
+    ours_are_small = "client_max" in chosen or "client_max_window_bits" in options
+    unit = random.Random(0).randbytes(250).hex()[:256]
+    texts = [unit * 8, unit, f"hello {unit[:100]}"]
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(f"Sec-WebSocket-Extensions: {DEFLATE}; {chosen}".removesuffix("; "))
+        deflate = zlib.compressobj(wbits=-9)  # which never looks back further than 250 bytes
+        inflate = zlib.decompressobj(-8 if ours_are_small else -15)
+        for text in texts:
+            first, payload = await peer.read_frame()
+            assert first == 0xC1
+            if "client_no_context_takeover" in chosen:
+                inflate = zlib.decompressobj(-8)
+            got, rest = b"", payload + b"\0\0\xff\xff"
+            while piece := inflate.decompress(rest, 1):  # so that the window counts
+                got += piece
+                rest = inflate.unconsumed_tail
+            assert got.decode() == text
+            answer = deflate.compress(got) + deflate.flush(zlib.Z_SYNC_FLUSH)
+            await peer.send(frame(TEXT, answer.removesuffix(b"\0\0\xff\xff"), rsv=0x40))
+        assert await peer.read_close() == (1000, "")
+        await peer.send(close_frame(1000))
+
+    extension = WebSocketDeflate(**options)
+    async with raw_server(script) as server:
+        async with HttpClient(engine, install(WebSockets, extensions=[extension])) as client:
+            async with client.web_socket(server.url) as session:
+                for text in texts:
+                    await session.send(text)
+                    assert await session.receive_text() == text
+        await server.finished.wait()
+        assert not server.failures

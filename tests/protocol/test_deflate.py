@@ -37,8 +37,8 @@ def facts(codec: DeflateCodec) -> tuple[int, int, bool, bool]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"client_max_window_bits": 8}, "client_max_window_bits must be within 9..15, not 8"),
-        ({"client_max_window_bits": 16}, "client_max_window_bits must be within 9..15, not 16"),
+        ({"client_max_window_bits": 7}, "client_max_window_bits must be within 8..15, not 7"),
+        ({"client_max_window_bits": 16}, "client_max_window_bits must be within 8..15, not 16"),
         ({"server_max_window_bits": 7}, "server_max_window_bits must be within 8..15, not 7"),
         ({"server_max_window_bits": 16}, "server_max_window_bits must be within 8..15, not 16"),
         ({"level": -2}, "level must be within -1..9, not -2"),
@@ -65,9 +65,8 @@ def test_options_have_zlibs_defaults() -> None:
 
 
 def test_options_at_their_ends() -> None:
-    for bits in (9, 15):
-        WebSocketDeflate(client_max_window_bits=bits, mem_level=1, level=-1, threshold=0)
     for bits in (8, 15):
+        WebSocketDeflate(client_max_window_bits=bits, mem_level=1, level=-1, threshold=0)
         WebSocketDeflate(server_max_window_bits=bits, mem_level=9, level=9, max_inflated_size=1)
     assert repr(WebSocketDeflate(level=3, threshold=5)) == "WebSocketDeflate(level=3, threshold=5)"
 
@@ -80,6 +79,7 @@ def test_options_at_their_ends() -> None:
     [
         ({}, "client_max_window_bits"),
         ({"client_max_window_bits": 9}, "client_max_window_bits=9"),
+        ({"client_max_window_bits": 8}, "client_max_window_bits=8"),
         ({"server_max_window_bits": 8}, "server_max_window_bits=8; client_max_window_bits"),
         (
             {"client_no_context_takeover": True},
@@ -115,6 +115,14 @@ def test_offers(options: dict[str, Any], offer: str) -> None:
         ({}, "client_no_context_takeover", (15, 15, False, True)),
         ({}, "server_no_context_takeover", (15, 15, True, False)),
         ({}, "client_max_window_bits=9", (9, 15, True, True)),
+        ({}, "client_max_window_bits=8", (8, 15, True, True)),
+        ({}, 'client_max_window_bits="8"', (8, 15, True, True)),
+        ({}, "client_max_window_bits=8; client_no_context_takeover", (8, 15, False, True)),
+        ({"client_max_window_bits": 8}, "", (8, 15, True, True)),
+        ({"client_max_window_bits": 8}, "client_max_window_bits=8", (8, 15, True, True)),
+        ({"client_max_window_bits": 8}, "client_max_window_bits=12", (8, 15, True, True)),
+        ({"server_max_window_bits": 8}, "server_max_window_bits=8", (15, 8, True, True)),
+        ({}, "client_max_window_bits=8; server_max_window_bits=8", (8, 8, True, True)),
         ({}, "client_max_window_bits=15", (15, 15, True, True)),
         ({"client_max_window_bits": 12}, "client_max_window_bits=10", (10, 15, True, True)),
         ({"client_max_window_bits": 12}, "client_max_window_bits=14", (12, 15, True, True)),
@@ -151,7 +159,9 @@ def test_answers_that_fit(
         ({}, "client_no_context_takeover=true", "takes no value"),
         ({}, "client_max_window_bits", "client_max_window_bits needs a value"),
         ({}, "server_max_window_bits", "server_max_window_bits needs a value"),
-        ({}, "client_max_window_bits=8", "cannot be done: zlib starts at 9"),
+        ({}, "client_max_window_bits=08", "is not within 8..15"),
+        ({}, "server_max_window_bits=08", "is not within 8..15"),
+        ({"server_max_window_bits": 8}, "server_max_window_bits=9", "more than the 8"),
         ({}, "client_max_window_bits=7", "is not within 8..15"),
         ({}, "client_max_window_bits=16", "is not within 8..15"),
         ({}, "client_max_window_bits=010", "is not within 8..15"),
@@ -194,6 +204,15 @@ def test_one_object_serves_many_connections() -> None:
         ({"client_max_window_bits": 9}, "", "", (15, 15, True, True)),
         ({}, "server_max_window_bits=10", "server_max_window_bits=10", (10, 15, True, True)),
         ({"server_max_window_bits": 9}, "", "server_max_window_bits=9", (9, 15, True, True)),
+        ({}, "server_max_window_bits=8", "server_max_window_bits=8", (8, 15, True, True)),
+        ({"server_max_window_bits": 8}, "", "server_max_window_bits=8", (8, 15, True, True)),
+        ({}, "client_max_window_bits=8", "client_max_window_bits=8", (15, 8, True, True)),
+        (
+            {"client_max_window_bits": 8},
+            "server_max_window_bits=8; client_max_window_bits",
+            "server_max_window_bits=8; client_max_window_bits=8",
+            (8, 8, True, True),
+        ),
         ({}, "server_no_context_takeover", "server_no_context_takeover", (15, 15, False, True)),
         ({}, "client_no_context_takeover", "client_no_context_takeover", (15, 15, True, False)),
         (
@@ -218,9 +237,7 @@ def test_agreeing(
     [
         ({}, "unknown"),
         ({}, "server_max_window_bits"),
-        ({}, "server_max_window_bits=8"),
         ({}, "server_max_window_bits=16"),
-        ({"server_max_window_bits": 8}, ""),
     ],
 )
 def test_declining(options: dict[str, Any], offer: str) -> None:
@@ -230,6 +247,7 @@ def test_declining(options: dict[str, Any], offer: str) -> None:
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"client_max_window_bits": 9, "server_max_window_bits": 10},
+    {"client_max_window_bits": 8, "server_max_window_bits": 8},
     {"client_no_context_takeover": True},
     {"server_no_context_takeover": True, "server_max_window_bits": 12},
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ktor_client.frames import Frame
@@ -80,14 +81,48 @@ def test_hello_as_we_send_it() -> None:
 # --- sending ---
 
 
-@pytest.mark.parametrize("bits", range(9, 16))
+def inflate_with_256(data: bytes) -> bytes:
+    """Inflate byte by byte, so that nothing can be taken from further back than the window."""
+    inflater = zlib.decompressobj(-8)
+    result = b""
+    while piece := inflater.decompress(data, 1):
+        result += piece
+        data = inflater.unconsumed_tail
+    return result
+
+
+@given(
+    bits=st.sampled_from([8, 9, 10]),
+    level=st.integers(1, 9),
+    mem_level=st.integers(1, 9),
+    distance=st.integers(200, 300),
+    seed=st.binary(min_size=4, max_size=4),
+)
+@example(bits=8, level=6, mem_level=8, distance=250, seed=b"seed")
+@example(bits=8, level=6, mem_level=8, distance=256, seed=b"seed")
+def test_a_window_of_256_is_enough_for_8_bits(
+    bits: int, level: int, mem_level: int, distance: int, seed: bytes
+) -> None:
+    """Though zlib compresses with no less than 9; beyond 256 this way of inflating fails."""
+    unit = random.Random(seed).randbytes(distance)
+    data = unit * 8
+    sender = codec(client_max_window_bits=bits, level=level, mem_level=mem_level)
+    packed = sender.encode(data, first=True, fin=True) + TAIL
+    if bits < 10:
+        assert inflate_with_256(packed) == data
+    elif distance > 256 and len(packed) < 600:  # it has looked back
+        with pytest.raises(zlib.error, match="too far back"):
+            inflate_with_256(packed)
+
+
+@pytest.mark.parametrize("bits", range(8, 16))
 @pytest.mark.parametrize("mem_level", [1, 8, 9])
 @pytest.mark.parametrize("level", [-1, 0, 1, 6, 9])
 def test_level_memory_and_window_are_zlibs(level: int, mem_level: int, bits: int) -> None:
     sender = codec(client_max_window_bits=bits, level=level, mem_level=mem_level)
     data = bytes(i * i % 251 for i in range(5000)) + b"abc" * 2000
     packed = sender.encode(data, first=True, fin=True)
-    assert packed == pack(data, level=level, memLevel=mem_level, wbits=-bits)
+    assert packed == pack(data, level=level, memLevel=mem_level, wbits=-max(bits, 9))
     assert unpack(packed) == data
 
 
@@ -335,7 +370,7 @@ def test_endless_final_blocks_are_refused() -> None:
 
 @given(
     messages=st.lists(st.lists(st.binary(max_size=200), min_size=1, max_size=4), max_size=8),
-    bits=st.integers(9, 15),
+    bits=st.integers(8, 15),
     keep=st.booleans(),
     level=st.integers(0, 9),
 )
@@ -360,7 +395,7 @@ def test_zlib_reads_what_we_send(
 @given(
     messages=st.lists(st.binary(max_size=500), max_size=8),
     cuts=st.lists(st.integers(0, 500), max_size=4),
-    bits=st.integers(9, 15),
+    bits=st.integers(8, 15),
     keep=st.booleans(),
     level=st.integers(0, 9),
     final=st.booleans(),
@@ -372,10 +407,10 @@ def test_we_read_what_zlib_sends(
     if not keep:
         answer["server_no_context_takeover"] = None
     receiver = codec(answer)
-    packer = zlib.compressobj(level=level, wbits=-bits)
+    packer = zlib.compressobj(level=level, wbits=-max(bits, 9))
     for message in messages:
         if not keep or final:
-            packer = zlib.compressobj(level=level, wbits=-bits)
+            packer = zlib.compressobj(level=level, wbits=-max(bits, 9))
         mode = zlib.Z_FINISH if final else zlib.Z_SYNC_FLUSH
         packed = (packer.compress(message) + packer.flush(mode)).removesuffix(TAIL) or b"\x00"
         marks = [0, *sorted(min(cut, len(packed)) for cut in cuts), len(packed)]

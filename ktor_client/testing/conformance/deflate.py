@@ -82,6 +82,20 @@ _echoes(
     "9",
 )
 _echoes(
+    "smallest_windows",
+    "Windows of 256 bytes on both sides are kept.",
+    "RFC 7692 7.1.2",
+    WebSocketDeflate(client_max_window_bits=8, server_max_window_bits=8),
+    "8",
+)
+_echoes(
+    "server_has_the_smallest_windows",
+    "The server may answer any offer with windows of 256 bytes.",
+    "RFC 7692 7.1.2",
+    WebSocketDeflate(),
+    "8",
+)
+_echoes(
     "threshold",
     "Messages below the threshold go uncompressed among the others.",
     "Ktor: WebSocketDeflateExtension",

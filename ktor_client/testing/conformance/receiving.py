@@ -285,6 +285,23 @@ async def raw_sessions_see_every_frame(lab: Lab) -> None:
             await session.incoming.receive()
 
 
+@check("ktor-client: receiving", RawFramesCapability)
+async def raw_sessions_get_texts_that_are_none(lab: Lab) -> None:
+    """What a peer calls a text and is not UTF-8 comes to a raw session, its bytes in `.data`."""
+    query: Query = {"hex": "8104 66696e65 8105 6865c3286f 0101 ff 8001 fe 8105 6166746572"}
+    query["hex"] = str(query["hex"]).replace(" ", "")
+    async with lab.raw_session("/wire", query=query) as session:
+        frames = [await session.incoming.receive() for _ in range(5)]
+        got = [frame.data for frame in frames]
+        equal(got, [b"fine", b"he\xc3(o", b"\xff", b"\xfe", b"after"], "the payloads")
+        for frame in frames[1:4]:
+            assert isinstance(frame, Frame.Text)
+            expect(not hasattr(frame, "text"), f"{frame!r} has a text")
+            with raises(ValueError):
+                frame.read_text()
+        expect(session.is_open, "the session has ended")
+
+
 @check("Ktor: RawWebSocketTest", RawFramesCapability)
 async def raw_sessions_answer_nothing(lab: Lab) -> None:
     """A raw session answers no ping and echoes no Close; the application does."""
