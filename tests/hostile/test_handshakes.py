@@ -6,6 +6,7 @@ import random
 import re
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -189,7 +190,7 @@ async def test_the_request_is_to_the_letter(engine: EngineFactory) -> None:
     assert "transfer-encoding" not in table
 
 
-WINDOWS_OF_256: dict[str, tuple[dict[str, int], str]] = {
+WINDOWS_OF_256: dict[str, tuple[dict[str, Any], str]] = {
     "asked of us": ({}, "client_max_window_bits=8"),
     "in quotes": ({}, 'client_max_window_bits="8"'),
     "asked of us, each message alone": ({}, "client_no_context_takeover; client_max_window_bits=8"),
@@ -203,7 +204,7 @@ WINDOWS_OF_256: dict[str, tuple[dict[str, int], str]] = {
 
 @pytest.mark.parametrize(("options", "chosen"), WINDOWS_OF_256.values(), ids=WINDOWS_OF_256)
 async def test_windows_of_256_bytes(
-    engine: EngineFactory, options: dict[str, int], chosen: str
+    engine: EngineFactory, options: dict[str, Any], chosen: str
 ) -> None:
     """What we compress needs no more; what the server does with no more is understood."""
     ours_are_small = "client_max" in chosen or "client_max_window_bits" in options
