@@ -64,7 +64,7 @@ UnixSocketCapability = Capability("UnixSocketCapability", "Unix domain sockets")
 RefusedBodyCapability = Capability(
     "RefusedBodyCapability", "status, headers and body of a refused handshake"
 )
-TimeoutCapability = Capability("TimeoutCapability", "a connect timeout of its own")
+TimeoutCapability = Capability("TimeoutCapability", "limits for connecting and for silence")
 StreamingUploadCapability = Capability(
     "StreamingUploadCapability", "request bodies from an async iterator"
 )

@@ -15,7 +15,6 @@ from ktor_client.engine.capabilities import (
     ALL_CAPABILITIES,
     Capability,
     ProxyCapability,
-    TimeoutCapability,
     TlsOptionsCapability,
     UnixSocketCapability,
     WebSocketCapability,
@@ -34,7 +33,6 @@ _IN_MEMORY = _EVERYTHING - {
     ProxyCapability,
     TlsOptionsCapability,
     UnixSocketCapability,
-    TimeoutCapability,
 }
 
 

@@ -16,7 +16,7 @@ from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
 from ktor_client.link.sleeping import sleep
 from ktor_client.plugin import ClientEvent, HttpClientPlugin, LayerKind, PluginScope, Send
-from ktor_client.plugins.open_limit import OPEN_LIMIT
+from ktor_client.plugins.websockets import OPEN_LIMIT
 from ktor_client.retry import Attempts, Failure, RetryPolicy, Stop, is_worth_a_retry
 from ktor_client.unset import UNSET
 

@@ -23,11 +23,11 @@ from ktor_client.engine.phases import was_still
 from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.shared import require
 from ktor_client.errors import OpenTimeoutError
-from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.http import AttributeKey, Headers, HttpRequest, HttpResponse
 from ktor_client.http.origins import may_go_elsewhere
 from ktor_client.link import FrameLink
+from ktor_client.link.time_limit import TimeLimit
 from ktor_client.plugin import HttpClientPlugin, PluginScope
-from ktor_client.plugins.open_limit import OPEN_LIMIT, OpenLimit
 from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
 from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
@@ -42,6 +42,9 @@ from ktor_client.session.base import checked_max_frame_size
 from ktor_client.unset import UNSET
 
 __all__ = ["WebSockets"]
+
+OPEN_LIMIT: AttributeKey[TimeLimit] = AttributeKey("open_timeout, as it counts")
+"""On the request of a handshake: whoever lets it wait before another attempt pauses the limit."""
 
 DEFAULT_PING_INTERVAL = 20.0
 DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
@@ -225,7 +228,7 @@ class WebSockets(HttpClientPlugin):
 
         chosen: _Answer | None = None
         is_over = False
-        limit = request.attributes[OPEN_LIMIT] = OpenLimit(engine.clock, self._open_timeout)
+        limit = request.attributes[OPEN_LIMIT] = TimeLimit(engine.clock, self._open_timeout)
         try:
             try:
                 async with limit:

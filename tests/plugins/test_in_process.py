@@ -14,6 +14,7 @@ from ktor_client import (
     HttpClient,
     RequestTimeoutError,
     RetryPolicy,
+    SocketTimeoutError,
     install,
     on_download,
     on_upload,
@@ -84,6 +85,19 @@ async def test_request_timeout() -> None:
             await client.get("/silent")
         await shop.gone.wait()
         assert (await client.get("/", timeout(request=None))).status == 200
+        async with client.web_socket("/") as session:
+            await asyncio.sleep(0.02)
+            await session.send("late")
+            assert await session.receive_text() == "late"
+
+
+async def test_socket_timeout() -> None:
+    shop = Shop()
+    async with client_of(shop, install(HttpTimeout, socket_timeout=0.01)) as client:
+        with pytest.raises(SocketTimeoutError, match="TestEngine: no byte came from"):
+            await client.get("/silent")
+        await shop.gone.wait()
+        assert (await client.get("/")).status == 200
         async with client.web_socket("/") as session:
             await asyncio.sleep(0.02)
             await session.send("late")

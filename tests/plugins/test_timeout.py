@@ -18,10 +18,10 @@ from ktor_client import (
     HttpRequest,
     PluginNotInstalledError,
     RequestTimeoutError,
+    SocketTimeoutError,
     install,
     timeout,
 )
-from ktor_client.engine.capabilities import ALL_CAPABILITIES
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.plugins import HttpTimeout, WebSockets
@@ -237,11 +237,37 @@ async def test_an_open_session_outlives_every_limit(engine: EngineFactory) -> No
                 assert await session.receive_text() == "late"
 
 
+# --- engines without a socket
+
+
+async def test_silence_in_virtual_time() -> None:
+    engine = slow_engine()
+    engine.on_web_socket("/", lambda session: session.send("late"), delay=5)
+    limit = install(HttpTimeout, socket_timeout=3, connect_timeout=1)
+    async with HttpClient(engine, limit, install(WebSockets)) as client:
+        for opening in (client.get("/"), client.web_socket_session("/")):
+            before = engine.clock.time()
+            with pytest.raises(SocketTimeoutError) as caught:
+                await opening
+            assert str(caught.value) == (
+                "MockEngine: no byte came from localhost:80 or went there for 3 s "
+                "(socket_timeout); it was still waiting for the answer"
+            )
+            assert engine.clock.time() == before + 3
+        assert len(await (await client.get("/stream")).body_as_bytes()) == 10
+        with pytest.raises(SocketTimeoutError, match="still reading the body"):
+            await client.get("/stream", timeout(socket=0.5))
+        assert (await client.get("/", timeout(socket=None))).status == 200
+        async with client.web_socket("/", timeout(socket=6)) as session:
+            await engine.clock.sleep(60)
+            assert await session.receive_text() == "late"
+
+
 # --- what goes to the engine
 
 
 async def test_the_engine_is_told_its_limits() -> None:
-    engine = MockEngine(lambda _: "ok", capabilities=frozenset(ALL_CAPABILITIES))
+    engine = MockEngine(lambda _: "ok")
     limits = install(HttpTimeout, connect_timeout=3, socket_timeout=timedelta(seconds=4))
     async with HttpClient(engine, limits) as client:
         await client.get("/")
@@ -252,7 +278,7 @@ async def test_the_engine_is_told_its_limits() -> None:
 
 
 async def test_what_is_not_given_is_the_engines() -> None:
-    engine = MockEngine(lambda _: "ok", capabilities=frozenset(ALL_CAPABILITIES))
+    engine = MockEngine(lambda _: "ok")
     async with HttpClient(engine, install(HttpTimeout, socket_timeout=None)) as client:
         await client.get("/")
     settings = engine.request_history[0].engine_settings

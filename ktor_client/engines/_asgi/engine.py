@@ -9,13 +9,14 @@ from typing import Any
 
 from ktor_client.durations import Duration, seconds
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.idle_limit import IdleLimit
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engines._asgi.exchange import Exchange
 from ktor_client.engines._asgi.failures import Failures
 from ktor_client.engines._asgi.lifespan import Lifespan
 from ktor_client.engines._asgi.scope import App, Scope, make_scope
 from ktor_client.engines._asgi.web_socket import WebSocketConnection
-from ktor_client.errors import ClientClosedError
+from ktor_client.errors import ClientClosedError, SocketTimeoutError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.link import FrameLink
 from ktor_client.memory.faults import Faults
@@ -91,9 +92,10 @@ class TestEngine(HttpClientEngine):
         scope = await self._scope("http", request)
         exchange = Exchange(self.app, scope, request, self._failures)
         task = self._start(exchange.run(), request)
+        limit = IdleLimit(self, request)
         try:
-            return await exchange.response()
-        except asyncio.CancelledError:
+            return limit.watched(await limit.wait(exchange.response()))
+        except (asyncio.CancelledError, SocketTimeoutError):
             task.cancel()
             raise
 
@@ -120,8 +122,8 @@ class TestEngine(HttpClientEngine):
         )
         task = self._start(connection.run(), request)
         try:
-            return await connection.upgrade()
-        except asyncio.CancelledError:
+            return await IdleLimit(self, request).wait(connection.upgrade())
+        except (asyncio.CancelledError, SocketTimeoutError):
             task.cancel()
             raise
 

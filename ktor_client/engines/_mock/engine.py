@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.idle_limit import IdleLimit
 from ktor_client.engine.registry import BUILT_IN
 from ktor_client.engines._mock.conversation import Conversation, ExpectationError
 from ktor_client.engines._mock.peer import Peer
@@ -238,9 +239,10 @@ class MockEngine(HttpClientEngine):
         self._raise_if_closed()
         request = await _with_whole_body(request)
         self.request_history.append(request)
-        response = response_to(request, await self._answer(request))
+        limit = IdleLimit(self, request)
+        response = response_to(request, await limit.wait(self._answer(request)))
         self.response_history.append(response)
-        return response
+        return limit.watched(response)
 
     async def open_web_socket(
         self, request: HttpRequest, options: WebSocketOptions
@@ -253,7 +255,7 @@ class MockEngine(HttpClientEngine):
         """
         self._raise_if_closed()
         self.handshakes.append(request)
-        answer = await self._decide(request)
+        answer = await IdleLimit(self, request).wait(self._decide(request))
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, MockResponse):

@@ -1,19 +1,17 @@
-"""How long a handshake may take to open its session, and who may give it more time."""
+"""A time limit by an engine's clock, as `asyncio.timeout` is one by the loop's."""
 
 from __future__ import annotations
 
 import asyncio
 from types import TracebackType
 
-from ktor_client.http import AttributeKey
-from ktor_client.link import Clock
-from ktor_client.link.contract import Timer
+from ktor_client.link.contract import Clock, Timer
 
-__all__ = ["OPEN_LIMIT", "OpenLimit"]
+__all__ = ["TimeLimit"]
 
 
-class OpenLimit:
-    """Guards a block with `open_timeout`; what is under way when it is over is cancelled."""
+class TimeLimit:
+    """Guards an `async with` block, which raises `TimeoutError` where it takes longer."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         """Begin to count."""
@@ -23,17 +21,17 @@ class OpenLimit:
         self.begin()
 
     def begin(self) -> None:
-        """Count from now: another attempt begins, which has as much time as the first one."""
+        """Count from now, with all of the time: another attempt begins."""
         self.deadline = self._clock.time() + self._seconds
         self._timer: Timer = self._clock.call_later(self._seconds, self._expire)
 
     def pause(self) -> None:
-        """Count no more until `begin`: nothing is under way but a wait."""
+        """Count no more until `begin`."""
         self._timer.cancel()
 
     @property
     def is_over(self) -> bool:
-        """Whether the block was ended."""
+        """Whether the limit has ended the block."""
         return self._block.expired()
 
     async def __aenter__(self) -> None:
@@ -50,7 +48,3 @@ class OpenLimit:
 
     def _expire(self) -> None:
         self._block.reschedule(asyncio.get_running_loop().time())
-
-
-OPEN_LIMIT: AttributeKey[OpenLimit] = AttributeKey("open_timeout, as it counts")
-"""On the request of a handshake: whoever lets it wait, pauses the limit."""
