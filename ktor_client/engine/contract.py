@@ -13,6 +13,7 @@ from ktor_client.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from ktor_client.link import Clock, FrameLink
+    from ktor_client.link.home_loop import HomeLoop
 
 __all__ = ["HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
 
@@ -83,6 +84,8 @@ class HttpClientEngine(ABC):
 
     _clients: int = 0
     """How many clients hold the engine; they keep count."""
+    _home: HomeLoop | None = None
+    """The event loop of its first call, whichever client made that; they see to it."""
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from typing import Any
@@ -93,7 +94,8 @@ async def _attempt(address: Address) -> socket.socket:
             await asyncio.get_running_loop().sock_connect(connection, where)
     except OSError as error:
         connection.close()
-        raise OSError(error.errno, f"Connect call failed {where}") from error
+        said = error.strerror if error.errno is None else os.strerror(error.errno)
+        raise OSError(error.errno, f"{said} ({where[0]}, port {where[1]})") from None
     except BaseException:
         connection.close()
         raise

@@ -1,6 +1,7 @@
 """Which addresses a host has. Remembered for seconds, so that reconnecting costs no lookup.
 
-A lookup is a thread's work, and costs as much as a connection on the same machine.
+A lookup is a thread's work, and costs as much as a connection on the same machine; who wants to
+know what is being looked up already waits for that.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import Any, TypeAlias
+
+from ktor_client.link.home_loop import wake
 
 __all__ = ["Address", "Resolver"]
 
@@ -22,11 +26,16 @@ Address: TypeAlias = tuple[int, int, int, Any]
 """Family, type, protocol, and where to connect."""
 
 
+_Outcome: TypeAlias = list[Address] | OSError | UnicodeError | None
+"""What came of a lookup; None where it was given up."""
+
+
 class Resolver:
     """The system's resolver, with a memory. An engine's."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], tuple[list[Address], float]] = {}
+        self._asked: dict[tuple[str, int], asyncio.Future[_Outcome]] = {}
 
     async def addresses(self, host: str, port: int) -> list[Address]:
         """Return where a host can be reached, families in turn, the system's first choice first.
@@ -35,18 +44,40 @@ class Resolver:
             socket.gaierror: the name does not resolve.
             OSError: it resolves to nothing.
         """
-        addresses, until = self._known.get((host, port), ([], 0.0))
+        while True:
+            addresses, until = self._known.get((host, port), ([], 0.0))
+            if asyncio.get_running_loop().time() < until:
+                return addresses
+            asked = self._asked.get((host, port))
+            if asked is None:
+                return await self._look_up(host, port)
+            # Who asks is cancelled alone: one of those who wait asks again.
+            outcome = await asyncio.shield(asked)
+            if isinstance(outcome, list):
+                return outcome
+            if outcome is not None:
+                raise type(outcome)(*outcome.args)  # each its own: a traceback is not shared
+
+    async def _look_up(self, host: str, port: int) -> list[Address]:
         loop = asyncio.get_running_loop()
-        if loop.time() < until:
-            return addresses
-        kind = socket.SOCK_STREAM
-        until = math.inf
+        kind, until = socket.SOCK_STREAM, math.inf
         try:  # an address needs no lookup
             found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
-            found = await loop.getaddrinfo(host, port, type=kind)
-            until = loop.time() + TTL
-        addresses = _interleaved([(f, k, p, address) for f, k, p, _, address in found])
+            asked = self._asked[host, port] = loop.create_future()
+            outcome: _Outcome = None
+            try:
+                found = await loop.getaddrinfo(host, port, type=kind)
+                until = loop.time() + TTL
+                outcome = addresses = _addresses(found)
+            except (OSError, UnicodeError) as error:
+                outcome = error
+                raise
+            finally:
+                del self._asked[host, port]
+                wake(asked, outcome)
+        else:
+            addresses = _addresses(found)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[host, port] = addresses, until
@@ -57,7 +88,8 @@ class Resolver:
         self._known.pop((host, port), None)
 
 
-def _interleaved(addresses: list[Address]) -> list[Address]:
+def _addresses(found: Sequence[tuple[int, int, int, str, Any]]) -> list[Address]:
+    addresses = [(family, kind, protocol, where) for family, kind, protocol, _, where in found]
     if not addresses:
         raise OSError("the host has no address")
     first = [address for address in addresses if address[0] == addresses[0][0]]

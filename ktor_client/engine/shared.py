@@ -25,7 +25,7 @@ class SharedEngine:
         self.owned = owned
         engine._clients += 1
         self.loop: HomeLoop | None = None
-        """Where it was first used; None before that."""
+        """Where these clients use it; None before their first call."""
 
     def share(self) -> SharedEngine:
         """Take note of one more client."""
@@ -44,12 +44,16 @@ class SharedEngine:
         Raises:
             WrongLoopError: the engine was first used on another loop.
         """
-        if self.loop is None:
-            self.loop = HomeLoop(
-                f"{type(self.engine).__name__} is bound to the event loop of its first use",
-                "make an HttpClient per loop",
-            )
-        self.loop.check()
+        if self.loop is not None:
+            self.loop.check()
+            return
+        home = self.engine._home
+        if home is None:
+            what = f"{type(self.engine).__name__} is bound to the event loop of its first use"
+            advice = "make an HttpClient per loop, each with an engine of its own"
+            home = self.engine._home = HomeLoop(what, advice)
+        home.check()
+        self.loop = home
 
 
 def require(engine: HttpClientEngine, capability: Capability, what: str = "") -> None:

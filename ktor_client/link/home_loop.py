@@ -12,13 +12,15 @@ __all__ = ["HomeLoop", "session_loop", "wake"]
 
 
 class HomeLoop:
-    """The loop that was running when this was made."""
+    """A loop that something is bound to: the one that was running when this was made."""
 
     __slots__ = ("_advice", "_loop", "_what")
 
-    def __init__(self, what: str, advice: str) -> None:
-        """Take the running loop; `what` and `advice` are for the error's message."""
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, what: str, advice: str, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        """Take a loop, or the running one; `what` and `advice` are for the error's message."""
+        self._loop = asyncio.get_running_loop() if loop is None else loop
         self._what = what
         self._advice = advice
 

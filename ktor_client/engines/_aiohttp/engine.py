@@ -14,6 +14,7 @@ from typing import TypeVar
 import aiohttp
 
 from ktor_client.durations import Duration
+from ktor_client.engine.adopted import check_home
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
 from ktor_client.engine.dialer import Dialer
@@ -137,6 +138,7 @@ class AiohttpEngine(HttpClientEngine):
         if self._session is not None:
             if self._session.closed:
                 raise ClientClosedError("AiohttpEngine(session=...): that session is closed")
+            check_home(self._session, "session", getattr(self._session, "_loop", None))
             return await self._answered(send_on(self._session, request, upload), request, upload)
         if self._connector is None:
             self._connector = Connector(self._dialer)

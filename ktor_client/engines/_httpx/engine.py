@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from ktor_client.durations import Duration
+from ktor_client.engine.adopted import check_home
 from ktor_client.engine.capabilities import (
     Capability,
     ExtensionsCapability,
@@ -214,6 +215,8 @@ class HttpxEngine(HttpClientEngine):
             self._client = _new_client(self._dialer)
         elif self._client.is_closed:
             raise ClientClosedError("HttpxEngine(client=...): that client is closed")
+        if not self._owned:
+            check_home(self._client, "client")
         return self._client
 
 
