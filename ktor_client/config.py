@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 from ktor_client.http import redacted
+from ktor_client.http.redaction import HIDDEN, is_secret_name
 from ktor_client.plugin import HttpClientPlugin
 
 __all__ = ["Block", "HttpClientConfig", "install"]
@@ -99,12 +100,16 @@ class Install:
         config.install(self._plugin, **self._options)
 
     def __repr__(self) -> str:
-        options = "".join(f", {name}={_shown(value)}" for name, value in self._options.items())
+        options = "".join(
+            f", {name}={_shown(name, value)}" for name, value in self._options.items()
+        )
         return f"install({plugin_name(self._plugin)}{options})"
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     """Show an option without secrets: those of headers and cookies stand in mappings."""
+    if is_secret_name(name):
+        return repr(HIDDEN)
     if isinstance(value, str):
         return repr(redacted(value))
     if isinstance(value, Mapping):

@@ -22,6 +22,7 @@ from ktor_client import (
 from ktor_client.cli.engine_choice import find_engine
 from ktor_client.cli.failure import USAGE, CommandError
 from ktor_client.cli.lines import Lines
+from ktor_client.http.redaction import shown
 from ktor_client.plugins import WebSockets
 
 __all__ = ["add_to", "run"]
@@ -88,7 +89,7 @@ async def run(options: argparse.Namespace) -> int:
     """Chat until either side ends it."""
     if "://" not in options.url:
         raise CommandError(
-            f"{options.url!r} is no ws:// or wss:// URL; write ws://host/path", USAGE
+            f"{shown(options.url)} is no ws:// or wss:// URL; write ws://host/path", USAGE
         )
     factory = None if options.engine is None else find_engine(options.engine)
 

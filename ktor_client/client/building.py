@@ -73,7 +73,9 @@ def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:
         check_names(plugin_name(bare), bare, given)
     made: object = factory(**options)
     if not isinstance(made, HttpClientEngine):
-        raise TypeError(f"{factory!r} made {made!r}, which is no HttpClientEngine")
+        raise TypeError(  # a partial would show its options, a proxy's password too
+            f"{plugin_name(bare)} made {made!r}, which is no HttpClientEngine"
+        )
     return SharedEngine(made, owned=True)
 
 

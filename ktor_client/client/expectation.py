@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ktor_client.errors import ClientRequestError, RedirectError, ServerResponseError
 from ktor_client.http import HttpResponse
+from ktor_client.http.redaction import repeats_secrets
 from ktor_client.http.response import MAX_REFUSAL_BODY
 
 __all__ = ["fail_unless_success"]
@@ -30,5 +31,7 @@ async def fail_unless_success(response: HttpResponse) -> None:
         else (ServerResponseError, "Server error")
     )
     text = (await response._text_for_messages())[:200]
+    if repeats_secrets(text, request.url, request.headers):
+        text = "(The answer repeats what was sent, secrets too.)"
     message = f"{what}: {request.method} {request.url._shown} gave {status}. {text}"
     raise kind(message, response) from response.body_error

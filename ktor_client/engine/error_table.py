@@ -5,6 +5,8 @@ The rows are the engine's; how they are looked up and worded is here. No library
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -24,6 +26,7 @@ from ktor_client.errors import (
 )
 from ktor_client.http import HttpRequest
 from ktor_client.http.host import in_brackets
+from ktor_client.http.shown_text import redacted_text
 
 __all__ = ["ErrorRow", "ErrorTable", "connect_timeout_error", "place"]
 
@@ -41,6 +44,11 @@ _SYSTEM_ROWS: tuple[ErrorRow, ...] = (
     (OSError, ConnectError, "could not connect to"),
 )
 
+_HTTP2 = "; that is HTTP/2: let the ssl_context offer 'http/1.1' alone, by set_alpn_protocols"
+_is_http2 = re.compile(r"\\x00\\x00(?:\\x[0-9a-f]{2}|\\?[^\\])\\x04\\x00").search
+"""A SETTINGS frame in the bytes that a library quotes (RFC 9113 6.5)."""
+_query = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]+")
+_ASYNCIO_SAYS = "Connect call failed"
 _NO_TLS = "; no TLS is spoken there, so ws:// or http:// may be meant"
 _TRUST = "; to trust it, give the engine an ssl_context that does"
 _NOT_TRUSTED = ("self-signed certificate", "self signed certificate", "local issuer certificate")
@@ -56,6 +64,7 @@ class ErrorTable:
         said: Callable[[Exception], str] = str,
         *,
         connecting: tuple[type[Exception], ...] = (),
+        hide: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         """Take the rows, and what is known of the exceptions.
 
@@ -64,9 +73,12 @@ class ErrorTable:
             rows: the library's exceptions.
             said: what of a foreign exception's text is worth showing.
             connecting: those that say that no connection was made, so that nothing was sent.
+            hide: takes from a foreign exception, which stays as the cause of ours, what would show
+                URLs or headers. Queries in its arguments are hidden anyway.
         """
         self.engine = engine
         self._said = said
+        self._hide = hide
         self._connecting = (*connecting, ConnectionRefusedError, socket.gaierror)
         self.rows: tuple[ErrorRow, ...] = (*rows, *_SYSTEM_ROWS)
         self.foreign = tuple(row[0] for row in self.rows)
@@ -76,6 +88,10 @@ class ErrorTable:
         for cause in causes(error, contexts=False):
             if isinstance(cause, KtorClientError):
                 return cause
+        for cause in causes(error):
+            if isinstance(cause, Exception):
+                _hide_queries(cause)
+                self._hide(cause)
         own, happened = self._row(error)
         if own is ConnectError:
             # Libraries fold what the system said into one class; behind it is DNS or TLS.
@@ -98,8 +114,12 @@ class ErrorTable:
         """Say what the library said, except for timeouts, whose texts may hold the whole URL."""
         if isinstance(error, TimeoutError):
             return ""
-        text = self._said(error) or type(error).__name__
+        text = redacted_text(self._said(error)) or type(error).__name__
+        if _ASYNCIO_SAYS in text and (number := getattr(error, "errno", None)) is not None:
+            text = text.replace(_ASYNCIO_SAYS, os.strerror(number))
         hint = _NO_TLS if "WRONG_VERSION_NUMBER" in text else ""
+        if _is_http2(text):
+            hint = _HTTP2
         if "CERTIFICATE_VERIFY_FAILED" in text and any(one in text for one in _NOT_TRUSTED):
             hint = _TRUST
         return f": {text}{hint}"
@@ -116,6 +136,13 @@ class ErrorTable:
         if ours is error:
             raise error
         raise ours from (ours.__cause__ or error)
+
+
+def _hide_queries(error: Exception) -> None:
+    """Libraries quote URLs, and tokens travel in their queries."""
+    args = tuple(_query.sub("?...", arg) if isinstance(arg, str) else arg for arg in error.args)
+    if args != error.args:
+        error.args = args
 
 
 def place(request: HttpRequest) -> str:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from ktor_client.causes import causes
 
-__all__ = ["Phase", "was_still"]
+__all__ = ["Phase", "waiting_for_a_slot", "was_still"]
 
 _STILL = "still "
 
@@ -35,6 +35,11 @@ class Phase:
     ) -> None:
         if isinstance(exc, asyncio.CancelledError):
             exc.add_note(_STILL + self._what)
+
+
+def waiting_for_a_slot(limit: int) -> Phase:
+    """Return what is done while all connections that there may be are in use."""
+    return Phase(f"waiting for a free connection (limit={limit})")
 
 
 def was_still(error: BaseException) -> str:

@@ -53,7 +53,8 @@ class Proxy:
         scheme, mark, rest = text.partition("://")
         self.scheme = scheme.lower() if mark else "http"
         if self.scheme not in _KINDS:
-            raise ValueError(f"{_LIKE}; its scheme is one of {', '.join(_KINDS)}")
+            *most, last = (name for name in _KINDS if name != "socks5h")  # which means socks5 here
+            raise ValueError(f"{_LIKE}; its scheme is {', '.join(most)} or {last}")
         self._kind = _KINDS[self.scheme]
         login, at, server = (rest if mark else text).rpartition("@")
         if any(sign in login for sign in "/?#"):

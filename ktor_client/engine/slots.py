@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
+from ktor_client.engine.phases import waiting_for_a_slot
 from ktor_client.errors import ClientClosedError
 
 __all__ = ["Slots"]
@@ -15,6 +16,7 @@ class Slots:
 
     def __init__(self, count: int, engine: str) -> None:
         self._engine = engine
+        self._count = count
         self._free = count
         self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._is_closed = False
@@ -39,7 +41,8 @@ class Slots:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:
-            await waiter
+            with waiting_for_a_slot(self._count):
+                await waiter
         except asyncio.CancelledError:
             self._waiters.pop(waiter, None)
             if not waiter.cancelled() and waiter.exception() is None:

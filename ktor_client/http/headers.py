@@ -15,7 +15,8 @@ from ktor_client.http.redaction import redacted_value
 
 __all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
 
-_is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_is_token, _token_begin = _token.fullmatch, _token.match
 _is_unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 
 
@@ -24,12 +25,19 @@ def check_field(name: str, value: str) -> None:
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header names and values are str: {name!r}")
     if not is_token(name):
-        raise UnsafeHeaderError(f"{name!r} is not a header name (RFC 9110 5.6.2)")
+        raise UnsafeHeaderError(f"{_begin(name)} is not a header name (RFC 9110 5.6.2)")
     if (found := _is_unsendable(value)) is not None:
         what = "a control character (CR, LF, NUL ...)"
         if found[0] > "\x7f":
             what = f"a lone surrogate ({found[0]!r}), which cannot be encoded"
         raise UnsafeHeaderError(f"the value of header {name!r} has {what}")
+
+
+def _begin(name: str) -> str:
+    """Show a name that is none, up to what is wrong: a value may have been written behind it."""
+    right = _token_begin(name)
+    end = 1 if right is None else right.end() + 1
+    return repr(name[:end] + ("..." if len(name) > end else ""))
 
 
 def is_token(text: str) -> bool:

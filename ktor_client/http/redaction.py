@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from ktor_client.http.url import Url
 
 __all__ = [
+    "HIDDEN",
     "IsSecret",
     "is_secret_name",
     "redacted",
     "redacted_query",
     "redacted_value",
+    "repeats_secrets",
     "shown",
+    "terse_query",
     "with_more_secrets",
 ]
 
@@ -46,10 +49,13 @@ _SUBPROTOCOLS = re.compile(  # of the IANA registry, and what Kubernetes and Jup
     r"|v1[0-2]\.stomp|ocpp\d(?:\.\d){1,2}|(?:v\d\.)?(?:base64\.)?(?:binary|channel)\.k8s\.io"
     r"|v\d\.kernel\.websocket\.jupyter\.org|actioncable-v1-\w{4,7}|vite-(?:hmr|ping))"
 ).fullmatch
+_is_plain = re.compile(r"[0-9]{0,6}|.{0,3}|\*\*\*", re.DOTALL).fullmatch
 _words = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+").findall
 _WITH_USER = re.compile(  # also where a password has a / ? or # and is not encoded
     r"(?<=//)(?:[^/?#]*@|[^/?#@:]*:(?![0-9]{0,5}(?:[/?#]|$))[^@]*@)"
 )
+_SHORTEST_SECRET = 4
+_pieces = re.compile(r"[\s,;=]+").split  # of credentials, cookies, subprotocols
 _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://").match
 _behind_path = re.compile(r"[?#]").search
 
@@ -135,6 +141,22 @@ def redacted_query(query: str, is_secret: IsSecret = is_secret_name) -> str:
     return "&".join(_redacted_pair(pair, is_secret) for pair in query.split("&"))
 
 
+def terse_query(query: str) -> str:
+    """Return a query as `repr` shows it: names, and values too short or too plain for a secret.
+
+    Whoever redacts for a log knows which names are secret; `repr` gets into places nobody thought
+    of.
+    """
+    return "&".join(map(_terse_pair, redacted_query(query).split("&")))
+
+
+def _terse_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    if equals:
+        return pair if _is_plain(value) else f"{name}={HIDDEN}"
+    return pair if _is_plain(pair) else HIDDEN
+
+
 def _redacted_pair(pair: str, is_secret: IsSecret) -> str:
     name, equals, value = pair.partition("=")
     plain = unquote_plus(name)
@@ -166,3 +188,15 @@ def shown(url: str) -> str:
     if (more := _behind_path(url)) is not None:
         url = f"{url[: more.end()]}..."
     return repr(url)
+
+
+def repeats_secrets(text: str, url: Url, headers: Headers) -> bool:
+    """Whether an answer's text has something of the request in it that may be secret: an echo."""
+    sent = [url.user or "", url.password or ""]
+    for pair in url.query.split("&"):
+        value = pair.partition("=")[2] or pair
+        sent += (value, unquote_plus(value))
+    for name, value in headers.fields():
+        if redacted_value(name, value) != value:
+            sent += _pieces(value)
+    return any(len(piece) >= _SHORTEST_SECRET and piece in text for piece in sent)

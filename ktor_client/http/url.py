@@ -13,7 +13,7 @@ from urllib.parse import quote, urljoin
 from ktor_client.errors import InvalidUrlError
 from ktor_client.http.host import checked_host, in_brackets, without_zone
 from ktor_client.http.parameters import ParametersLike, encoded_parameters
-from ktor_client.http.redaction import redacted_query, shown
+from ktor_client.http.redaction import shown, terse_query
 from ktor_client.http.url_parts import (
     PATH_SAFE,
     QUERY_SAFE,
@@ -237,7 +237,7 @@ class Url:
 
     def __repr__(self) -> str:
         secret = "***@" if self.user is not None else ""
-        query = f"?{redacted_query(self.query)}" if self.query or self.trailing_query else ""
+        query = f"?{terse_query(self.query)}" if self.query or self.trailing_query else ""
         return f"Url('{self.scheme}://{secret}{self.authority}{self.path}{query}')"
 
     @property

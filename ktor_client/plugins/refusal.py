@@ -5,11 +5,9 @@ Nothing secret is in there: no query, no credentials, no answer that repeats som
 
 from __future__ import annotations
 
-from urllib.parse import unquote_plus
-
 from ktor_client.errors import InvalidUrlError, WebSocketHandshakeError
-from ktor_client.http import HttpRequest, HttpResponse
-from ktor_client.http.redaction import redacted_value
+from ktor_client.http import HttpResponse
+from ktor_client.http.redaction import repeats_secrets
 
 __all__ = ["handshake_error"]
 
@@ -24,7 +22,9 @@ def handshake_error(
     error = WebSocketHandshakeError(message, response)
     note = f"asked {response.request.url._shown}{_sent_on(response)}"
     begin = " ".join(text.split())[:SHOWN_TEXT]
-    if begin and _is_readable(response, text) and not _repeats(response.request, text):
+    asked = response.request
+    is_echo = repeats_secrets(text, asked.url, asked.headers)
+    if begin and not is_echo and _is_readable(response, text):
         note += f"; the answer begins {begin!r}"
     error.add_note(note)
     return error
@@ -46,13 +46,3 @@ def _sent_on(response: HttpResponse) -> str:
 def _is_readable(response: HttpResponse, text: str) -> bool:
     kind = response.headers.get("content-type", "text/plain").lower()
     return ("text/" in kind or "json" in kind) and "html" not in kind and "\ufffd" not in text
-
-
-def _repeats(request: HttpRequest, text: str) -> bool:
-    """Whether a text has something that may be secret: an echo of what was sent."""
-    sent = [pair.partition("=")[2] for pair in request.url.query.split("&")]
-    sent += [unquote_plus(value) for value in sent]
-    for name, value in request.headers.fields():
-        if redacted_value(name, value) != value:
-            sent.append(value.rpartition(" ")[2])
-    return any(value and value in text for value in sent)

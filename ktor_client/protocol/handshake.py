@@ -10,6 +10,7 @@ from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 
 from ktor_client.http.headers import Headers, is_token
+from ktor_client.http.redaction import redacted_value
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
     WebSocketExtension,
@@ -31,6 +32,7 @@ __all__ = [
     "verify",
 ]
 
+_SUBPROTOCOL = "Sec-WebSocket-Protocol"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -79,16 +81,23 @@ def check_subprotocols(subprotocols: Sequence[str]) -> None:
         TypeError: a single string was given, or no names at all.
     """
     if isinstance(subprotocols, str):
-        raise TypeError(f'subprotocols is a sequence: subprotocols=("{subprotocols}",)')
+        raise TypeError('subprotocols is a sequence of names: subprotocols=("name",)')
     if not isinstance(subprotocols, Iterable):
         raise TypeError(f"subprotocols is a sequence of names, not {type(subprotocols).__name__}")
     if subprotocols == ():  # mostly
         return
-    for name in subprotocols:
-        if not (isinstance(name, str) and is_token(name)):
-            raise ValueError(f"{name!r} is not a subprotocol name (RFC 6455 4.1)")
+    for number, name in enumerate(subprotocols, 1):  # names are not shown: tokens travel as such
+        if not isinstance(name, str):
+            raise ValueError(f"a subprotocol name is a str, not {type(name).__name__}")
+        if not is_token(name):
+            wrong = next((f"{sign!a} in it" for sign in name if not is_token(sign)), "no length")
+            raise ValueError(
+                f"subprotocol {number} of {len(subprotocols)} has {wrong}, so it is not a "
+                "subprotocol name (RFC 6455 4.1)"
+            )
     if len(set(subprotocols)) != len(subprotocols):
-        raise ValueError(f"a subprotocol is offered twice: {', '.join(subprotocols)}")
+        names = redacted_value(_SUBPROTOCOL, ", ".join(subprotocols))
+        raise ValueError(f"a subprotocol is offered twice: {names}")
 
 
 def request_headers(
@@ -102,7 +111,7 @@ def request_headers(
         ("Sec-WebSocket-Version", "13"),
     ]
     if subprotocols:
-        headers.append(("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
+        headers.append((_SUBPROTOCOL, ", ".join(subprotocols)))
     offer = format_offer(extensions)
     if offer:
         headers.append(("Sec-WebSocket-Extensions", offer))
@@ -142,10 +151,9 @@ def check_choices(
     Raises:
         ValueError: something was chosen that was not offered, or its parameters are illegal.
     """
-    chosen = _single(headers, "Sec-WebSocket-Protocol")
+    chosen = _single(headers, _SUBPROTOCOL)
     if chosen is not None and chosen not in subprotocols:
-        offered = ", ".join(subprotocols) or "none"
-        raise ValueError(f"the server chose subprotocol {chosen!r}; offered: {offered}")
+        raise ValueError(_not_offered(chosen, subprotocols))
     answer = ", ".join(headers.get_all("Sec-WebSocket-Extensions"))
     if not answer:
         return NOTHING if chosen is None else Negotiated(chosen)
@@ -156,6 +164,15 @@ def check_choices(
         [codec for _, codec, _ in agreed],
         [description for _, _, description in agreed],
     )
+
+
+def _not_offered(chosen: str, subprotocols: Sequence[str]) -> str:
+    """Say what was chosen and offered. What may be a token is hidden, also where it is echoed."""
+    secrets = [name.lower() for name in subprotocols if redacted_value(_SUBPROTOCOL, name) != name]
+    if any(chosen.lower() in secret or secret in chosen.lower() for secret in secrets):
+        chosen = redacted_value(_SUBPROTOCOL, chosen)
+    offered = redacted_value(_SUBPROTOCOL, ", ".join(subprotocols)) if subprotocols else "none"
+    return f"the server chose subprotocol {chosen!r}; offered: {offered}"
 
 
 def _single(headers: Headers, name: str) -> str | None:

@@ -7,13 +7,17 @@ import inspect
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import httpx
 import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from hypercorn.typing import Framework
 
-from ktor_client import HttpClient
+from ktor_client import HttpClient, install
 from ktor_client.engine import HttpClientEngine, WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine, HttpxEngine
@@ -24,8 +28,9 @@ from ktor_client.errors import (
     UnsupportedCapabilityError,
 )
 from ktor_client.frames import BinaryFrame, TextFrame
+from ktor_client.plugins import WebSockets
 from tests.support.cancellation import cancelled_at
-from tests.support.certificates import client_context, server_context
+from tests.support.certificates import client_context, server_context, write_identity
 from tests.support.proxy_server import http_proxy
 from tests.support.raw_server import CLOSE, TEXT, Peer, frame, raw_server
 from tests.support.receiver import get, handshake, open_link, start
@@ -377,7 +382,7 @@ async def test_a_transport_without_a_network() -> None:
         chunks = response.chunks()
         assert await anext(chunks) == b"some"
         await response.close()
-        await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+        await chunks.aclose()
         assert (
             await (await client.execute(get("http://example.org/"))).body_as_bytes() == b"somemore"
         )
@@ -518,3 +523,63 @@ def test_another_object_is_refused() -> None:
         HttpxEngine(client=client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"ClientSession, not str"):
         AiohttpEngine(session="http")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- a client of httpx that speaks HTTP/2, where requests share a connection
+
+
+async def _http2_app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            await send({"type": f"{(await receive())['type']}.complete"})
+    is_slow = scope["path"] == "/slow"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for number in range(10 if is_slow else 1):
+        await send({"type": "http.response.body", "body": b"%d " % number, "more_body": True})
+        await asyncio.sleep(0)
+        if is_slow and number == 4:
+            await _http2_halfway.wait()
+    await send({"type": "http.response.body", "body": b""})
+
+
+_http2_halfway = asyncio.Event()
+
+
+@pytest.mark.parametrize("scheme", ["wss", "https"])
+async def test_other_requests_of_a_client_with_http2(
+    tmp_path: Path, scheme: str, unused_tcp_port: int
+) -> None:
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    write_identity(certificate, key)
+    config = Config()
+    config.bind = [f"127.0.0.1:{unused_tcp_port}"]
+    config.certfile, config.keyfile = str(certificate), str(key)
+    config.errorlog = config.accesslog = None
+    stop = asyncio.Event()
+    server = asyncio.create_task(
+        serve(cast("Framework", _http2_app), config, shutdown_trigger=stop.wait)
+    )
+    _http2_halfway.clear()
+    url = f"127.0.0.1:{unused_tcp_port}"
+    async with httpx.AsyncClient(http2=True, verify=client_context()) as inner:
+        while True:
+            try:
+                assert (await inner.get(f"https://{url}/")).http_version == "HTTP/2"
+                break
+            except httpx.ConnectError:  # it has not begun to listen
+                await asyncio.sleep(0.01)
+        slow = asyncio.create_task(inner.get(f"https://{url}/slow"))
+        await asyncio.sleep(0)
+        async with HttpClient(HttpxEngine(client=inner), install(WebSockets)) as client:
+            if scheme == "wss":
+                with pytest.raises(UnsupportedCapabilityError, match=r"AsyncClient\(http2=False\)"):
+                    await client.web_socket_session(f"wss://{url}/ws")
+            else:
+                assert (await client.get(f"https://{url}/")).http_version == "2"
+                async with client.prepare_get(f"https://{url}/slow"):
+                    pass  # and closed in its middle
+            _http2_halfway.set()
+            assert (await slow).text == "0 1 2 3 4 5 6 7 8 9 "
+            assert (await inner.get(f"https://{url}/")).status_code == 200
+    stop.set()
+    await asyncio.wait({server})

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
+import httpx
 import pytest
 
 from ktor_client.engine import HttpClientEngine, WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engine.resolver import Address, Resolver
+from ktor_client.engines import AiohttpEngine, HttpxEngine
 from ktor_client.errors import (
     ClientClosedError,
     ConnectError,
@@ -21,6 +26,7 @@ from ktor_client.errors import (
     DnsError,
     InvalidUrlError,
     KtorClientError,
+    ProxyError,
     TlsError,
 )
 from ktor_client.http import HttpResponse
@@ -70,6 +76,25 @@ async def test_nobody_listens(engine: EngineFactory, call: Call) -> None:
     assert str(error).count(f"{port}") == 2  # ours, and in what the system said
     assert "s3cret" not in str(error)
     assert error.nothing_sent
+
+
+async def test_a_refused_connection_is_called_that(engine: EngineFactory, call: Call) -> None:
+    """By whatever name and engine; one cause is enough."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for where, options in (
+        (f"127.0.0.1:{port}", {}),
+        (f"localhost:{port}", {}),
+        (f"127.0.0.1:{port}", {"proxy": f"http://127.0.0.1:{port}"}),
+        (f"127.0.0.1:{port}", {"proxy": f"socks5://localhost:{port}"}),
+    ):
+        kind = ProxyError if options else ConnectError
+        error = await failure(kind, engine(**options), call, f"ws://{where}/", f"{port}")
+        assert f"Connection refused (127.0.0.1, port {port})" in str(error)
+        cause = error.__cause__
+        assert cause is not None
+        assert cause.__cause__ is None
+        assert cause.__context__ is None or cause.__suppress_context__
 
 
 async def test_a_name_that_does_not_resolve(engine: EngineFactory, call: Call) -> None:
@@ -164,6 +189,66 @@ async def test_the_end_within_the_head(engine: EngineFactory, call: Call) -> Non
         error = await failure(ConnectError, engine(), call, server.url, f"{server.port}")
         assert "isconnected" in str(error)
         assert "s3cret" not in str(error)
+
+
+Ending = Callable[[Peer], Awaitable[None]]
+
+
+async def _hangs_up(peer: Peer) -> None:
+    """Say nothing."""
+
+
+async def _after_interim(peer: Peer) -> None:
+    await peer.send(b"HTTP/1.1 102 Wait\r\n\r\n")
+
+
+async def _within_a_word(peer: Peer) -> None:
+    await peer.send(b"HT")
+
+
+async def _within_the_head(peer: Peer) -> None:
+    await peer.send(b"HTTP/1.1 101 x\r\nUpgr")
+
+
+async def _resets(peer: Peer) -> None:
+    peer.reset()
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        (_hangs_up, "Server disconnected"),
+        (_after_interim, "Server disconnected within the head of its answer"),
+        (_within_a_word, "Server disconnected within the head of its answer"),
+        (_within_the_head, "Server disconnected within the head of its answer"),
+        (_resets, r"\[Errno \d+\] Connection reset by peer"),
+    ],
+)
+@pytest.mark.parametrize("is_adopted", [False, True], ids=["own", "adopted"])
+async def test_a_connection_that_ends_is_told_alike(
+    engine: EngineFactory, call: Call, ending: Ending, told: str, is_adopted: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await ending(peer)
+
+    async with raw_server(script) as server, AsyncExitStack() as stack:
+        if is_adopted and ending is not _within_the_head:  # libraries tell less, or differ
+            told = told.removesuffix(" within the head of its answer")
+            told += "( within the head of its answer)?"
+        if not is_adopted:
+            client = engine()
+        elif engine is AiohttpEngine:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            client = AiohttpEngine(session=session)
+        elif engine is HttpxEngine:
+            client = HttpxEngine(client=await stack.enter_async_context(httpx.AsyncClient()))
+            told = told.removesuffix(" within the head of its answer")  # httpx does not tell
+        else:
+            return
+        error = await failure(ConnectError, client, call, server.url, f"127.0.0.1:{server.port}")
+        text = str(error).partition(" ")[2]
+        assert re.fullmatch(rf"got no answer from 127\.0\.0\.1:{server.port}: {told}", text)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -47,6 +48,28 @@ def fails(request: pytest.FixtureRequest, engine: EngineFactory) -> Fails:
         return str(caught.value)
 
     return fails
+
+
+async def test_no_connection_is_free(engine: EngineFactory) -> None:
+    """Nothing was sent, so nobody is to be blamed for having said nothing."""
+    asked: list[bytes] = []
+
+    async def long_answer(peer: Peer) -> None:
+        await peer.read_request()
+        asked.append(peer.request)
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbegi")
+        await _silent(peer)
+
+    made = partial(engine, limit=1)
+    async with (
+        raw_server(long_answer) as server,
+        HttpClient(made, install(WebSockets, open_timeout=0.05)) as client,
+    ):
+        async with client.prepare_get(server.url.replace("ws", "http", 1)):
+            with pytest.raises(OpenTimeoutError) as caught:
+                await client.web_socket_session(server.url)
+    assert str(caught.value).endswith("; it was still waiting for a free connection (limit=1)")
+    assert len(asked) == 1
 
 
 async def test_looking_up(fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
+import aiohttp
+import httpx
 import pytest
 
 from ktor_client import (
     ConnectError,
     Headers,
     HttpClient,
+    HttpClientConfig,
     HttpRequest,
     HttpResponse,
     InvalidUrlError,
     KtorClientError,
     RedirectError,
+    ResponseError,
     TlsError,
     UnsafeHeaderError,
     WebSocketHandshakeError,
@@ -29,8 +35,9 @@ from ktor_client import (
     header,
     install,
 )
-from ktor_client.engine import WebSocketOptions
+from ktor_client.engine import HttpClientEngine, WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import AiohttpEngine, HttpxEngine
 from ktor_client.plugin import Send
 from ktor_client.plugins import PluginScope, WebSockets, client_plugin
 from tests.support.certificates import client_context, server_context
@@ -343,6 +350,235 @@ async def test_redirects_without_end(engine: EngineFactory) -> None:
         async with HttpClient(engine, install(WebSockets)) as client:
             with pytest.raises(RedirectError):
                 await client.web_socket_session(server.url)
+
+
+# --- nothing is told: by logs, errors, `repr`
+
+
+def told(error: BaseException) -> str:
+    """Return all that an error shows: texts, `repr`, notes, traceback, of its causes too."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in seen:
+            seen.append(one)
+            waiting += (one.__cause__, one.__context__)
+    texts = [f"{one}\n{one!r}\n{getattr(one, '__notes__', ())}" for one in seen]
+    texts += traceback.format_exception(error, limit=0)
+    if isinstance(error, ResponseError):
+        response = error.response
+        texts += map(repr, (response, response.request, response.request.headers))
+    return "\n".join(texts)
+
+
+@pytest.fixture(params=["own", "adopted"])
+async def made(
+    request: pytest.FixtureRequest, engine: EngineFactory
+) -> AsyncGenerator[HttpClientEngine]:
+    """An engine with a session of its own, or around one of the caller's."""
+    async with AsyncExitStack() as stack:
+        adopting: dict[str, Any] = {}
+        if request.param == "adopted" and engine is AiohttpEngine:
+            adopting["session"] = await stack.enter_async_context(aiohttp.ClientSession())
+        elif request.param == "adopted" and engine is HttpxEngine:
+            adopting["client"] = await stack.enter_async_context(httpx.AsyncClient())
+        made = engine(**adopting)
+        stack.push_async_callback(made.close)
+        yield made
+
+
+async def _no_answer(peer: Peer) -> None:
+    await peer.read_request()
+
+
+async def _half_a_head(peer: Peer) -> None:
+    await peer.read_request()
+    await peer.send(b"HTTP/1.1 101 Switch\r\nUpgr")
+
+
+async def _no_http(peer: Peer) -> None:
+    await peer.read_request()
+    await peer.send(b"SSH-2.0-none\r\n")
+
+
+async def _reset(peer: Peer) -> None:
+    await peer.read_request()
+    peer.reset()
+
+
+async def _refused(peer: Peer) -> None:
+    await peer.read_request()
+    await peer.send(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+
+
+async def _redirected_to_garbage(peer: Peer) -> None:
+    await peer.read_request()
+    place = f"ftp://me:{SECRET}@h/?{SECRET}#{SECRET}".encode()
+    await peer.send(b"HTTP/1.1 302 Go\r\nContent-Length: 0\r\nLocation: " + place + b"\r\n\r\n")
+
+
+async def _redirected_for_ever(peer: Peer) -> None:
+    with suppress(asyncio.IncompleteReadError):
+        while True:
+            await peer.read_request()
+            place = f"/?token={SECRET}".encode()
+            await peer.send(
+                b"HTTP/1.1 302 Go\r\nContent-Length: 0\r\nLocation: " + place + b"\r\n\r\n"
+            )
+
+
+async def _echoes(peer: Peer) -> None:
+    await peer.read_request()
+    body = peer.request
+    await peer.send(
+        b"HTTP/1.1 403 No\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body),
+        body,
+    )
+
+
+FAILURES: list[Script] = [
+    _no_answer,
+    _half_a_head,
+    _no_http,
+    _reset,
+    _refused,
+    _redirected_to_garbage,
+    _redirected_for_ever,
+    _echoes,
+]
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+@pytest.mark.parametrize("script", FAILURES)
+async def test_no_error_shows_a_secret(
+    made: HttpClientEngine, script: Script, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with raw_server(script) as server:
+        url = f"{scheme}://me:{SECRET}@127.0.0.1:{server.port}/?{SECRET}&a={SECRET}"
+        async with HttpClient(made, install(WebSockets), _expecting_success) as client:
+            with pytest.raises(KtorClientError) as caught:
+                if scheme == "ws":
+                    await client.web_socket_session(
+                        url, headers=SECRETS, subprotocols=["v1.channel.k8s.io", f"a.{SECRET}"]
+                    )
+                else:
+                    await client.get(url, headers=SECRETS)
+    assert SECRET not in told(caught.value)
+    assert SECRET not in caplog.text
+
+
+def _expecting_success(config: HttpClientConfig) -> None:
+    config.expect_success = True
+
+
+async def test_logs_at_info_show_no_query(
+    made: HttpClientEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what else the application does with httpx is logged as before."""
+    caplog.set_level(logging.INFO)
+
+    async def answers(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(
+            b"HTTP/1.1 401 No\r\nSet-Cookie: id=" + SECRET.encode() + b"; x\x7f=\r\n",
+            b"Connection: close\r\nContent-Length: 0\r\n\r\n",
+        )
+
+    async with raw_server(answers) as server, HttpClient(made, install(WebSockets)) as client:
+        with suppress(ConnectError):  # of a field that is none
+            await client.get(f"http://127.0.0.1:{server.port}/a?token={SECRET}", headers=SECRETS)
+        with suppress(ConnectError, WebSocketHandshakeError):
+            await client.web_socket_session(f"ws://127.0.0.1:{server.port}/a?{SECRET}")
+        assert SECRET not in caplog.text
+        if isinstance(made, HttpxEngine) and made.capabilities:
+            async with httpx.AsyncClient() as theirs:
+                with suppress(httpx.HTTPError):
+                    await theirs.get(f"http://127.0.0.1:{server.port}/b?page=2")
+            logged = [one.getMessage() for one in caplog.records if one.name == "httpx"]
+            assert all("/a?..." in text or "/b?page=2" in text for text in logged)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("other", "the server chose subprotocol 'other'; offered: v1.channel.k8s.io, \\*\\*\\*"),
+        (f"v1.channel.k8s.io, bearer.{SECRET}", "subprotocol 'v1.channel.k8s.io, \\*\\*\\*'"),
+        (f"BEARER.{SECRET.upper()}", "subprotocol '\\*\\*\\*'"),
+        (SECRET, "subprotocol '\\*\\*\\*'"),
+    ],
+)
+async def test_a_token_as_subprotocol_is_not_shown(
+    engine: EngineFactory, chosen: str, expected: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(f"Sec-WebSocket-Protocol: {chosen}")
+
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        offered = ["v1.channel.k8s.io", f"bearer.{SECRET}"]
+        with pytest.raises(WebSocketHandshakeError, match=expected) as caught:
+            await client.web_socket_session(server.url, subprotocols=offered)
+    assert SECRET not in told(caught.value)
+    assert SECRET.upper() not in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [(f"{SECRET}==",), (f"{SECRET} x",), ("chat", f"{SECRET}\ud800"), (SECRET, SECRET), SECRET],
+)
+async def test_an_offer_that_cannot_be_is_not_shown(engine: EngineFactory, offered: Any) -> None:
+    async with HttpClient(engine, install(WebSockets)) as client:
+        with pytest.raises((ValueError, TypeError), match="subprotocol") as caught:
+            client.web_socket("ws://127.0.0.1/", subprotocols=offered)
+    assert SECRET not in told(caught.value)
+
+
+async def test_what_is_no_header_or_url_is_shown_to_where_it_goes_wrong(
+    engine: EngineFactory,
+) -> None:
+    async with HttpClient(engine, install(WebSockets)) as client:
+        with pytest.raises(UnsafeHeaderError, match=r"'Authorization:\.\.\.'") as caught:
+            client.web_socket("ws://h/", headers={f"Authorization: Bearer {SECRET}": ""})
+        assert SECRET not in told(caught.value)
+        for url in (
+            f"ws://me:{SECRET}/x@h/",
+            f"ws://h/ ?token={SECRET}",
+            f"ws://h/#access_token={SECRET}",
+            f"ws://h:0/?a=b@c&token={SECRET}",
+            f"ftp://h/?{SECRET}",
+            f"me:{SECRET}@h/",
+        ):
+            with pytest.raises(InvalidUrlError) as refused:
+                client.web_socket(url)
+            assert SECRET not in told(refused.value)
+        with pytest.raises(InvalidUrlError) as refused:
+            client.web_socket(host=f"me:{SECRET}@h")
+        assert SECRET not in told(refused.value)
+        with pytest.raises(InvalidUrlError) as refused:
+            client.web_socket("ws://h/", path=f"/a?token={SECRET}\n")
+        assert SECRET not in told(refused.value)
+
+
+def test_options_are_not_shown() -> None:
+    options = {"proxy": f"http://me:{SECRET}@proxy:3128"}
+    with pytest.raises(TypeError) as caught:
+        HttpClient(partial(dict[str, str], **options))  # type: ignore[arg-type]  # no engine
+    assert SECRET not in str(caught.value).partition(" made ")[0]
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_a_proxy_that_fails_shows_no_password(engine: EngineFactory, scheme: str) -> None:
+    for answer in (b"HTTP/1.1 407 No\r\n\r\n", b"SSH-2.0-none\r\n", b""):
+        async with http_proxy(answer=answer) as log:
+            through = partial(engine, proxy=log.url.replace("://", f"://me:{SECRET}@"))
+            async with HttpClient(through, install(WebSockets), _expecting_success) as client:
+                with pytest.raises(KtorClientError) as caught:
+                    if scheme == "ws":
+                        await client.web_socket_session(f"ws://h/?token={SECRET}")
+                    else:
+                        await client.get(f"http://h/?token={SECRET}")
+        assert SECRET not in told(caught.value)
 
 
 # --- nothing is told to logs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from functools import cache
+from pathlib import Path
 
 import trustme
 
@@ -26,6 +27,13 @@ def server_context(*names: str, client_certificate: bool = False) -> ssl.SSLCont
         context.verify_mode = ssl.CERT_REQUIRED
         _authority().configure_trust(context)
     return context
+
+
+def write_identity(certificate: Path, key: Path) -> None:
+    """Write the certificate of 127.0.0.1 and its key, for servers that read files."""
+    identity = _identity("127.0.0.1", "localhost")
+    key.write_bytes(identity.private_key_pem.bytes())
+    certificate.write_bytes(b"".join(one.bytes() for one in identity.cert_chain_pems))
 
 
 def client_context(*, certificate: bool = False) -> ssl.SSLContext:

@@ -13,7 +13,7 @@ import aiohttp
 
 from ktor_client.engine.deadlines import Deadline
 from ktor_client.engine.dialer import Dialer
-from ktor_client.engine.phases import Phase
+from ktor_client.engine.phases import waiting_for_a_slot
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engines._aiohttp.protocol import PooledProtocol
 from ktor_client.http import Url
@@ -102,7 +102,7 @@ class Connector(aiohttp.TCPConnector):
 
     async def _wait_for_available_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
         try:
-            with Phase(f"waiting for a free connection (limit={self.limit})"):
+            with waiting_for_a_slot(self.limit):
                 await super()._wait_for_available_connection(key, traces)
         except asyncio.CancelledError:
             self._release_waiter()  # else a slot that came in the same moment wakes nobody

@@ -31,7 +31,7 @@ from ktor_client.engine.upload import Upload
 from ktor_client.engine.xor import best_mask
 from ktor_client.engines._aiohttp.adopted import send_on
 from ktor_client.engines._aiohttp.connector import Connector
-from ktor_client.engines._aiohttp.errors import ERRORS
+from ktor_client.engines._aiohttp.errors import ERRORS, or_no_answer
 from ktor_client.engines._aiohttp.exchange import Answer, exchange
 from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.take_over import take_over
@@ -153,7 +153,7 @@ class AiohttpEngine(HttpClientEngine):
             try:
                 answer = await sent
             except ERRORS.foreign as error:
-                ERRORS.fail(error, request, upload)
+                ERRORS.fail(or_no_answer(error), request, upload)
         except asyncio.CancelledError as error:
             # aiohttp, closed, cancels what waits for a connection; nobody cancelled the caller.
             task = asyncio.current_task()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from ktor_client.engine.error_table import ErrorRow, ErrorTable
 from ktor_client.errors import (
@@ -18,7 +20,7 @@ from ktor_client.errors import (
 )
 from ktor_client.http1 import AnswerError
 
-__all__ = ["ERRORS", "NoAnswerError", "said"]
+__all__ = ["ERRORS", "NoAnswerError", "or_no_answer", "said"]
 
 _DNS_ROWS: tuple[ErrorRow, ...] = (  # new in aiohttp 3.10.6
     ((aiohttp.ClientConnectorDNSError, DnsError, "could not resolve"),)
@@ -31,17 +33,52 @@ class NoAnswerError(aiohttp.ClientConnectionError):
     """The connection ended where an answer was due."""
 
 
+def or_no_answer(error: Exception) -> Exception:
+    """Return an error, or ours for a connection that ended where the head of an answer was due."""
+    is_end = isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
+    if not is_end or isinstance(error, aiohttp.ClientConnectorError):
+        return error
+    has_begun = not isinstance(getattr(error, "message", ""), str)  # it is what there was
+    silent = NoAnswerError(
+        "Server disconnected within the head of its answer" if has_begun else str(error)
+    )
+    silent.__cause__ = error
+    return silent
+
+
 def said(error: Exception) -> str:
     """Return what an error says, without what aiohttp adds.
 
     That is the URL with its query, and a 400 for what is no HTTP.
     """
+    if isinstance(error, aiohttp.InvalidURL):
+        return ""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"{error.status} {error.message}"
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         return " ".join(error.message.split()).removesuffix(" ^")  # no arrow to a line above
     # Others wrap what the system said, and name the host again.
     return str(getattr(error, "os_error", error))
+
+
+_SHOWN_TO_NOBODY = "***"
+
+
+def _hide(error: Exception) -> None:
+    """Take out what aiohttp's exceptions show of a request: its URL, its headers, its proxy."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        bare = error.request_info.url.with_query(None)
+        nothing = CIMultiDictProxy(CIMultiDict[str]())
+        error.request_info = aiohttp.RequestInfo(bare, error.request_info.method, nothing, bare)
+        error.history, error.headers = (), None
+        error.args = (error.request_info, ())
+    elif isinstance(error, aiohttp.InvalidURL):
+        error._url, error.args = _SHOWN_TO_NOBODY, (_SHOWN_TO_NOBODY,)
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        key = error._conn_key
+        if isinstance(key, ConnectionKey):
+            error._conn_key = key._replace(proxy=None, proxy_auth=None)
+            error.args = (error._conn_key, *error.args[1:])
 
 
 ERRORS = ErrorTable(
@@ -75,4 +112,5 @@ ERRORS = ErrorTable(
     ),
     said,
     connecting=(aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch),
+    hide=_hide,
 )

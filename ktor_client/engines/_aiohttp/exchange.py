@@ -182,7 +182,8 @@ async def _send(
         _, content = await protocol.read()
     except _GONE as error:
         within = "" if protocol.is_unheard else " within the head of its answer"
-        raise NoAnswerError(f"Server disconnected{within}") from error
+        reset = isinstance(error, OSError) and error.errno is not None
+        raise NoAnswerError(str(error) if reset else f"Server disconnected{within}") from error
     answer.take(content)
 
 

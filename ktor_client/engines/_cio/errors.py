@@ -17,6 +17,8 @@ ERRORS = ErrorTable(
     "CioEngine",
     (
         (NoAnswerError, ConnectError, "got no answer from"),
+        (ConnectionRefusedError, ConnectError, "could not connect to"),
+        (ConnectionError, ConnectError, "got no answer from"),
         (AnswerError, ConnectError, "got an answer that is not HTTP from"),
     ),
 )
@@ -25,6 +27,7 @@ BODY_ERRORS = ErrorTable(
     "CioEngine",
     (
         (NoAnswerError, ConnectError, "did not get the whole body from"),
+        (ConnectionError, ConnectError, "lost the connection to"),
         (AnswerError, ConnectError, "did not get the whole body from"),
         *ERRORS.rows,
     ),

@@ -39,7 +39,7 @@ from ktor_client.engine.socket_options import (
 )
 from ktor_client.engine.upload import Upload
 from ktor_client.engine.xor import best_mask
-from ktor_client.engines._httpx.errors import ERRORS
+from ktor_client.engines._httpx.errors import ERRORS, or_no_answer
 from ktor_client.engines._httpx.quiet import OwnUrl
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import FROM_URL, PoolTransport
@@ -143,7 +143,7 @@ class HttpxEngine(HttpClientEngine):
         try:
             response = await self._send(request, upload)
         except ERRORS.foreign as error:
-            ERRORS.fail(error, request, upload)
+            ERRORS.fail(or_no_answer(error), request, upload)
         return to_response(request, response, upload)
 
     async def open_web_socket(
@@ -162,7 +162,7 @@ class HttpxEngine(HttpClientEngine):
                 return await handshake.take_over()
             return await handshake.hold_open()
         except ERRORS.foreign as error:
-            ERRORS.fail(error, request)
+            ERRORS.fail(or_no_answer(error), request)
 
     async def close(self) -> None:
         """Abort every link and close the client if it is the engine's own."""
@@ -191,8 +191,8 @@ class HttpxEngine(HttpClientEngine):
         if upload is not None and upload.length is not None:
             if "content-length" not in request.headers:
                 fields.append((b"Content-Length", b"%d" % upload.length))
-        if not self._owned and url.scheme == "ws":
-            extensions["trace"] = _refuse_absolute_form
+        if not self._owned and url.scheme in ("ws", "wss"):
+            extensions["trace"] = _refuse_what_opens_none
         built = client.build_request(
             str(request.method),
             url.as_http,
@@ -220,10 +220,20 @@ class HttpxEngine(HttpClientEngine):
         return self._client
 
 
-async def _refuse_absolute_form(event: str, info: dict[str, Any]) -> None:
-    """Stop a ws handshake that the caller's client is about to send to a proxy, not to a server."""
+async def _refuse_what_opens_none(event: str, info: dict[str, Any]) -> None:
+    """Stop a handshake before the caller's client sends it where no web socket can come of it.
+
+    That is to a proxy in place of a server, and on a connection that other requests share.
+    """
+    if event == "http2.send_request_headers.started":
+        raise UnsupportedCapabilityError(
+            "HttpxEngine(client=...) cannot open a web socket here: the client has http2=True, and "
+            "it and the server agreed on HTTP/2, on which httpx has none; use "
+            "httpx.AsyncClient(http2=False), or a client of the engine's own"
+        )
     if event == "http11.send_request_headers.started":
-        if not info["request"].url.target.startswith(b"/"):
+        request = info["request"]
+        if request.method != b"CONNECT" and not request.url.target.startswith(b"/"):
             raise UnsupportedCapabilityError(
                 "HttpxEngine(client=...) cannot open ws:// through the client's proxy: httpx "
                 "asks for no tunnel there; use HttpxEngine(proxy=...) or wss://"

@@ -1,12 +1,13 @@
-"""What httpx logs of our requests at INFO: their URL, without the secrets that a query may have."""
+"""What httpx logs of our requests at INFO: their URL, without its query, where tokens travel.
+
+Whether it logs, and where to, stays the application's to decide.
+"""
 
 from __future__ import annotations
 
 import logging
 
 import httpx
-
-from ktor_client.http import redacted
 
 __all__ = ["OwnUrl"]
 
@@ -15,12 +16,13 @@ class OwnUrl(httpx.URL):
     """The URL of a request of ours; httpx' logger knows it by its class."""
 
 
-def _hide_secrets(record: logging.LogRecord) -> bool:
+def _hide_queries(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(
-            redacted(str(arg)) if isinstance(arg, OwnUrl) else arg for arg in record.args
+            f"{arg.copy_with(query=None)}?..." if isinstance(arg, OwnUrl) else arg
+            for arg in record.args
         )
     return True
 
 
-logging.getLogger("httpx").addFilter(_hide_secrets)
+logging.getLogger("httpx").addFilter(_hide_queries)

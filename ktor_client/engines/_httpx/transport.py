@@ -17,6 +17,7 @@ import httpx
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.engines._httpx.errors import NoAnswerError
 from ktor_client.engines._httpx.pool import ConnectionPool
 from ktor_client.errors import ClientClosedError, KtorClientError
 from ktor_client.http import Url
@@ -173,7 +174,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: SocketStream, owner: PoolTransport) -> None:
         self._stream = stream
         self._owner = owner
-        self._is_asked = False  # and the head of the answer has not begun
+        self._is_asked = False  # and the head of the answer is not here
         self._begin = b""
         self._interim = 0
         self.is_spent = False
@@ -184,7 +185,11 @@ class NetworkStream(httpcore.AsyncNetworkStream):
             data = await self._stream.read(max_bytes)
         except OSError as error:
             raise httpcore.ReadError(error) from error
-        if self._is_asked and data:
+        if self._is_asked:
+            if not data:
+                has_begun = self._begin or self._interim
+                within = " within the head of its answer" if has_begun else ""
+                raise NoAnswerError(f"Server disconnected{within}")
             self._look_at(data)
         return data
 
@@ -201,7 +206,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         if not begin.startswith(_BEGIN[: len(begin)]):
             raise httpcore.RemoteProtocolError(f"it begins {begin[:20]!r}")
         self._begin = begin
-        if len(begin) >= 12 and (begin[9:10] != b"1" or begin[9:12] == b"101"):
+        if (begin[9:10] != b"1" or begin[9:12] == b"101") and _blank_line(begin):
             self._is_asked, self._begin, self._interim = False, b"", 0
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -37,13 +37,14 @@ _CHUNK = 64 * 1024
 async def _last_use(response: httpx.Response) -> AsyncGenerator[None, None]:
     """Keep the connection of a refusal out of the pool: many servers drop it without a word.
 
-    The pool has it back as soon as the body is read, and must not give it to somebody then.
+    The pool has it back as soon as the body is read, and must not give it to somebody then. One of
+    HTTP/2 is shared with other requests.
     """
     stream: Any = response.extensions.get("network_stream")
     if isinstance(stream, NetworkStream):
         stream.is_spent = True
     yield
-    if stream is not None:
+    if stream is not None and response.http_version.startswith("HTTP/1"):
         await settle(stream.aclose())
 
 

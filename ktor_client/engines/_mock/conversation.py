@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ktor_client.engines._mock.matching import show
 from ktor_client.frames import Frame
-from ktor_client.http import HttpRequest
+from ktor_client.http import HttpRequest, redacted
 
 __all__ = ["Conversation", "Entry", "ExpectationError", "Side"]
 
@@ -73,13 +73,13 @@ class Conversation:
     def failure(self, what: str, detail: str = "") -> ExpectationError:
         """Return the error that says what was wrong, with the conversation."""
         message = (
-            f"MockEngine, peer of {self.request.url}: {what}\n"
+            f"MockEngine, peer of {redacted(self.request.url)}: {what}\n"
             f"Conversation, as the peer saw it:\n{self.describe()}"
         )
         return ExpectationError(message + (f"\n{detail}" if detail else ""), self)
 
     def __repr__(self) -> str:
-        return f"<Conversation of {self.request.url}, {len(self.entries)} frames>"
+        return f"<Conversation of {redacted(self.request.url)}, {len(self.entries)} frames>"
 
 
 def _at(time: float) -> str:

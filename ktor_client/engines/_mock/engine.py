@@ -35,7 +35,7 @@ from ktor_client.engines._mock.sockets import (
 )
 from ktor_client.engines._mock.stage import Stage
 from ktor_client.errors import ClientClosedError
-from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http import HttpRequest, HttpResponse, redacted
 from ktor_client.http.body import checked_chunk
 from ktor_client.memory.faults import Faults
 from ktor_client.memory.real_clock import RealClock
@@ -340,7 +340,7 @@ class MockEngine(HttpClientEngine):
     ) -> ExpectationError:
         there = f"there are routes for {routes}" if routes else "there are no routes yet"
         error = ExpectationError(
-            f"MockEngine has no {what} for {request.method} {request.url}; {there}. "
+            f"MockEngine has no {what} for {request.method} {redacted(request.url)}; {there}. "
             f'Add one: engine.{method}("{request.url.path}", ...)'
         )
         self._stage.failures.append(error.again())

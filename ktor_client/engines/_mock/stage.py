@@ -9,7 +9,7 @@ from ktor_client.engines._mock.conversation import Conversation, ExpectationErro
 from ktor_client.engines._mock.peer import MockPeerSession, Peer
 from ktor_client.engines._mock.sockets import MockAcceptance, answer_handshake
 from ktor_client.errors import ConnectionClosedError
-from ktor_client.http import HttpRequest
+from ktor_client.http import HttpRequest, redacted
 from ktor_client.memory.faults import Faults
 from ktor_client.memory.link import MemoryLink, memory_links
 from ktor_client.memory.pipe import PipedLink, piped_links
@@ -56,7 +56,7 @@ class Stage:
         def run() -> None:
             nonlocal abandoned
             abandoned = None
-            name = f"MockEngine peer of {request.url}"
+            name = f"MockEngine peer of {redacted(request.url)}"
             running = self._run(acceptance.peer, session)
             task = asyncio.get_running_loop().create_task(running, name=name)
             self._peers.add(task)
