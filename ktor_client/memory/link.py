@@ -7,20 +7,14 @@ and faults need bytes, so those get the pipe of `pipe.py`.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ktor_client.frames import (
-    NOT_FINAL,
-    RSV_MASK,
-    BinaryFrame,
-    Frame,
-    FrameType,
-    TextFrame,
-    new_binary,
-    new_text,
-)
+from ktor_client.frames import BinaryFrame, CloseFrame, Frame, TextFrame, new_binary, new_text
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, LinkReceiver
+from ktor_client.protocol.encoder import SendingOrder
+from ktor_client.protocol.message import OpenMessage
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["MemoryLink", "memory_links"]
@@ -58,9 +52,10 @@ class MemoryLink(FrameLink):
         self._receiver: LinkReceiver | None = None
         self._max_size = 1 << 62
         # What is under way to this end.
-        self._inbox: list[Frame | Violation | _End] = []
+        self._inbox: list[Frame | _End] = []
         self._inbox_size = 0
-        self._only_data = True
+        self._only_messages = True  # whole ones, none of which is beyond the limit
+        self._message: OpenMessage | None = None
         self._scheduled = False
         self._paused = False
         self._discarding = False
@@ -69,8 +64,7 @@ class MemoryLink(FrameLink):
         self._ended = False
         self._is_lost = False
         self._error: Exception | None = None
-        self._kind: FrameType | None = None
-        self._parts = bytearray()
+        self._order = SendingOrder()
         self._dropped = 0
 
     @property
@@ -95,13 +89,12 @@ class MemoryLink(FrameLink):
         assert not options.raw, "raw sessions need a pipe"
         assert not options.negotiated.extensions, "extensions need a pipe"
         self._receiver = receiver
-        self._max_size = options.max_frame_size
+        self.set_max_frame_size(options.max_frame_size)
         if self._on_start is not None:
             self._on_start()
         if self._is_lost:
             self._loop.call_soon(receiver.lost, self._error)
         elif self._inbox:
-            self._check_sizes()
             if isinstance(self._inbox[-1], _End):
                 self._schedule()  # no end within this call
             else:
@@ -109,24 +102,14 @@ class MemoryLink(FrameLink):
 
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
-        kind = frame.frame_type
-        if kind.is_control:
-            self._put(frame, len(frame.data), data=False)
-            return
-        bits = frame._bits
-        if bits & RSV_MASK:
-            raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
-        if self._kind is None and not bits & NOT_FINAL:
-            if isinstance(frame, TextFrame):
-                self.send_text(frame.text)
-            else:
-                self.send_binary(frame.data)
-            return
-        self._join(frame, kind, fin=not bits & NOT_FINAL)
+        self._order.check(frame)
+        is_message = not (frame._bits or self._order.unfinished or frame.frame_type.is_control)
+        self._order.passed(frame)
+        self._put(frame, len(frame.data), is_message=is_message)
 
     def send_text(self, text: str) -> None:
         """Send a whole text message."""
-        if self._kind is not None:
+        if self._order.unfinished is not None:
             self.send(TextFrame(text))
             return
         size = len(text) if text.isascii() else len(text.encode())
@@ -134,7 +117,7 @@ class MemoryLink(FrameLink):
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a whole binary message; `data` may be reused when this returns."""
-        if self._kind is not None:
+        if self._order.unfinished is not None:
             self.send(BinaryFrame(data))
             return
         frame = new_binary(data if type(data) is bytes else bytes(data))
@@ -156,8 +139,9 @@ class MemoryLink(FrameLink):
         self.resume()
 
     def set_max_frame_size(self, size: int) -> None:
-        """Change the limit for messages that are sent to this end from now on."""
+        """Change the limit for messages that have not arrived yet."""
         self._max_size = size
+        self._only_messages = False  # what is under way is looked at again
 
     def close(self) -> None:
         """End the connection; what was sent still arrives."""
@@ -176,7 +160,7 @@ class MemoryLink(FrameLink):
         self._loop.call_soon(self._lose, None)  # first, so that whoever ends it knows it first
         peer = self._peer
         peer._inbox.append(_End(error))
-        peer._only_data = False
+        peer._only_messages = False
         peer._schedule()
 
     # --- sending ---
@@ -191,7 +175,7 @@ class MemoryLink(FrameLink):
         """Frames that are under way, or have arrived; see `FrameLink.left`."""
         return self.frames_sent, self.frames_sent
 
-    def _put(self, frame: Frame, size: int, *, data: bool = True) -> None:
+    def _put(self, frame: Frame, size: int, *, is_message: bool = True) -> None:
         if self._ended:
             self._dropped += 1
             return
@@ -200,12 +184,12 @@ class MemoryLink(FrameLink):
         peer = self._peer
         inbox = peer._inbox
         receiver = peer._receiver
+        is_message = is_message and size <= peer._max_size
         if (
-            data
+            is_message
             and receiver is not None
             and not (self._stepped or inbox or peer._scheduled or peer._paused or peer._ended)
             and not peer._discarding
-            and size <= peer._max_size
         ):
             # The first message is handed over at once: no session is in the midst of a call.
             self._stepped = True
@@ -215,52 +199,16 @@ class MemoryLink(FrameLink):
             receiver.messages.append(frame)
             receiver.arrived(size)
             return
-        if data and size > peer._max_size:
-            inbox.append(Violation.too_big(size, peer._max_size))
-            peer._only_data = False
-        else:
-            inbox.append(frame)
-            if not data:
-                peer._only_data = False
+        inbox.append(frame)
+        if not is_message:
+            peer._only_messages = False
         peer._inbox_size += size
         if not peer._scheduled:
             peer._schedule()
         if peer._inbox_size + FRAME_WEIGHT * len(inbox) >= HIGH_WATER:
             self.writable = False
 
-    def _join(self, frame: Frame, kind: FrameType, *, fin: bool) -> None:
-        """Keep a fragment until its message is whole: no receiver of whole messages sees it."""
-        if self._kind is not None and kind is not self._kind:
-            raise ValueError(
-                f"a {kind.name} frame cannot continue an unfinished {self._kind.name} message"
-            )
-        self._kind = kind
-        self._parts += frame.data
-        if not fin and len(self._parts) <= self._peer._max_size:
-            self.frames_sent += 1
-            return
-        payload, self._parts = bytes(self._parts), bytearray()
-        self._kind = None if fin else kind
-        if kind is FrameType.BINARY:
-            self._put(BinaryFrame(payload), len(payload))
-            return
-        try:
-            self._put(TextFrame(payload.decode()), len(payload))
-        except UnicodeDecodeError as error:
-            violation = Violation.not_utf8("Text")
-            violation.__cause__ = error
-            self._peer._inbox.append(violation)
-            self._peer._only_data = False
-            self._peer._schedule()
-
     # --- delivering ---
-
-    def _check_sizes(self) -> None:
-        """Hold what was sent before the start against the limit, which is known only now."""
-        for at, item in enumerate(self._inbox):
-            if isinstance(item, TextFrame | BinaryFrame) and len(item.data) > self._max_size:
-                self._inbox[at] = Violation.too_big(len(item.data), self._max_size)
-                self._only_data = False
 
     def _schedule(self) -> None:
         if not self._scheduled and not self._paused and self._receiver is not None:
@@ -277,13 +225,13 @@ class MemoryLink(FrameLink):
         inbox, self._inbox = self._inbox, []
         size, self._inbox_size = self._inbox_size, 0
         end: _End | None = None
-        if self._only_data and not self._discarding:
+        if self._only_messages and not self._discarding:
             self.frames_received += len(inbox)
             self.bytes_received += size
             receiver.messages.extend(inbox)  # type: ignore[arg-type]  # there are only data frames
             receiver.arrived(size)
         else:
-            self._only_data = True
+            self._only_messages = True
             end = self._sort(receiver, inbox, size)
         if not peer.writable and not peer._ended and not self._inbox:
             peer.writable = True
@@ -293,42 +241,57 @@ class MemoryLink(FrameLink):
             self._end()
             self._lose(end.error)
 
-    def _sort(
-        self, receiver: LinkReceiver, inbox: list[Frame | Violation | _End], size: int
-    ) -> _End | None:
-        """Deliver what is not only data; return the end, if it is there."""
-        control: list[Frame] = []
-        violation: Violation | None = None
-        end: _End | None = None
-        for item in inbox:
-            if isinstance(item, _End):
-                end = item
-            elif self._discarding or violation is not None:
-                continue
-            elif isinstance(item, Violation):
-                violation = item
-            elif item.frame_type.is_control:
-                control.append(item)
-            else:
-                receiver.messages.append(item)
+    def _sort(self, receiver: LinkReceiver, inbox: list[Frame | _End], size: int) -> _End | None:
+        """Deliver what is not only whole messages; return the end, if it is there."""
+        last = inbox[-1] if inbox else None
+        end = last if isinstance(last, _End) else None
         if self._discarding:
             return end
-        self.frames_received += len(inbox) - (end is not None)
+        messages = receiver.messages
+        before = len(messages)
+        control: list[Frame] = []
+        violation: Violation | None = None
+        try:
+            for frame in inbox:
+                if isinstance(frame, _End):
+                    break
+                if frame.frame_type.is_control:
+                    control.append(frame)
+                    if isinstance(frame, CloseFrame):
+                        break
+                else:
+                    self._take(frame, messages)
+        except (Violation, MemoryError) as error:
+            violation = Violation.of(error)
+            self._discarding = True
+        self.frames_received += len(messages) - before + len(control)
         self.bytes_received += size
         for frame in control:
             receiver.control(frame)
         receiver.arrived(size)
         if violation is not None:
-            self._discarding = True
             receiver.violated(violation)
         return end
+
+    def _take(self, frame: Frame, messages: deque[Frame]) -> None:
+        """Take a data frame, as `FrameDecoder` does: its size first."""
+        begun = self._message
+        message = OpenMessage(frame.frame_type) if begun is None else begun
+        message.expect(len(frame.data), self._max_size)
+        if begun is None and frame.fin:
+            messages.append(frame)
+            return
+        self._message = message
+        whole = message.add(frame.data, self._max_size, fin=frame.fin)
+        if whole is not None:
+            self._message = None
+            messages.append(whole)
 
     # --- the end ---
 
     def _end(self) -> None:
         self._ended = True
         self.writable = False
-        self._parts.clear()
 
     def _lose(self, error: Exception | None) -> None:
         if self._is_lost:
@@ -336,6 +299,7 @@ class MemoryLink(FrameLink):
         self._is_lost = True
         self._error = error
         self._inbox.clear()
+        self._message = None
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             on_lost()

@@ -290,8 +290,4 @@ class FrameDecoder:
     def _fail(self, error: Violation | MemoryError, fed: Fed) -> None:
         """Tell why the connection must fail."""
         self.finish()
-        violation = error if isinstance(error, Violation) else Violation.out_of_memory()
-        cause = error.__cause__ if error is violation else error
-        # Tracebacks would keep this decoder and what was read for as long as the error lives.
-        violation.__cause__ = None if cause is None else cause.with_traceback(None)
-        fed.violation = violation.with_traceback(None)
+        fed.violation = Violation.of(error)

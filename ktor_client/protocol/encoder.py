@@ -14,7 +14,7 @@ from ktor_client.frames import NOT_FINAL, NOT_UTF8, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, fresh_key, mask_bytes, take_key
 
-__all__ = ["FrameEncoder"]
+__all__ = ["FrameEncoder", "SendingOrder"]
 
 LONG = 0x10000
 """Bytes from which on the length stands in eight bytes."""
@@ -24,6 +24,40 @@ SHORT_HEADERS = [[bytes((first, 0x80 | size)) for size in range(126)] for first 
 
 header_16 = Struct(">BBH").pack
 header_64 = Struct(">BBQ").pack
+
+
+class SendingOrder:
+    """Which frame may go out next (RFC 6455 5.2, 5.4, 5.5)."""
+
+    __slots__ = ("_allowed_rsv", "_raw", "unfinished")
+
+    def __init__(self, allowed_rsv: int = 0, *, raw: bool = False) -> None:
+        self._allowed_rsv = allowed_rsv if raw else 0
+        self._raw = raw
+        self.unfinished: FrameType | None = None
+        """The kind of the message of which a fragment was sent, until it is finished."""
+
+    def check(self, frame: Frame) -> None:
+        """Raise `ValueError` if the frame may not come next."""
+        kind, bits = frame.frame_type, frame._bits
+        if kind >= 8:
+            if bits & RSV_MASK:
+                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
+            return
+        if self.unfinished not in (None, kind):
+            raise ValueError(
+                f"a {kind.name} frame cannot continue an unfinished {self.unfinished.name} message"
+            )
+        if bits & RSV_MASK & ~self._allowed_rsv:
+            raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
+        if bits & NOT_UTF8 and not self._raw:
+            raise ValueError("a text that is not UTF-8 can be sent by raw sessions only")
+
+    def passed(self, frame: Frame) -> None:
+        """Take note that the frame has gone out."""
+        kind = frame.frame_type
+        if kind < 8:
+            self.unfinished = kind if frame._bits & NOT_FINAL else None
 
 
 class FrameEncoder:
@@ -47,18 +81,14 @@ class FrameEncoder:
         """
         self.masked = masked
         self._extensions = () if raw else tuple(extensions)
-        self._allowed_rsv = 0
-        for rsv, _ in extensions:
-            self._allowed_rsv |= rsv
-        self._raw = raw
+        self._order = SendingOrder(sum(rsv for rsv, _ in extensions), raw=raw)
         self._mask = mask
-        self._type: FrameType | None = None
         self._active: Sequence[tuple[int, ExtensionCodec]] = ()
 
     @property
     def in_message(self) -> bool:
         """Whether a fragment was sent whose message is not finished."""
-        return self._type is not None
+        return self._order.unfinished is not None
 
     @property
     def transforms(self) -> bool:
@@ -72,22 +102,11 @@ class FrameEncoder:
             ValueError: the frame does not continue the unfinished message, or has an RSV bit that
                 no extension explains.
         """
+        self._order.check(frame)
         kind, bits, payload = frame.frame_type, frame._bits, frame.data
-        fin, rsv = not bits & NOT_FINAL, bits & RSV_MASK
         if kind >= 8:
-            if rsv:
-                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
             return self.frame(0x80 | kind, payload)
-        unfinished = self._type
-        first = unfinished is None
-        if unfinished is not None and kind is not unfinished:
-            raise ValueError(
-                f"a {kind.name} frame cannot continue an unfinished {unfinished.name} message"
-            )
-        if rsv & ~self._allowed_rsv or (rsv and not self._raw):
-            raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
-        if bits & NOT_UTF8 and not self._raw:
-            raise ValueError("a text that is not UTF-8 can be sent by raw sessions only")
+        first, fin, rsv = not self.in_message, not bits & NOT_FINAL, bits & RSV_MASK
         if self._extensions:
             if first:
                 self._active = [pair for pair in self._extensions if pair[1].wants(frame)]
@@ -95,7 +114,7 @@ class FrameEncoder:
                 payload = codec.encode(payload, first=first, fin=fin)
                 if first:
                     rsv |= own
-        self._type = None if fin else kind
+        self._order.passed(frame)
         return self.frame((0x80 if fin else 0) | rsv | (kind if first else 0), payload)
 
     def frame(self, first: int, payload: bytes) -> bytes:

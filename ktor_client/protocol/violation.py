@@ -48,7 +48,15 @@ class Violation(Exception):
         return cls(_Codes.VIOLATED_POLICY, f"Message has more than {limit} fragments")
 
     @classmethod
-    def out_of_memory(cls) -> Violation:
-        """Close 1011: there is no room for what comes, though the limits allow it."""
-        message = "Out of memory while receiving"
-        return cls(_Codes.INTERNAL_ERROR, message, ConnectionClosedError)
+    def of(cls, error: Violation | MemoryError) -> Violation:
+        """Return what ends a connection: Close 1011 if there is no room, though limits allow it.
+
+        Without tracebacks: they would keep what was read for as long as the error lives.
+        """
+        if isinstance(error, Violation):
+            violation, cause = error, error.__cause__
+        else:
+            message = "Out of memory while receiving"
+            violation, cause = cls(_Codes.INTERNAL_ERROR, message, ConnectionClosedError), error
+        violation.__cause__ = None if cause is None else cause.with_traceback(None)
+        return violation.with_traceback(None)

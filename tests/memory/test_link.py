@@ -13,6 +13,7 @@ from ktor_client import (
     ConnectionClosedError,
     Frame,
     FrameTooBigError,
+    FrameType,
     ProtocolViolationError,
     bounded,
 )
@@ -22,6 +23,7 @@ from ktor_client.memory.link import MemoryLink, memory_links
 from ktor_client.memory.pipe import MemoryTransport, PipedLink, memory_transports, piped_links
 from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.session import DefaultWebSocketSession, SessionCore
+from tests.protocol.wire import frame, frames
 from tests.support.receiver import Receiver, start
 
 Link: TypeAlias = MemoryLink | PipedLink
@@ -514,3 +516,98 @@ async def test_an_end_that_comes_before_the_start(join: Join) -> None:
     with pytest.raises(ConnectionClosedError):
         await late.receive_text()
     await talking.wait_closed()
+
+
+# --- broken rules: told alike, by messages and by bytes
+
+TEXT = "é€😀é€😀".encode()
+
+
+def fragments(kind: FrameType, *parts: bytes) -> list[Frame]:
+    """Return fragments of a message that is not finished."""
+    return [Frame.by_type(kind, part, fin=False) for part in parts]
+
+
+BROKEN: dict[str, tuple[list[Frame], int, str]] = {
+    "too big, ends within a character": (
+        fragments(FrameType.TEXT, TEXT[:7]),
+        1009,
+        "Message of 7 bytes is too big: max_frame_size is 5",
+    ),
+    "too big, not UTF-8": (fragments(FrameType.TEXT, b"\xff" * 6), 1009, "Message of 6 bytes"),
+    "too big by its second fragment": (
+        fragments(FrameType.TEXT, TEXT[:3], TEXT[3:6]),
+        1009,
+        "Message of 6 bytes is too big",
+    ),
+    "binary, too big by its third": (
+        fragments(FrameType.BINARY, b"123", b"", b"456"),
+        1009,
+        "Message of 6 bytes is too big",
+    ),
+    "too big with its last": (
+        [*fragments(FrameType.BINARY, b"123"), Frame.Ping(b"p"), Frame.Binary(b"456")],
+        1009,
+        "Message of 6 bytes is too big",
+    ),
+    "whole": ([Frame.Text("abcdef")], 1009, "Message of 6 bytes is too big"),
+    "whole, fewer letters than bytes": ([Frame.Text("ééé")], 1009, "Message of 6 bytes"),
+    "not UTF-8 at its first byte": (
+        fragments(FrameType.TEXT, b"\xff"),
+        1007,
+        "Text is not valid UTF-8",
+    ),
+    "half a surrogate": (fragments(FrameType.TEXT, b"\xed\xa0"), 1007, "not valid UTF-8"),
+    "not UTF-8 in its second": (fragments(FrameType.TEXT, b"\xc3", b"("), 1007, "not valid"),
+    "cut off at its end": (
+        [*fragments(FrameType.TEXT, b"a\xe2"), Frame.Text("")],
+        1007,
+        "not valid UTF-8",
+    ),
+    "endless": (fragments(FrameType.BINARY, *[b""] * 131_073), 1008, "more than 131072 fragments"),
+}
+
+
+@pytest.mark.parametrize("join", [messages, pipe])
+@pytest.mark.parametrize(("sent", "code", "text"), BROKEN.values(), ids=BROKEN)
+async def test_broken_rules(join: Join, sent: list[Frame], code: int, text: str) -> None:
+    client, server = join()
+    receiver = start(client, max_frame_size=5)
+    server.start(Receiver(), LinkOptions(max_frame_size=5, client=False))
+    server.send_text("fine")
+    for one in sent:
+        server.send(one)
+    server.flush()
+    assert await receiver.next() == Frame.Text("fine")
+    await receiver.broken.wait()
+    violation = receiver.violation
+    assert violation is not None
+    assert not receiver.messages
+    assert violation.code == code
+    assert text in violation.message
+    assert violation.error_type is (FrameTooBigError if code == 1009 else ProtocolViolationError)
+    assert receiver.controls == [one for one in sent if isinstance(one, Frame.Ping)]
+    client.abort()
+    await receiver.end
+
+
+@pytest.mark.parametrize("join", [messages, pipe])
+async def test_a_limit_that_is_just_met(join: Join) -> None:
+    client, server = sessions(join, max_frame_size=5)
+    for part in (*fragments(FrameType.TEXT, TEXT[:1], b"", TEXT[1:5]), Frame.Text("")):
+        await server.send(part)
+    await server.send(b"12345")
+    assert await client.receive_text() == "é€"
+    assert await client.receive_bytes() == b"12345"
+    await client.close()
+
+
+@pytest.mark.parametrize("join", [messages, pipe])
+async def test_frames_that_no_link_takes(join: Join) -> None:
+    (odd,) = frames(frame(1, b"\xff"), raw=True)
+    client, _ = sessions(join)
+    with pytest.raises(ValueError, match="not UTF-8 can be sent by raw sessions only"):
+        await client.send(odd)
+    with pytest.raises(ValueError, match="a control frame has no RSV bits"):
+        await client.send(Frame.by_type(FrameType.PING, b"", rsv1=True))
+    await client.close()

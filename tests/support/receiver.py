@@ -21,6 +21,7 @@ class Receiver:
         self.controls: list[Frame] = []
         self.violation: Violation | None = None
         self.end: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+        self.broken = asyncio.Event()
         self.room = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -33,6 +34,7 @@ class Receiver:
 
     def violated(self, violation: Violation) -> None:
         self.violation = violation
+        self.broken.set()
         self._news.set()
 
     def writable(self) -> None:
