@@ -5,7 +5,6 @@ What a connection is, and how it is made, is the engine's business.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
@@ -41,10 +40,6 @@ class Pool(Generic[K, C]):
         self._slots = Slots(limit, engine)
         self._open: dict[C, K] = {}
         self._idle: dict[C, None] = {}  # longest idle first
-        self._gone: asyncio.Future[None] | None = None
-
-    def __len__(self) -> int:
-        return len(self._open)
 
     def take_slot_now(self) -> bool:
         """Take a slot if one is free. Raises what `take_slot` raises."""
@@ -58,9 +53,12 @@ class Pool(Generic[K, C]):
         """Let the next one in: no connection was made."""
         self._slots.give_back()
 
-    def choose(self, key: K) -> C | None:
-        """Return an idle connection, for who has a slot; else make room for a new one."""
-        for connection in tuple(reversed(self._idle)):
+    def choose(self, key: K, *, fresh: bool = False) -> C | None:
+        """Return an idle connection, for who has a slot; else make room for a new one.
+
+        With `fresh` a new one is wanted whatever is there.
+        """
+        for connection in () if fresh else tuple(reversed(self._idle)):
             if self._open[connection] == key:
                 del self._idle[connection]
                 if connection.is_usable:

@@ -26,13 +26,11 @@ class Connection(asyncio.Protocol):
         "__weakref__",
         "_error",
         "_exchange",
-        "_heard",
+        "_expiry",
         "_idle_until",
         "_loop",
         "_on_gone",
         "_poll",
-        "_watch",
-        "is_congested",
         "is_gone",
         "transport",
         "was_used",
@@ -49,17 +47,15 @@ class Connection(asyncio.Protocol):
         self._error: Exception | None = None
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until = 0.0
-        self._watch: asyncio.TimerHandle | None = None
-        self.is_congested = False
+        self._expiry: asyncio.TimerHandle | None = None
         self.is_gone = False
         self.was_used = False
         """Whether an answer has come on it: it may have been closed since."""
-        self._heard = 0.0
 
     # --- the engine's calls ---
 
-    def begin(self, exchange: Exchange, limit: float | None) -> None:
-        """Carry an exchange; `limit` is how many seconds may pass without a byte.
+    def begin(self, exchange: Exchange) -> None:
+        """Carry an exchange.
 
         Raises:
             NoAnswerError: the connection is gone.
@@ -67,9 +63,6 @@ class Connection(asyncio.Protocol):
         if self.is_gone or self.transport.is_closing():
             raise NoAnswerError("Server disconnected") from self._error
         self._exchange = exchange
-        self._heard = self._loop.time()
-        if limit is not None and (self._watch is None or self._watch.when() > self._heard + limit):
-            self._watch_in(limit)
 
     def finish(self, idle_limit: float | None) -> None:
         """Take note that the exchange is over and that the connection may be used again."""
@@ -77,8 +70,8 @@ class Connection(asyncio.Protocol):
         self.was_used = True
         kept = KEPT if idle_limit is None else min(KEPT, idle_limit - 1)
         self._idle_until = self._loop.time() + kept
-        if self._watch is None:
-            self._watch_in(max(kept, 0.0))
+        if self._expiry is None:
+            self._expiry = self._loop.call_later(kept, self._expire)
 
     @property
     def is_usable(self) -> bool:
@@ -94,49 +87,30 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close the connection now; what was not sent is lost."""
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._end_expiry()
         if not self.is_gone:
             self.transport.abort()
 
     def release(self) -> tuple[asyncio.Transport, Exception | None]:
         """Give the transport away, and the error that it was lost by if it was."""
         self._exchange = None
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._end_expiry()
         self._on_gone = None
         return self.transport, self._error
 
-    # --- time ---
+    def _expire(self) -> None:
+        """Drop a connection that was idle for long; else look again when it may have been."""
+        self._expiry = None
+        left = self._idle_until - self._loop.time()
+        if self._exchange is not None or left > 0:
+            self._expiry = self._loop.call_later(max(left, 1.0), self._expire)
+        else:
+            self.drop()
 
-    def heard(self) -> None:
-        """Take note that a byte went, either way, or that silence is ours."""
-        self._heard = self._loop.time()
-
-    @property
-    def silence(self) -> float:
-        """Seconds since a byte went."""
-        return self._loop.time() - self._heard
-
-    def _watch_in(self, delay: float) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        self._watch = self._loop.call_later(delay, self._look)
-
-    def _look(self) -> None:
-        """End what has been silent for too long; else look again when it may have been."""
-        self._watch = None
-        exchange = self._exchange
-        if exchange is None:
-            left = self._idle_until - self._loop.time()
-            if left > 0:
-                self._watch_in(left)
-            else:
-                self.drop()
-        elif (delay := exchange.check_silence()) is not None:
-            self._watch_in(delay)
+    def _end_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
 
     # --- the transport's calls ---
 
@@ -149,7 +123,6 @@ class Connection(asyncio.Protocol):
         if self._exchange is None:
             self.drop()
         else:
-            self._heard = self._loop.time()
             self._exchange.received(data)
 
     def eof_received(self) -> None:
@@ -160,13 +133,11 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone, and tell everybody."""
         self.is_gone = True
-        self.is_congested = False
         self._error = exc
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._end_expiry()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            exchange.sending.resume()
             exchange.ended(exc)
         if self._on_gone is not None:
             on_gone, self._on_gone = self._on_gone, None
@@ -174,10 +145,10 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Make the upload wait."""
-        self.is_congested = True
+        if self._exchange is not None:
+            self._exchange.sending.pause()
 
     def resume_writing(self) -> None:
         """Let the upload go on."""
-        self.is_congested = False
         if self._exchange is not None:
-            self._exchange.wake_upload()
+            self._exchange.sending.resume()

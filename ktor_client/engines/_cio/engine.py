@@ -13,13 +13,18 @@ from typing import NamedTuple
 from ktor_client.durations import Duration
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.deadlines import Deadline
 from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.error_table import place
 from ktor_client.engine.open_links import LostTransport, OpenLinks
+from ktor_client.engine.outgoing import fields_to_send
+from ktor_client.engine.phases import Phase
 from ktor_client.engine.pool import Pool
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engine.sending import AT_ONCE
 from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -33,18 +38,12 @@ from ktor_client.engines._cio.connection import Connection
 from ktor_client.engines._cio.errors import BODY_ERRORS, ERRORS
 from ktor_client.engines._cio.exchange import Exchange
 from ktor_client.errors import ClientClosedError
-from ktor_client.http import HttpRequest, HttpResponse, ResponseBody, Url
-from ktor_client.http.body import length_of, once_only
-from ktor_client.http.codings import accept_encoding
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.body import once_only
 from ktor_client.http1 import request_head
 from ktor_client.link import StreamLink
 
 __all__ = ["CioEngine"]
-
-AT_ONCE = 64 * 1024
-"""Bytes of a body that leave with their head in one write."""
-_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
-"""Methods whose empty body has a length all the same (RFC 9110 8.6)."""
 
 
 class _Way(NamedTuple):
@@ -117,7 +116,7 @@ class CioEngine(HttpClientEngine):
         assert head is not None
         content = exchange.whole
         if content is not None:
-            await exchange.upload_ended()
+            await exchange.sending.ended()
         return HttpResponse(
             request,
             head.status,
@@ -160,15 +159,19 @@ class CioEngine(HttpClientEngine):
     # --- an exchange ---
 
     async def _answered(self, request: HttpRequest, *, is_handshake: bool = False) -> Exchange:
-        """Send a request and return the exchange once the head of its answer is here."""
-        upload: Upload | None = None
-        proxy = self._dialer.proxy_for(request.url)
+        """Send a request and return the exchange once the head of its answer is here.
+
+        Where a kept connection dies before a byte of an answer, an idempotent request is sent once
+        more, on a new one (RFC 9112 9.3.1).
+        """
+        upload = Upload.of(request.body)
+        is_repetition = False
         try:
             while True:
-                upload = Upload.of(request.body)
-                connection = await self._connection(request.url, proxy)
-                was_used = connection.was_used
                 exchange: Exchange | None = None
+                proxy = self._dialer.proxy_for(request.url)
+                connection = await self._connection(request, proxy, fresh=is_repetition)
+                was_used = connection.was_used
                 try:
                     exchange = self._send(connection, request, upload, proxy, is_handshake)
                     await exchange.answered()
@@ -177,16 +180,18 @@ class CioEngine(HttpClientEngine):
                         self._pool.forget(connection)
                     else:
                         await exchange.close()
-                    is_unheard = exchange is None or exchange.is_unheard
-                    if not (
+                    may_repeat = (
                         isinstance(error, ConnectionError)
                         and was_used
-                        and is_unheard
-                        and once_only(request.body) is None
+                        and (exchange is None or exchange.is_unheard)
                         and request.method.is_idempotent
+                        and not is_repetition
                         and not self._closed
-                    ):
+                        and once_only(request.body) is None
+                    )
+                    if not may_repeat:
                         raise
+                    is_repetition = True
                 else:
                     return exchange
         except ERRORS.foreign as error:
@@ -203,43 +208,33 @@ class CioEngine(HttpClientEngine):
         is_handshake: bool,
     ) -> Exchange:
         url, body = request.url, request.body
-        fields = request.headers.fields()
-        target = url.target
-        if not is_handshake:
-            if "accept" not in request.headers:
-                fields.append(("Accept", "*/*"))
-            if "accept-encoding" not in request.headers:
-                fields.append(("Accept-Encoding", accept_encoding()))
-            if proxy is not None and proxy.forwards and url.scheme == "http":
-                target = f"http://{url.authority}{target}"
-                if proxy.user is not None:
-                    fields.append(("Proxy-Authorization", proxy.credentials()))
-        chunked = False
-        if "content-length" not in request.headers and (
-            body is not None or request.method in _WITH_BODY
-        ):
-            length = length_of(body)
-            chunked = length is None
-            fields.append(
-                ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(length))
-            )
+        fields, target = fields_to_send(request, upload), url.target
+        if proxy is not None and proxy.forwards and url.scheme == "http":
+            target = f"http://{url.authority}{target}"
+            if proxy.user is not None:
+                fields.append(("Proxy-Authorization", proxy.credentials()))
         head = request_head(request.method, target, url.authority, fields)
         exchange = Exchange(
             connection,
+            place(request),
             request.method,
             self._over,
             limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
             is_handshake=is_handshake,
         )
+        transport = connection.transport
         waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
-        if body is None:
-            exchange.send(head)
-        elif isinstance(body, bytes) and len(body) <= AT_ONCE and not waits:
-            exchange.send(head + body)
-        else:
-            exchange.send(head)
-            exchange.upload(
-                body if upload is None else upload, chunked=chunked, waits_for_go_on=waits
+        if isinstance(body, bytes) and len(body) <= AT_ONCE and not waits:
+            transport.write(head + body)
+            return exchange
+        transport.write(head)
+        if body is not None:
+            exchange.source = upload
+            exchange.sending.begin(
+                transport,
+                body if upload is None else upload,
+                chunked=fields[-1][0] == "Transfer-Encoding",
+                waits_for_go_on=waits,
             )
         return exchange
 
@@ -266,23 +261,29 @@ class CioEngine(HttpClientEngine):
 
     # --- a connection ---
 
-    async def _connection(self, url: Url, proxy: Proxy | None) -> Connection:
+    async def _connection(
+        self, request: HttpRequest, proxy: Proxy | None, *, fresh: bool
+    ) -> Connection:
         """Return a connection that was added to the pool, or taken from it, with its slot."""
+        url = request.url
         forward = proxy is not None and proxy.forwards and url.scheme == "http"
         way = (
-            _Way(proxy.host, proxy.port, proxy.has_tls, proxy.key())
+            _Way(proxy.host, proxy.port, proxy.scheme == "https", proxy.key())
             if proxy is not None and forward
             else _Way(url.host, url.port, url.is_secure, None if proxy is None else proxy.key())
         )
         if self._closed:
             raise ClientClosedError("CioEngine is closed; make a new one")
+        deadline = self._dialer.deadline(request)
         if not self._pool.take_slot_now():
-            await self._pool.take_slot()
+            async with self._dialer.limited(place(request), deadline):
+                with Phase(f"waiting for a free connection (limit={self._dialer.options.limit})"):
+                    await self._pool.take_slot()
         try:
-            kept = self._pool.choose(way)
+            kept = self._pool.choose(way, fresh=fresh)
             if kept is not None:
                 return kept
-            connection = await self._dial(url, proxy, way, forward)
+            connection = await self._dial(proxy, way, forward, deadline)
         except BaseException:
             self._pool.give_slot_back()
             raise
@@ -294,17 +295,21 @@ class CioEngine(HttpClientEngine):
             raise ClientClosedError("CioEngine was closed before the request was sent")
         return connection
 
-    async def _dial(self, url: Url, proxy: Proxy | None, way: _Way, forward: bool) -> Connection:
+    async def _dial(
+        self, proxy: Proxy | None, way: _Way, forward: bool, deadline: Deadline
+    ) -> Connection:
         dialer = self._dialer
         unix_socket = dialer.options.unix_socket
         if proxy is None and unix_socket is None:
-            return await dialer.connect(self._new, way.host, way.port, secure=way.is_secure)
+            return await dialer.connect(
+                self._new, way.host, way.port, deadline, secure=way.is_secure
+            )
         if unix_socket is not None:
-            stream = await dialer.open_unix(unix_socket)
+            stream = await dialer.open_unix(unix_socket, deadline)
         elif proxy is not None and forward:
-            stream = await dialer.open_proxy(proxy)
+            stream = await dialer.open_proxy(proxy, deadline)
         else:
-            stream = await dialer.open(way.host, way.port, proxy)
+            stream = await dialer.open(way.host, way.port, proxy, deadline)
         if way.is_secure and not forward:
             await dialer.start_tls(stream, way.host)
         connection = self._new()

@@ -1,7 +1,7 @@
-"""One request and its answer on a connection of ours: what is read, what is still sent, the end.
+"""One request and its answer on a connection of ours: what is read, and the end.
 
-The answer's content waits here, up to a mark; beyond it the socket is not read. A body that is
-streamed is sent by a task of the exchange, so that an early answer is heard.
+The answer's content waits here, up to a mark; beyond it the socket is not read. The body is sent by
+`engine/sending.py`, so that an early answer is heard.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ktor_client.engine.sending import Sending
+from ktor_client.engine.silence import Silence, socket_timeout_error
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._cio.errors import NoAnswerError
-from ktor_client.errors import RequestTimeoutError
-from ktor_client.http import RequestBody
-from ktor_client.http1 import LAST_CHUNK, AnswerError, AnswerHead, AnswerParser, chunk
+from ktor_client.http1 import AnswerError, AnswerHead, AnswerParser
 
 if TYPE_CHECKING:
     from ktor_client.engines._cio.connection import Connection
@@ -25,40 +25,34 @@ __all__ = ["Exchange"]
 HIGH_WATER = 256 * 1024
 """Bytes that wait for the reader, from which on the socket is not read."""
 LOW_WATER = 64 * 1024
-PIECE = 256 * 1024
-"""Bytes of a long body that are written at a time."""
-GO_ON = 1.0
-"""Seconds that `Expect: 100-continue` waits before the body is sent all the same (RFC 9110
-10.1.1)."""
 
 
 class Exchange:
     """A request under way. It owns its connection until `over` is called."""
 
     __slots__ = (
-        "_buffered",
         "_error",
         "_is_handshake",
         "_is_paused",
-        "_is_uploading",
-        "_limit",
         "_over",
         "_parser",
         "_pieces",
         "_queued",
         "_reader",
-        "_uploader",
-        "_wakes_upload",
+        "_where",
         "connection",
         "head",
         "is_over",
         "leading",
+        "sending",
+        "silence",
         "source",
     )
 
     def __init__(
         self,
         connection: Connection,
+        where: str,
         method: str,
         over: Callable[[Exchange, bool], None],
         *,
@@ -69,6 +63,7 @@ class Exchange:
 
         Args:
             connection: which carries it.
+            where: host and port, for messages.
             method: of the request.
             over: called once, when nothing of the answer is missing or will come, with whether
                 the connection may be used again.
@@ -85,8 +80,8 @@ class Exchange:
         """What came behind a 101."""
         self.source: Upload | None = None
         """What the body comes from, if it is streamed."""
+        self._where = where
         self._over = over
-        self._limit = limit
         self._is_handshake = is_handshake
         self._parser = AnswerParser(method, is_handshake=is_handshake)
         self._pieces: deque[bytes] = deque()
@@ -94,11 +89,12 @@ class Exchange:
         self._is_paused = False
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._uploader: asyncio.Task[None] | None = None
-        self._is_uploading = False
-        self._wakes_upload: asyncio.Future[None] | None = None
-        self._buffered = 0
-        connection.begin(self, limit)
+        connection.begin(self)
+        self.silence = Silence(
+            connection.transport.get_write_buffer_size, self._is_ours, self._was_silent
+        )
+        self.sending = Sending(self.silence.heard, self._fail)
+        self.silence.begin(limit)
 
     # --- the engine's calls ---
 
@@ -148,97 +144,21 @@ class Exchange:
         if not self.is_over:
             self._pieces.clear()
             self._fail(NoAnswerError("the response was closed"))  # told to who is reading it
-        await self.upload_ended()
+        await self.sending.ended()
 
-    async def upload_ended(self) -> None:
-        """Return when nothing of the request is being sent any more."""
-        if self._uploader is not None:
-            await asyncio.wait({self._uploader})
+    def _is_ours(self) -> bool:
+        """Whether we keep the peer waiting: nobody reads, or the body yields nothing."""
+        return self._is_paused or self.sending.is_ours
 
-    # --- sending ---
-
-    def send(self, data: bytes) -> None:
-        """Write bytes of the request."""
-        self.connection.transport.write(data)
-
-    def upload(self, body: RequestBody | Upload, *, chunked: bool, waits_for_go_on: bool) -> None:
-        """Send a long body, or one that is made while it is sent, in a task."""
-        self._is_uploading = True
-        self.source = body if isinstance(body, Upload) else None
-        self._uploader = asyncio.get_running_loop().create_task(
-            self._upload(body, chunked=chunked, waits_for_go_on=waits_for_go_on)
-        )
-        self._uploader.add_done_callback(self._uploaded)
-
-    def wake_upload(self) -> None:
-        """Let the upload look again at what it waits for."""
-        if self._wakes_upload is not None and not self._wakes_upload.done():
-            self._wakes_upload.set_result(None)
-
-    async def _upload(
-        self, body: RequestBody | Upload, *, chunked: bool, waits_for_go_on: bool
-    ) -> None:
-        if waits_for_go_on:
-            await self._told_to_go_on()
-        if isinstance(body, bytes):
-            view = memoryview(body)
-            for at in range(0, len(view), PIECE):
-                await self._write(view[at : at + PIECE])
-            return
-        iterator = body.__aiter__()
-        try:
-            async for piece in iterator:
-                await self._write(chunk(piece) if chunked else piece)
-        finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                await close()
-        if chunked:
-            await self._write(LAST_CHUNK)
-
-    async def _told_to_go_on(self) -> None:
-        try:
-            async with asyncio.timeout(GO_ON):
-                while not self._parser.was_told_to_go_on:
-                    await self._until_woken()
-        except TimeoutError:
-            pass  # a server that knows nothing of it says nothing (RFC 9110 10.1.1)
-
-    async def _write(self, data: bytes | memoryview) -> None:
-        connection = self.connection
-        connection.transport.write(data)
-        while connection.is_congested:
-            await self._until_woken()
-        if connection.is_gone:
-            raise NoAnswerError("Server disconnected")
-        connection.heard()
-
-    async def _until_woken(self) -> None:
-        self._wakes_upload = asyncio.get_running_loop().create_future()
-        await self._wakes_upload
-
-    def _uploaded(self, task: asyncio.Task[None]) -> None:
-        self._is_uploading = False
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            return
-        if isinstance(error, Exception):
-            if not isinstance(error, NoAnswerError):  # reading tells that better
-                self._fail(error)
-        else:
-            self._fail(ConnectionAbortedError("the upload was ended"))
-            raise error
-
-    def _stop_upload(self) -> None:
-        if self._is_uploading and self._uploader is not None:
-            self._uploader.cancel()
+    def _was_silent(self, limit: float) -> None:
+        phase = "waiting for the answer" if self.head is None else "reading the body"
+        self._fail(socket_timeout_error("CioEngine", self._where, limit, phase))
 
     # --- told by the connection ---
 
     def received(self, data: bytes) -> None:
         """Take what was read."""
+        self.silence.heard()
         if self.is_over:  # behind a 101, in the steps until a link has the transport
             self.leading += data
             return
@@ -247,17 +167,18 @@ class Exchange:
                 found = self._parser.feed(data)
                 if found is None:
                     if self._parser.was_told_to_go_on:
-                        self.wake_upload()
+                        self.sending.go_on()
                     return
                 self.head, data = found
                 if self.head.status == 101:
                     self.leading = data
                     self.connection.transport.pause_reading()
                     self.is_over = True
+                    self.silence.close()
                     self._wake()
                     return
-                if self._is_uploading and (self.head.status >= 400 or not self.head.keeps):
-                    self._stop_upload()  # nobody reads it (RFC 9112 9.3)
+                if self.sending.is_running and (self.head.status >= 400 or not self.head.keeps):
+                    self.sending.stop()  # nobody reads it (RFC 9112 9.3)
                     self.head.keeps = False
                 self._wake()
             body = self.head.body
@@ -283,7 +204,7 @@ class Exchange:
     def _resume(self) -> None:
         self._is_paused = False
         if not self.connection.transport.is_closing():
-            self.connection.heard()
+            self.silence.heard()
             self.connection.transport.resume_reading()
 
     def ended(self, error: Exception | None) -> None:
@@ -303,23 +224,6 @@ class Exchange:
             else:
                 self._end(keeps=False)
 
-    def check_silence(self) -> float | None:
-        """Fail if no byte went either way for too long; return when to look again."""
-        limit = self._limit
-        if limit is None:
-            return None
-        connection = self.connection
-        buffered = connection.transport.get_write_buffer_size()
-        is_ours = self._is_paused or (self._is_uploading and not buffered)
-        if is_ours or buffered < self._buffered:
-            connection.heard()
-        self._buffered = buffered
-        left = limit - connection.silence
-        if left > 0:
-            return left
-        self._fail(RequestTimeoutError(f"nothing came for {limit:g} s"))
-        return None
-
     # --- inside ---
 
     def _fail(self, error: Exception) -> None:
@@ -330,9 +234,10 @@ class Exchange:
 
     def _end(self, *, keeps: bool) -> None:
         self.is_over = True
-        if self._is_uploading:
+        self.silence.close()
+        if self.sending.is_running:
             keeps = False
-            self._stop_upload()
+            self.sending.stop()
         if keeps and self._is_paused:
             self._resume()
         self._over(self, keeps)
