@@ -103,7 +103,7 @@ class MockEngine(HttpClientEngine):
         return self._capabilities
 
     @property
-    def clock(self) -> VirtualClock:
+    def clock(self) -> VirtualClock | RealClock:
         """Time for keepalive and deadlines: `await engine.clock.sleep(60)` lets it pass."""
         return self._stage.clock
 

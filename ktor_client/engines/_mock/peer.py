@@ -24,6 +24,7 @@ from ktor_client.http import HttpRequest
 from ktor_client.http.typed_json import to_json
 from ktor_client.memory.link import MemoryLink
 from ktor_client.memory.pipe import PipedLink
+from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.session import DefaultWebSocketSession, SessionCore
@@ -63,7 +64,7 @@ class MockPeerSession(DefaultWebSocketSession):
         link: MemoryLink | PipedLink,
         conversation: Conversation,
         negotiated: Negotiated,
-        clock: VirtualClock,
+        clock: VirtualClock | RealClock,
         patience: float,
         channels: Channels,
         *,

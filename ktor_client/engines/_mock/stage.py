@@ -13,6 +13,7 @@ from ktor_client.http import HttpRequest, redacted
 from ktor_client.memory.faults import Faults
 from ktor_client.memory.link import MemoryLink, memory_links
 from ktor_client.memory.pipe import PipedLink, piped_links
+from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
 
 __all__ = ["Stage"]
@@ -24,7 +25,7 @@ GRACE = 100
 class Stage:
     """The running peers of an engine, their conversations, and what went wrong with them."""
 
-    def __init__(self, clock: VirtualClock, faults: Faults, patience: float) -> None:
+    def __init__(self, clock: VirtualClock | RealClock, faults: Faults, patience: float) -> None:
         self.clock = clock
         self.conversations: list[Conversation] = []
         self.failures: list[ExpectationError] = []
