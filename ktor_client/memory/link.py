@@ -278,6 +278,7 @@ class MemoryLink(FrameLink):
         begun = self._message
         message = OpenMessage(frame.frame_type) if begun is None else begun
         message.expect(len(frame.data), self._max_size)
+        message.frames += 1
         if begun is None and frame.fin:
             messages.append(frame)
             return

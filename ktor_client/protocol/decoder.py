@@ -207,19 +207,23 @@ class FrameDecoder:
         message = self._message
         check_first(first, allowed_rsv=self._rsv, in_message=message is not None)
         start, length = check_length(data, masked=self._masked)
+        if not start:
+            return 0
+        if not first & 0x08:
+            message = OpenMessage(first, self._codecs) if message is None else message
+            message.expect(length, self.max_size, self._max_fragments)
         key = b""
-        if self._masked and start:
+        if self._masked:
             key = data[start : start + 4].tobytes()
             start += 4
-        if not start or len(data) < start or (first & 0x08 and len(data) < start + length):
-            return 0
         here = data[start : start + length]
-        if first & 0x08:
+        if len(data) < start or (first & 0x08 and len(here) < length):
+            return 0
+        if first & 0x08 or message is None:
             self._control(first & 0x0F, self._unmasked(here.tobytes(), key), fed)
             return start + length
-        if message is None:
-            message = self._message = OpenMessage(first, self._codecs)
-        message.expect(length, self.max_size, self._max_fragments)
+        self._message = message
+        message.frames += 1
         if len(here) == length:
             self._data(message, first, self._unmasked(here.tobytes(), key), fed)
         else:

@@ -27,7 +27,7 @@ _TEXT = 1
 class OpenMessage:
     """A message of which frames, or bytes of one, are still to come."""
 
-    __slots__ = ("_codecs", "_data", "_frames", "_text", "kind", "size")
+    __slots__ = ("_codecs", "_data", "_text", "frames", "kind", "size")
 
     def __init__(self, first: int, codecs: Sequence[tuple[ExtensionCodec, int]] = ()) -> None:
         """Begin with the first byte of the first frame; `codecs` with the RSV bits of each."""
@@ -35,7 +35,8 @@ class OpenMessage:
         self.size = 0
         """Bytes that it has so far, after inflation."""
         self._codecs = [codec for codec, rsv in codecs if not rsv or first & rsv] if codecs else ()
-        self._frames = 0
+        self.frames = 0
+        """Headers that have come; whoever takes one counts it."""
         self._text: OpenText | None = None
         self._data: bytearray | None = None
 
@@ -45,13 +46,12 @@ class OpenMessage:
         return self.kind == _TEXT and not self._codecs
 
     def expect(self, length: int, limit: int, max_fragments: int = MAX_FRAGMENTS) -> None:
-        """Take note of the header of its next frame.
+        """Check the header of its next frame.
 
         Raises:
             Violation: 1009, the message would be longer than `limit`; 1008, of too many frames.
         """
-        self._frames += 1
-        if self._frames > max_fragments:
+        if self.frames >= max_fragments:
             raise Violation.too_many_fragments(max_fragments)
         total = self.size + length
         # Compressed data may be longer than what it inflates to, if hardly ever an eighth.
@@ -69,7 +69,7 @@ class OpenMessage:
                 extension raises.
         """
         for codec in self._codecs:
-            payload = codec.decode(bytes(payload), first=self._frames == 1, fin=fin, limit=limit)
+            payload = codec.decode(bytes(payload), first=self.frames == 1, fin=fin, limit=limit)
         self.size += len(payload)
         if self._codecs and self.size > limit:
             raise Violation.too_big(None, limit)

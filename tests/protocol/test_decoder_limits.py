@@ -66,6 +66,9 @@ def test_the_header_is_enough(size: int) -> None:
     for pieces in ([header], single_bytes(header)):
         assert decode(pieces, 10).code == 1009
     assert decode(header[:-1], 10).violation is None
+    masked = header[:1] + bytes((header[1] | 0x80,)) + header[2:]  # and its key has not come
+    for pieces in ([masked], single_bytes(masked), [masked + KEY[:3]]):
+        assert decode(pieces, 10, masked=True).code == 1009
 
 
 @pytest.mark.parametrize("limit", [10, 1000, 70_000])
