@@ -20,7 +20,13 @@ from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.session import SessionCore
 from ktor_client.testing.conformance import SkippedCheck
-from ktor_client.testing.exchange import CLOSE_TIMEOUT, MAX_FRAME_SIZE, Exchange, Refusal, Response
+from ktor_client.testing.exchange import (
+    ECHO_CLOSE_TIMEOUT,
+    MAX_FRAME_SIZE,
+    Exchange,
+    Refusal,
+    Response,
+)
 from ktor_client.testing.server import EchoServer
 
 __all__ = ["EchoApp", "echo_app"]
@@ -137,7 +143,7 @@ class AppExchange(Exchange):
             self.link,
             channels=Channels(),
             max_frame_size=1 << 30,
-            close_timeout=CLOSE_TIMEOUT,
+            close_timeout=ECHO_CLOSE_TIMEOUT,
             negotiated=Negotiated(subprotocol),
             client=False,
         )

@@ -33,7 +33,7 @@ __all__ = ["Exchange", "Refusal", "Response"]
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a request body that are read into memory."""
 MAX_FRAME_SIZE = 64 * 1024 * 1024
-CLOSE_TIMEOUT = 5.0
+ECHO_CLOSE_TIMEOUT = 5.0
 OPTIONS = ("close_timeout", "deflate", "max_frame_size", "ping_interval", "timeout")
 """Query parameters that every web socket route takes."""
 
@@ -216,7 +216,7 @@ class Exchange:
             "max_frame_size": self.number("max_frame_size", MAX_FRAME_SIZE),
             "ping_interval": self.seconds("ping_interval"),
             "timeout": self.seconds("timeout"),
-            "close_timeout": self.seconds("close_timeout") or CLOSE_TIMEOUT,
+            "close_timeout": self.seconds("close_timeout") or ECHO_CLOSE_TIMEOUT,
         }
         headers = HeadersBuilder(
             [

@@ -49,7 +49,7 @@ Query: TypeAlias = dict[str, str | int]
 
 QUICK = 0.05
 """Seconds; a deadline that a check waits for, because the peer is silent on purpose."""
-CLOSE_TIMEOUT = 5.0
+BATTERY_CLOSE_TIMEOUT = 5.0
 REFUSALS = (WebSocketHandshakeError, ConnectError)
 """What a refused handshake raises; a browser does not tell it from a failed connection."""
 
@@ -182,7 +182,7 @@ class Lab:
 
     def client(self, *blocks: Block, **options: Any) -> HttpClient:
         """Return a client with web sockets; `options` are those of the plugin."""
-        options.setdefault("close_timeout", CLOSE_TIMEOUT)
+        options.setdefault("close_timeout", BATTERY_CLOSE_TIMEOUT)
         return HttpClient(self.factory, install(WebSockets, **options), *blocks)
 
     @asynccontextmanager
