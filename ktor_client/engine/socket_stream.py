@@ -10,6 +10,8 @@ import ssl
 import weakref
 from typing import TYPE_CHECKING, cast
 
+from ktor_client.engine.silence import Silence
+
 if TYPE_CHECKING:
     from ktor_client.engine.deadlines import Deadline
 
@@ -40,6 +42,7 @@ class SocketStream(asyncio.Protocol):
         self._error: Exception | None = None
         self._detached = False
         self._heir: weakref.ref[asyncio.BaseProtocol] | None = None
+        self._silence: Silence | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -65,15 +68,17 @@ class SocketStream(asyncio.Protocol):
     def detach(self) -> None:
         """Read without waiting from now on, and close nothing: the transport is about to go."""
         self._detached = True
+        self._end_silence()
 
-    async def read(self, size: int) -> bytes:
-        """Read at most `size` bytes; b"" is the end.
+    async def read(self, size: int, limit: float | None = None) -> bytes:
+        """Read at most `size` bytes; b"" is the end. `limit` is for seconds without a byte.
 
         Raises:
             OSError: the connection broke.
+            TimeoutError: no byte went either way for so long.
         """
         if not self._detached:
-            await self._fill(1)
+            await self._fill(1, limit)
         data = bytes(self._buffer[:size])
         self._consume(len(data))
         return data
@@ -107,18 +112,19 @@ class SocketStream(asyncio.Protocol):
             await self._fill(len(self._buffer) + 1)
         return await self.read_exactly(at + len(mark))
 
-    async def write(self, data: bytes) -> None:
-        """Write, and wait while the transport is above its mark.
+    async def write(self, data: bytes, limit: float | None = None) -> None:
+        """Write, and wait while the transport is above its mark; see `read`.
 
         Raises:
             OSError: the connection broke or is closed.
+            TimeoutError: no byte went either way for `limit` seconds.
         """
         if self._gone.done() or self.transport.is_closing():
             raise self._error or ConnectionResetError("the connection is closed")
         self.transport.write(data)
         while self._congested:
             self._writer = self._loop.create_future()
-            await self._writer
+            await self._wait(self._writer, limit)
         if self._error is not None:
             raise self._error
 
@@ -153,19 +159,44 @@ class SocketStream(asyncio.Protocol):
     def hand_over(self, heir: asyncio.BaseProtocol) -> None:
         """Give the transport to another protocol, which hears of the connection's end."""
         self._detached = True
+        self._end_silence()
         self._heir = weakref.ref(heir)
         if self.is_lost:
             heir.connection_lost(self._error)
         else:
             self.transport.set_protocol(heir)
 
-    async def _fill(self, size: int) -> None:
+    async def _fill(self, size: int, limit: float | None = None) -> None:
         """Wait until `size` bytes are here, or the end."""
         while len(self._buffer) < size and not self._ended:
             self._reader = self._loop.create_future()
-            await self._reader
+            await self._wait(self._reader, limit)
         if self._error is not None and not self._buffer:
             raise self._error
+
+    async def _wait(self, waiter: asyncio.Future[None], limit: float | None) -> None:
+        if limit is None:
+            await waiter
+            return
+        if self._silence is None:
+            self._silence = Silence(self._unsent, lambda: False, self._was_silent)
+        self._silence.begin(limit)
+        try:
+            await waiter
+        finally:
+            self._silence.end()
+
+    def _unsent(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _was_silent(self, limit: float) -> None:
+        for waiter in (self._reader, self._writer):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(TimeoutError())
+
+    def _end_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.close()
 
     def _consume(self, size: int) -> None:
         above = len(self._buffer) >= _HIGH_WATER
@@ -194,6 +225,7 @@ class SocketStream(asyncio.Protocol):
         self._ended = True
         self._error = exc
         self._congested = False
+        self._end_silence()
         _wake(self._gone)
         _wake(self._reader)
         _wake(self._writer)

@@ -16,6 +16,7 @@ __all__ = [
     "RequestBody",
     "ResponseBody",
     "WrappedBody",
+    "in_slices",
     "once_only",
     "passed_through",
 ]
@@ -145,7 +146,7 @@ def passed_through(
     It has the other's length and content type, and can be sent as often; `through` is called for
     each sending.
     """
-    chunks: AsyncIterable[bytes] = _slices(body) if isinstance(body, bytes) else body
+    chunks: AsyncIterable[bytes] = in_slices(body) if isinstance(body, bytes) else body
     length = length_of(body)
     content_type = body.content_type if isinstance(body, Body) else None
     if (once := once_only(body)) is not None:
@@ -153,7 +154,9 @@ def passed_through(
     return Body(lambda: through(chunks), length, content_type)
 
 
-def _slices(body: bytes) -> Body:
+def in_slices(body: bytes) -> Body:
+    """Return bytes as a body that is streamed, for what would otherwise hold all of it twice."""
+
     async def slices() -> AsyncGenerator[bytes]:
         for at in range(0, len(body), _SLICE):
             yield body[at : at + _SLICE]

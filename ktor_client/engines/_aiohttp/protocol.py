@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -185,10 +186,9 @@ class PooledProtocol(ResponseHandler):
         elif rest:
             super().data_received(rest)
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Tell who waits for the head; one that is here, behind which something is, stays."""
+    def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
         body = self._payload
-        super().set_exception(exc, *cause)
+        super().set_exception(exc, exc_cause or exc)
         if isinstance(exc, HttpProcessingError):
             _break_off(body, said(exc))
 

@@ -15,12 +15,17 @@ from ktor_client.errors import (
     RequestTimeoutError,
     SocketTimeoutError,
 )
+from ktor_client.http1 import AnswerError
 
-__all__ = ["BODY_ERRORS", "ERRORS", "NoAnswerError", "or_no_answer"]
+__all__ = ["BODY_ERRORS", "ERRORS", "NoAnswerError", "UnheardError", "or_no_answer"]
 
 
 class NoAnswerError(httpcore.ReadError):
     """The connection ended where the head of an answer was due."""
+
+
+class UnheardError(NoAnswerError):
+    """It ended before a byte of one."""
 
 
 def or_no_answer(error: Exception) -> Exception:
@@ -46,6 +51,7 @@ def said(error: Exception) -> str:
 ERRORS = ErrorTable(
     "HttpxEngine",
     (
+        (AnswerError, ConnectError, "got an answer that is not HTTP from"),
         (httpx.ConnectTimeout, ConnectTimeoutError, "took too long to connect to"),
         (httpx.PoolTimeout, ConnectTimeoutError, "got no connection from the pool to"),
         (httpx.ReadTimeout, SocketTimeoutError, "waited too long (socket_timeout) for"),
@@ -83,6 +89,7 @@ BODY_ERRORS = ErrorTable(
         (httpx.ConnectError, ConnectError, "could not connect to"),
         (httpx.NetworkError, ConnectError, "lost the connection to"),
         (httpcore.NetworkError, ConnectError, "lost the connection to"),
+        (AnswerError, ConnectError, "did not get the whole body from"),
         (httpx.ProtocolError, ConnectError, "did not get the whole body from"),
         (httpcore.ProtocolError, ConnectError, "did not get the whole body from"),
         *ERRORS.rows,

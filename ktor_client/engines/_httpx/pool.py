@@ -13,8 +13,11 @@ from typing import Any
 import httpcore
 import httpx
 
+from ktor_client.engine.phases import waiting_for_a_slot
 from ktor_client.engine.settle import settle
 from ktor_client.engine.slots import Slots
+from ktor_client.engines._httpx.errors import UnheardError
+from ktor_client.engines._httpx.network_stream import Terms
 from ktor_client.errors import ClientClosedError
 
 __all__ = ["ConnectionPool"]
@@ -33,47 +36,66 @@ class ConnectionPool:
         self._idle: dict[Connection, None] = {}  # longest idle first
 
     async def handle_async_request(
-        self, request: httpcore.Request
+        self, request: httpcore.Request, terms: Terms
     ) -> tuple[httpcore.Response, httpx.AsyncByteStream]:
         """Send a request; its connection is free again when the stream is closed.
 
+        Where a kept connection dies before a byte of an answer, what may be repeated is sent once
+        more, on a new one (RFC 9112 9.3.1).
+
         Raises:
             ClientClosedError: the pool was closed before the request was sent.
+            ConnectTimeoutError: no connection was free in time.
         """
-        await self._slots.take()
-        connection, surplus = self._choose(request.url.origin)
-        try:
-            if surplus:
-                await settle(_close(surplus))
-            response = await connection.handle_async_request(request)
-        except BaseException as error:
-            await settle(self._give_back(connection))
-            if isinstance(error, httpcore.ConnectionNotAvailable):  # `aclose` was faster
-                raise ClientClosedError(
-                    "HttpxEngine was closed before the request was sent"
-                ) from error
-            raise
-        return response, _Stream(response.stream, partial(self._read, connection, response.stream))
+        is_repetition = False
+        while True:
+            async with terms.deadline.limited("HttpxEngine", terms.where):
+                with waiting_for_a_slot(self._limit):
+                    await self._slots.take()
+            connection, surplus, was_used = self._choose(request.url.origin, fresh=is_repetition)
+            try:
+                if surplus:
+                    await settle(_close(surplus))
+                response = await connection.handle_async_request(request)
+            except BaseException as error:
+                await settle(self._give_back(connection))
+                if isinstance(error, httpcore.ConnectionNotAvailable):  # `aclose` was faster
+                    raise ClientClosedError(
+                        "HttpxEngine was closed before the request was sent"
+                    ) from error
+                may_repeat = was_used and terms.may_repeat and not is_repetition
+                if not (may_repeat and isinstance(error, UnheardError)):
+                    raise
+                is_repetition = True
+                terms.begin_again()
+            else:
+                read = partial(self._read, connection, response.stream)
+                return response, _Stream(response.stream, read)
 
     async def aclose(self) -> None:
         """Close all connections; who waits for one hears of it."""
         self._slots.close()
         await settle(_close(tuple(self._open)))
 
-    def _choose(self, origin: httpcore.Origin) -> tuple[Connection, list[Connection]]:
-        """Return an idle connection or a new one, and those that are to be closed before."""
+    def _choose(
+        self, origin: httpcore.Origin, *, fresh: bool
+    ) -> tuple[Connection, list[Connection], bool]:
+        """Return an idle connection or a new one, and those that are to be closed before.
+
+        The last value is whether it was used before.
+        """
         surplus: list[Connection] = []
         while (oldest := next(iter(self._idle), None)) is not None and oldest.has_expired():
             surplus.append(self._drop_idle(oldest))
-        for connection in reversed(self._idle):
+        for connection in () if fresh else reversed(self._idle):
             if connection.can_handle_request(origin) and not connection.has_expired():
                 del self._idle[connection]
-                return connection, surplus
+                return connection, surplus, True
         if len(self._open) >= self._limit:  # who has a slot finds an idle one to close
             surplus.append(self._drop_idle(next(iter(self._idle))))
         connection = self._new_connection(origin)
         self._open.add(connection)
-        return connection, surplus
+        return connection, surplus, False
 
     def _drop_idle(self, connection: Connection) -> Connection:
         del self._idle[connection]

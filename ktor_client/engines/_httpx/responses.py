@@ -13,6 +13,7 @@ from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engine.settle import settle
 from ktor_client.engine.upload import Upload
 from ktor_client.engines._httpx.errors import BODY_ERRORS, ERRORS
+from ktor_client.engines._httpx.transport import OwnResponse
 from ktor_client.errors import ConnectError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
 
@@ -24,6 +25,16 @@ def to_response(
 ) -> HttpResponse:
     """Return our response for httpx's; it owns the body, except after a 101."""
     body = b"" if response.status_code == 101 else _Body(request, response, upload)
+    if isinstance(response, OwnResponse):
+        head = response.head
+        return HttpResponse(
+            request,
+            head.status,
+            ReceivedHeaders(head.fields),
+            body,
+            reason=head.reason.decode("latin-1"),
+            http_version=head.version,
+        )
     return HttpResponse(
         request,
         response.status_code,

@@ -18,9 +18,9 @@ from ktor_client.engine.contract import WebSocketUpgrade
 from ktor_client.engine.open_links import OpenLinks
 from ktor_client.engine.settle import settle
 from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.engines._httpx.network_stream import STREAM, NetworkStream
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.stream_transport import StreamTransport
-from ktor_client.engines._httpx.transport import STREAM, NetworkStream
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.link import StreamLink

@@ -1,0 +1,222 @@
+"""A connection as httpcore sees it: a `SocketStream`, with our rules for heads and for silence.
+
+httpcore's parser is given a head of our writing, which says how long the body is and no more; so
+what is accepted, repaired or refused is the same as on every engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+from ktor_client.engine.silence import socket_timeout_error
+from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.engines._httpx.errors import NoAnswerError, UnheardError
+from ktor_client.errors import ClientClosedError, KtorClientError
+from ktor_client.http1 import AnswerBody, AnswerError, AnswerHead, AnswerParser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ktor_client.engine.deadlines import Deadline
+    from ktor_client.engine.dialer import Dialer
+
+__all__ = ["STREAM", "NetworkStream", "NotConnectedError", "Terms"]
+
+ENGINE = "HttpxEngine"
+
+STREAM = "ktor_client.stream"
+"""Name under which `get_extra_info` gives the `SocketStream`."""
+
+_SWITCHED = b"HTTP/1.1 101 OK\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+class Terms:
+    """What one exchange is about, and the head of its answer.
+
+    It travels in the place of the timeouts that httpcore hands to whoever reads and writes.
+    """
+
+    __slots__ = (
+        "_new_deadline",
+        "deadline",
+        "head",
+        "is_handshake",
+        "limit",
+        "may_repeat",
+        "method",
+        "where",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        where: str,
+        new_deadline: Callable[[], Deadline],
+        limit: float | None,
+        *,
+        is_handshake: bool,
+        may_repeat: bool,
+    ) -> None:
+        """Take them.
+
+        Args:
+            method: of the request.
+            where: host and port, for messages.
+            new_deadline: begins to count the time for getting a connection.
+            limit: seconds without a byte.
+            is_handshake: whether 101 is an answer.
+            may_repeat: whether the request may be sent a second time.
+        """
+        self.method = method
+        self.where = where
+        self.limit = limit
+        self.is_handshake = is_handshake
+        self.may_repeat = may_repeat
+        self.head: AnswerHead | None = None
+        self._new_deadline = new_deadline
+        self.deadline = new_deadline()
+
+    def begin_again(self) -> None:
+        """Count anew, for a second connection."""
+        self.deadline = self._new_deadline()
+
+
+class NotConnectedError(Exception):
+    """Carries an error of the dialer's through httpcore, which strips causes."""
+
+    def __init__(self, error: KtorClientError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class NetworkStream(httpcore.AsyncNetworkStream):
+    """A `SocketStream` with httpcore's names and exceptions."""
+
+    def __init__(self, stream: SocketStream, dialer: Dialer, is_closed: Callable[[], bool]) -> None:
+        self._stream = stream
+        self._dialer = dialer
+        self._is_owner_closed = is_closed
+        self._terms: Terms | None = None
+        self._answers: AnswerParser | None = None  # until a head is here
+        self._body: AnswerBody | None = None
+        self._broken: AnswerError | None = None
+        self._idle_until: float | None = None
+        self.is_spent = False
+        """Whether no other request may follow: httpcore asks for that by another name."""
+
+    async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
+        terms: Terms | None = timeout
+        answers = self._answers
+        if self._broken is not None:
+            raise self._broken
+        while True:
+            data = await self._read(max_bytes, terms)
+            if answers is None or terms is None:
+                return self._within_body(data)
+            if not data:
+                if not answers.has_begun:
+                    raise UnheardError("Server disconnected")
+                raise NoAnswerError("Server disconnected within the head of its answer")
+            found = answers.feed(data)
+            if found is not None:
+                self._answers = None
+                return self._take_head(terms, *found)
+
+    def _take_head(self, terms: Terms, head: AnswerHead, rest: bytes) -> bytes:
+        terms.head = head
+        if head.status == 101:
+            return _SWITCHED + rest
+        self._body = head.body
+        if head.idle_limit is not None:
+            self._idle_until = asyncio.get_running_loop().time() + head.idle_limit - 1
+        try:
+            return head.framing() + self._within_body(rest)
+        except AnswerError as error:  # of the body's beginning: the head counts all the same
+            self._broken = error
+            return head.framing()
+
+    def _within_body(self, data: bytes) -> bytes:
+        """Leave out what comes behind a body: it belongs to no answer (RFC 9112 6.3)."""
+        body = self._body
+        if body is None or not data:
+            return data
+        if body.is_done:
+            self.is_spent = True
+            return b""
+        body.feed(data)
+        if body.surplus:
+            self.is_spent = True
+            return data[: -len(body.surplus)]
+        return data
+
+    async def _read(self, max_bytes: int, terms: Terms | None) -> bytes:
+        try:
+            return await self._stream.read(max_bytes, None if terms is None else terms.limit)
+        except TimeoutError as error:
+            raise self._silent(terms) from error
+        except OSError as error:
+            if self._answers is not None and not self._answers.has_begun:
+                raise UnheardError(error) from error
+            raise httpcore.ReadError(error) from error
+
+    async def write(self, buffer: bytes, timeout: Any = None) -> None:
+        terms: Terms | None = timeout
+        if not buffer:
+            return
+        if self._is_owner_closed():  # while this was connecting, unseen by the pool
+            raise ClientClosedError("HttpxEngine was closed before the request was sent")
+        if terms is not None and terms is not self._terms:
+            self._terms = terms
+            self._answers = AnswerParser(terms.method, is_handshake=terms.is_handshake)
+            self._body = None
+        try:
+            await self._stream.write(buffer, None if terms is None else terms.limit)
+        except TimeoutError as error:
+            raise self._silent(terms, is_sending=True) from error
+        except OSError as error:
+            raise httpcore.WriteError(error) from error
+
+    def _silent(self, terms: Terms | None, *, is_sending: bool = False) -> KtorClientError:
+        assert terms is not None
+        assert terms.limit is not None
+        if is_sending:
+            phase = "sending the request"
+        elif self._answers is None:
+            phase = "reading the body"
+        elif self._answers.has_begun:
+            phase = "waiting for the rest of the answer's head"
+        else:
+            phase = "waiting for the answer"
+        return socket_timeout_error(ENGINE, terms.where, terms.limit, phase)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: Any = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            await self._dialer.start_tls(self._stream, server_hostname or "")
+        except KtorClientError as error:
+            raise NotConnectedError(error) from error
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == STREAM:
+            return self._stream
+        if info == "is_readable":
+            return self.is_spent or self._stream.is_readable or self._is_idle_for_too_long()
+        names = {"client_addr": "sockname", "server_addr": "peername"}
+        return self._stream.transport.get_extra_info(names.get(info, info))
+
+    def _is_idle_for_too_long(self) -> bool:
+        return (
+            self._idle_until is not None and asyncio.get_running_loop().time() >= self._idle_until
+        )
