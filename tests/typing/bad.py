@@ -18,8 +18,13 @@ from ktor_client import (
 )
 from ktor_client.engines import AiohttpEngine
 from ktor_client.plugins import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    BearerTokens,
     BodyProgress,
     HttpCallValidator,
+    HttpCookies,
     HttpRequestRetry,
     HttpTimeout,
     Logging,
@@ -56,6 +61,13 @@ async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> No
     install(Logging, logger="name")  # wrong
     install(HttpCallValidator, validate=1)  # wrong
     install(BodyProgress, interval=1)  # wrong
+    install(HttpCookies, storage="cookies.json")  # wrong
+    install(HttpCookies, cookies="a=b")  # wrong
+    install(Auth, provider=[BasicAuth("a", "b")])  # wrong
+    install(Auth, providers=[("a", "b")])  # wrong
+    BasicAuth("a")  # wrong
+    BearerAuth("token")  # wrong
+    BearerTokens()  # wrong
     RetryPolicy(backoff=1)  # wrong
     Backoff(jitter="some")  # wrong
     timeout(3)  # wrong

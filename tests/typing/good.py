@@ -38,15 +38,25 @@ from ktor_client import (
 )
 from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
 from ktor_client.plugins import (
+    ApiKeyAuth,
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    BearerTokens,
     BodyProgress,
+    Cookie,
     DefaultRequest,
+    DigestAuth,
+    FileCookies,
     HttpCallValidator,
+    HttpCookies,
     HttpRequestRetry,
     HttpTimeout,
     JsonConverter,
     Logging,
     LogLevel,
     PluginScope,
+    RefreshTokensParams,
     RequestRetried,
     UserAgent,
     WebSocketDeflate,
@@ -104,6 +114,32 @@ def translate(error: Exception, request: HttpRequest) -> None:
 
 async def validate(response: HttpResponse) -> None:
     await response.body_as_text()
+
+
+async def load() -> BearerTokens | None:
+    return None
+
+
+async def refresh(params: RefreshTokensParams) -> BearerTokens:
+    assert_type(params.client, HttpClient)
+    assert_type(params.old_tokens, BearerTokens | None)
+    return BearerTokens("a", refresh_token="b")
+
+
+async def cookies_and_auth() -> None:
+    client = HttpClient(
+        None,
+        install(HttpCookies),
+        install(HttpCookies, storage=FileCookies("c.json"), cookies={"http://h/": {"a": "b"}}),
+        install(HttpCookies, cookies={"a": "b"}),
+        install(HttpCookies, cookies=[Cookie("a", "b", "example.org")]),
+        install(Auth, providers=[BearerAuth(load, refresh), BearerAuth(lambda: BearerTokens("a"))]),
+        install(Auth, providers=[BasicAuth("a", "b", "realm"), DigestAuth("a", "b")]),
+        install(Auth, providers=[ApiKeyAuth("k", send_without_request=lambda r: r.url.is_secure)]),
+        install(Auth, providers=(BasicAuth("a", "b"),), reauthorize_on=lambda r: r.status == 403),
+    )
+    assert_type(await client.plugin(HttpCookies).get("http://h/"), list[Cookie])
+    client.plugin(Auth).clear_tokens()
 
 
 def plugins_of_requests() -> None:

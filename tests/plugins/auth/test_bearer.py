@@ -31,6 +31,7 @@ from ktor_client.plugins import (
     RefreshTokensParams,
     WebSockets,
 )
+from ktor_client.plugins.auth import provider as provider_module
 from ktor_client.testing import (
     EchoServer,
     Exchange,
@@ -42,6 +43,7 @@ from ktor_client.testing import (
     echo_server,
     respond,
 )
+from tests.support.raw_server import Peer, raw_server
 
 UNASKED = BearerTokens("old", "refresh")
 
@@ -883,6 +885,60 @@ async def test_a_packed_body_of_the_401(engine: EngineFactory, server: EchoServe
     async with client_on(engine, BearerAuth(old_token, lambda _: None)) as client:
         response = await client.get(f"{server.http_url}/packed")
         assert (response.status, await response.body_as_text()) == (401, "who are you?")
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+async def test_a_body_of_the_401_that_does_not_come(
+    engine: Any, is_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came is kept, the connection is given up, and who reads to the end hears of it."""
+    monkeypatch.setattr(provider_module, "KEEP_TIMEOUT", 0.05)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        head = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\nContent-Length: 10\r\n\r\n"
+        await peer.send(head, b"half")
+        if is_late:
+            await peer.read_eof()
+
+    words = "of this 401 was given up after 0.05 s" if is_late else None
+    async with raw_server(script) as raw:
+        url = raw.url.replace("ws:", "http:")
+        async with client_on(engine(limit=1), BearerAuth(old_token, lambda _: None)) as client:
+            for _ in range(2):
+                async with client.prepare_get(url) as response:
+                    assert response.status == 401
+                    with pytest.raises(KtorClientError, match=words):
+                        await response.body_as_bytes()
+            await client.engine.close()
+
+
+async def test_nothing_that_fails_keeps_a_connection(engine: Any, server: EchoServer) -> None:
+    guard(server)
+    failures: list[Any] = [Broken(), TimeoutError()]
+
+    def refresh(params: RefreshTokensParams) -> BearerTokens:
+        if failures:
+            raise failures.pop()
+        return BearerTokens("valid")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"data"
+
+    url = f"{server.http_url}/auth/bearer"
+    async with client_on(engine(limit=1), BearerAuth(old_token, refresh)) as client:
+        with pytest.raises(AuthError, match="raised TimeoutError"):
+            await client.get(url)
+        with pytest.raises(AuthError, match="raised Broken"):
+            await client.web_socket_session(f"{server.url}/auth/websocket")
+        for _ in range(2):
+            with pytest.raises(AuthError, match="can be sent only once"):
+                await client.post(url, body=body())
+            client.plugin(Auth).clear_tokens()
+        assert (await client.get(url)).status == 200
+        async with client.web_socket(f"{server.url}/auth/websocket") as session:
+            assert await session.receive_text() == "Hello from server"
+        await client.engine.close()
 
 
 async def test_a_401_without_end(engine: Any, server: EchoServer) -> None:

@@ -276,6 +276,16 @@ async def test_the_first_challenge_that_can_be_answered(in_one_field: bool) -> N
     assert 'nonce="sha-nonce"' in engine.request_history[1].headers["authorization"]
 
 
+async def test_an_algorithm_that_this_python_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(name: str, data: bytes = b"", **options: bool) -> object:
+        raise ValueError(f"unsupported hash type {name}")
+
+    monkeypatch.setattr(digest, "hashlib", SimpleNamespace(new=lacking))
+    statuses, engine = await fetch(DigestServer("SHA-512-256"), "/")
+    assert statuses == [401]
+    assert len(engine.request_history) == 1
+
+
 async def test_realms() -> None:
     here = DigestServer()
     statuses, _ = await fetch(here, "/", realm=REALM)
@@ -333,6 +343,19 @@ async def test_the_next_nonce() -> None:
     assert server.refusals == ["no credentials"]
     assert [one["nonce"] for one in server.answers] == ["nonce 1", "nonce 2", "nonce 3"]
     assert {one["nc"] for one in server.answers} == {"00000001"}
+
+
+async def test_an_authentication_info_without_a_nonce() -> None:
+    server = DigestServer()
+
+    def handle(request: HttpRequest) -> MockResponse | str:
+        answer = server(request)
+        info = {"Authentication-Info": 'rspauth="x", qop=auth'}
+        return respond("", 200, info) if answer == "welcome" else answer
+
+    statuses, _ = await fetch(handle, "/", "/")
+    assert statuses == [200, 200]
+    assert [one["nc"] for one in server.answers] == ["00000001", "00000002"]
 
 
 async def test_the_next_nonce_of_a_session_begins_a_new_one() -> None:

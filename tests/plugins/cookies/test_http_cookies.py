@@ -16,6 +16,7 @@ from yarl import URL
 
 from ktor_client import (
     HttpClient,
+    HttpMethod,
     HttpRequest,
     HttpResponse,
     InvalidUrlError,
@@ -293,6 +294,44 @@ async def test_what_a_repetition_takes_along() -> None:
         await client.get("http://h.test/", cookie("mine", "m"))
         await client.get("http://h.test/")
     assert sent(engine) == ["mine=m", "mine=m; lb=1", "lb=1"]
+
+
+async def test_cookies_that_another_layer_puts_there_stay() -> None:
+    """The jar has changed in between, but the header is no longer ours."""
+
+    @client_plugin
+    def own_cookie(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            await cookies[0].set(request.url, "late", "1")
+            return await send(request.with_header("Cookie", "layers=own"))
+
+        scope.on_send(layer, kind=LayerKind.AUTH)
+
+    cookies: list[HttpCookies] = []
+    engine = MockEngine(lambda request: "ok")
+    async with HttpClient(engine, install(HttpCookies), install(own_cookie)) as client:
+        cookies.append(client.plugin(HttpCookies))
+        await client.get("http://h.test/")
+    assert sent(engine) == ["layers=own"]
+
+
+async def test_requests_of_a_layer_have_cookies_too() -> None:
+    """A plugin that asks for something on its own account goes in below the first layer."""
+
+    @client_plugin
+    def asking(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            side = HttpRequest(HttpMethod.Get, Url.parse("http://g.test/side"))
+            await scope.send(side)
+            return await send(request)
+
+        scope.on_send(layer, kind=LayerKind.AUTH)
+
+    engine = MockEngine(lambda request: setting("a=1"))
+    async with HttpClient(engine, install(HttpCookies), install(asking)) as client:
+        await client.get("http://h.test/")
+        await client.get("http://h.test/")
+    assert sent(engine) == [None, None, "a=1", "a=1"]
 
 
 async def test_handshakes() -> None:

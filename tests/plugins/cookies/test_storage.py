@@ -341,6 +341,13 @@ async def test_the_newest_state_is_what_stays(path: Path, slow_disk: threading.S
     assert [cookie.value for cookie in FileCookies(path)] == ["4"]
 
 
+async def test_an_older_state_that_comes_late_is_not_written(path: Path) -> None:
+    storage = FileCookies(path)
+    await storage.put([EVERYTHING])
+    storage._write(0, "old")
+    assert list(FileCookies(path)) == [EVERYTHING]
+
+
 async def test_a_cancelled_put_is_kept(path: Path, slow_disk: threading.Semaphore) -> None:
     storage = FileCookies(path)
     put = asyncio.create_task(storage.put([EVERYTHING]))
