@@ -130,7 +130,9 @@ def redacted_value(name: str, value: str, is_secret: IsSecret = is_secret_name) 
         return f"{scheme} {HIDDEN}" if blank and scheme.lower() in _SCHEMES else HIDDEN
     if key == "sec-websocket-protocol":
         tokens = [token.strip() for token in value.split(",")]
-        return ", ".join(token if _SUBPROTOCOLS(token) else HIDDEN for token in tokens)
+        return ", ".join(
+            token if len(token) < 3 or _SUBPROTOCOLS(token) else HIDDEN for token in tokens
+        )
     if key in ("location", "content-location", "referer", "link", "refresh"):
         return _redacted_url(value, is_secret)
     return HIDDEN if is_secret(name) else value

@@ -81,23 +81,30 @@ def check_subprotocols(subprotocols: Sequence[str]) -> None:
         TypeError: a single string was given, or no names at all.
     """
     if isinstance(subprotocols, str):
-        raise TypeError('subprotocols is a sequence of names: subprotocols=("name",)')
+        shown = redacted_value(_SUBPROTOCOL, subprotocols)
+        raise TypeError(f'subprotocols is a sequence: subprotocols=("{shown}",)')
     if not isinstance(subprotocols, Iterable):
         raise TypeError(f"subprotocols is a sequence of names, not {type(subprotocols).__name__}")
     if subprotocols == ():  # mostly
         return
-    for number, name in enumerate(subprotocols, 1):  # names are not shown: tokens travel as such
-        if not isinstance(name, str):
-            raise ValueError(f"a subprotocol name is a str, not {type(name).__name__}")
-        if not is_token(name):
-            wrong = next((f"{sign!a} in it" for sign in name if not is_token(sign)), "no length")
+    for number, name in enumerate(subprotocols, 1):
+        if not (isinstance(name, str) and is_token(name)):
             raise ValueError(
-                f"subprotocol {number} of {len(subprotocols)} has {wrong}, so it is not a "
-                "subprotocol name (RFC 6455 4.1)"
+                f"{_what_is_wrong(number, name)} is not a subprotocol name (RFC 6455 4.1)"
             )
     if len(set(subprotocols)) != len(subprotocols):
         names = redacted_value(_SUBPROTOCOL, ", ".join(subprotocols))
         raise ValueError(f"a subprotocol is offered twice: {names}")
+
+
+def _what_is_wrong(number: int, name: object) -> str:
+    """Show a name that is none, or where it goes wrong if it is long: tokens travel as such."""
+    if not isinstance(name, str | bytes) or len(name) < 4:
+        return repr(name)
+    if isinstance(name, bytes):
+        return f"subprotocol {number}, which is bytes,"
+    wrong = next(sign for sign in name if not is_token(sign))
+    return f"subprotocol {number}, which has {wrong!a} in it,"
 
 
 def request_headers(
