@@ -81,6 +81,7 @@ ENGINE = {
     "execute",
     "idle",
     "name",
+    "on_network_back",
     "open_web_socket",
 }
 

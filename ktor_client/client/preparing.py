@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from ktor_client.client.content import NOTHING, Content
@@ -23,7 +24,7 @@ from ktor_client.http import (
 )
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
-from ktor_client.http.request import apply_blocks
+from ktor_client.http.request import AnyBlock, apply_blocks, apply_late_blocks
 from ktor_client.protocol.handshake import check_subprotocols
 
 __all__ = [
@@ -52,18 +53,34 @@ class Draft:
         scope: ClientScope,
         builder: HttpRequestBuilder,
         finish: Callable[[ClientScope, HttpRequestBuilder], HttpRequest],
+        late_blocks: tuple[AnyBlock, ...] = (),
     ) -> None:
-        """Run the request hooks; `finish` makes the request when the last of them has run."""
+        """Run the request hooks; `finish` makes the request when the last of them has run.
+
+        Where there are `late_blocks`, which may be coroutine functions, all that is for `finished`.
+        """
         self._scope = scope
         self._builder = builder
         self._finish = finish
-        self._rest = scope.prepare(builder) if scope.request_hooks else None
+        self._rest = (
+            partial(self._prepare_late, late_blocks)
+            if late_blocks
+            else scope.prepare(builder)
+            if scope.request_hooks
+            else None
+        )
         self.request = finish(scope, builder) if self._rest is None else None
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
         """Those to offer, as far as they are known."""
         return tuple(self._builder.subprotocols)
+
+    async def _prepare_late(self, blocks: tuple[AnyBlock, ...]) -> None:
+        await apply_late_blocks(self._builder, blocks)
+        rest = self._scope.prepare(self._builder)
+        if rest is not None:
+            await rest()
 
     async def finished(self) -> HttpRequest:
         """Return the request, and wait for the async hooks before."""
@@ -132,8 +149,9 @@ def web_socket_draft(
     params: ParametersLike | None,
     headers: HeadersLike | None,
     subprotocols: Sequence[str],
+    late_blocks: tuple[AnyBlock, ...] = (),
 ) -> Draft:
-    """Draft the request of a handshake.
+    """Draft the request of a handshake; `late_blocks` run when it is sent.
 
     Raises:
         ValueError: a method other than GET; an illegal or repeated subprotocol.
@@ -157,7 +175,7 @@ def web_socket_draft(
     _add(builder, params, headers)
     apply_blocks(builder, blocks)
     _remember_path(builder, url)
-    return Draft(scope, builder, _finished_handshake)
+    return Draft(scope, builder, _finished_handshake, late_blocks)
 
 
 def _finished_handshake(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRequest:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ktor_client.client.statements import WebSocketStatement
+from ktor_client.durations import Duration, optional_seconds
 from ktor_client.http import HttpMethod, RequestBlock
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.http.request import AnyBlock
 from ktor_client.link import Clock
 from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.reconnect import Outbox, ReconnectingStatement, Resume
 from ktor_client.reconnect.budget import Budget
 from ktor_client.reconnect.opening import OnOpen
-from ktor_client.reconnect.running import FeedOptions
+from ktor_client.reconnect.options import FeedOptions
 from ktor_client.reconnect.target import Anew, Asked, Target, UrlAnew
 from ktor_client.retry import RetryPolicy
 from ktor_client.session import DefaultClientWebSocketSession
@@ -33,7 +34,7 @@ class ReconnectingCalls:
     def web_socket_reconnecting(
         self,
         url: UrlAnew | RequestBlock | Sequence[UrlAnew] | None = None,
-        *blocks: RequestBlock,
+        *blocks: AnyBlock,
         method: str = HttpMethod.Get,
         host: str | None = None,
         port: int | None = None,
@@ -45,6 +46,8 @@ class ReconnectingCalls:
         on_open: OnOpen | None = None,
         outbox: Outbox | None = None,
         resume: Resume | None = None,
+        overlap: bool = False,
+        max_age: Duration | None = None,
     ) -> ReconnectingStatement:
         """Prepare sessions that come back: `async with ... as feed`, or `async for session in ...`.
 
@@ -55,10 +58,15 @@ class ReconnectingCalls:
 
         `policy` says when to try again: that of `install(WebSocketReconnect)` if None, else
         `RetryPolicy()`. `on_open(session)` runs on each connection before any traffic of yours (log
-        in, subscribe); if it fails, so has that attempt. For a feed only: `outbox` says how much
-        may wait for a connection, `Outbox()` if None; `resume` goes on where a connection was cut.
+        in, subscribe); if it fails, so has that attempt.
+
+        For a feed only: `outbox` says how much may wait for a connection, `Outbox()` if None.
+        `resume` goes on where a connection was cut. A session that is `max_age` old is replaced;
+        with `overlap` that one, and one that the peer ends with 1001 or 1012, is followed at once,
+        if it can be before it is over.
         """
-        options = FeedOptions(on_open, outbox, resume)
+        age = optional_seconds(max_age, "max_age")
+        options = FeedOptions(on_open, outbox, resume, overlap, age)
         client = cast("HttpClient", self)
         plugin = client.plugin_or_none(WebSocketReconnect)
         if not isinstance(policy, RetryPolicy | None):
@@ -66,8 +74,8 @@ class ReconnectingCalls:
         if policy is None:
             policy = RetryPolicy() if plugin is None else plugin._policy
         target = Target(url, blocks, headers, params, subprotocols)
-        call = partial(client.web_socket, method=method, host=host, port=port, path=path)
-        source = _Source(client, call, None if plugin is None else plugin._budget)
+        parts = {"method": method, "host": host, "port": port, "path": path}
+        source = _Source(client, parts, None if plugin is None else plugin._budget)
         for known in target.known():
             source.prepare(known)
         return ReconnectingStatement(source, target, policy, options)
@@ -76,16 +84,11 @@ class ReconnectingCalls:
 class _Source:
     """The client: implements `Source`."""
 
-    def __init__(
-        self,
-        client: HttpClient,
-        call: Callable[..., WebSocketStatement[DefaultClientWebSocketSession]],
-        budget: Budget | None,
-    ) -> None:
-        """Open what `call`, which is the client's `web_socket`, prepares."""
+    def __init__(self, client: HttpClient, parts: dict[str, Any], budget: Budget | None) -> None:
+        """Open what `parts`, which are the same for every attempt, say."""
         plugin = client.plugin(WebSockets)
         self._client = client
-        self._call = call
+        self._parts = parts
         self.budget = budget
         self.open_timeout = plugin._open_timeout
         self.incoming_limit = plugin._channels_for(client.engine).incoming
@@ -97,13 +100,15 @@ class _Source:
 
     def prepare(self, asked: Asked) -> WebSocketStatement[DefaultClientWebSocketSession]:
         """Prepare a session. Raises what `web_socket` raises."""
-        url: Any = asked.url
-        return self._call(
-            url,
-            *asked.blocks,
+        return self._client._statement(
+            WebSockets.open,
+            asked.url,
+            (),
+            **self._parts,
             headers=asked.headers,
             params=asked.params,
             subprotocols=asked.subprotocols,
+            late_blocks=asked.blocks,
         )
 
     async def open(self, asked: Asked) -> DefaultClientWebSocketSession:
@@ -120,3 +125,6 @@ class _Source:
             self._client._on_closing.pop(key, None)
 
         return forget
+
+    def on_network_back(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._client.engine.on_network_back(callback)

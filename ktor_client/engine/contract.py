@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ktor_client.channels import Channels
@@ -96,6 +96,13 @@ class HttpClientEngine(ABC):
     def clock(self) -> Clock:
         """The clock of `open_timeout`; the running loop unless an engine has time of its own."""
         return asyncio.get_running_loop()
+
+    def on_network_back(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back when the platform says that its network may be back; returns what ends that.
+
+        Most platforms say nothing.
+        """
+        return lambda: None
 
     @abstractmethod
     async def execute(self, request: HttpRequest) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
@@ -250,6 +250,8 @@ class HttpRequestBuilder:
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]
+AnyBlock: TypeAlias = RequestBlock | Callable[[HttpRequestBuilder], Awaitable[None]]
+"""A block that may be a coroutine function, where it runs when the request is sent."""
 
 
 def basic_credentials(user: str, password: str) -> str:
@@ -276,14 +278,28 @@ def apply_blocks(request: HttpRequestBuilder, blocks: tuple[Any, ...]) -> None:
         TypeError: one of them is not a function of the builder, or is a coroutine function.
     """
     for block in blocks:
-        if not callable(block):
-            raise TypeError(
-                f"a request block is a function of the HttpRequestBuilder, not {block!r}; "
-                'for instance header("X-Id", "1")'
-            )
-        result = block(request)
-        if result is not None and hasattr(result, "__await__"):
+        result = _applied(request, block)
+        if result is not None:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
             raise TypeError("a request block is a plain function, not a coroutine function")
+
+
+async def apply_late_blocks(request: HttpRequestBuilder, blocks: tuple[AnyBlock, ...]) -> None:
+    """Run the blocks in order, and wait for those that are coroutine functions."""
+    for block in blocks:
+        result = _applied(request, block)
+        if result is not None:
+            await result
+
+
+def _applied(request: HttpRequestBuilder, block: Any) -> Any:
+    """Run a block; return what is to be awaited, if anything is."""
+    if not callable(block):
+        raise TypeError(
+            f"a request block is a function of the HttpRequestBuilder, not {block!r}; "
+            'for instance header("X-Id", "1")'
+        )
+    result = block(request)
+    return result if hasattr(result, "__await__") else None

@@ -14,6 +14,7 @@ from ktor_client.reconnect.events import (
     Waiting,
 )
 from ktor_client.reconnect.feed import WebSocketFeed
+from ktor_client.reconnect.options import FeedState
 from ktor_client.reconnect.outbox import Outbox, Receipt, Sent
 from ktor_client.reconnect.resume import (
     Position,
@@ -22,7 +23,6 @@ from ktor_client.reconnect.resume import (
     Resumed,
     SequenceResume,
 )
-from ktor_client.reconnect.running import FeedState
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.statement import ReconnectingStatement
 

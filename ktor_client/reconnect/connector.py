@@ -20,7 +20,7 @@ from ktor_client.errors import (
 from ktor_client.frames import CloseReason
 from ktor_client.link.contract import Clock
 from ktor_client.reconnect.budget import Budget
-from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Waiting
+from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Waiting
 from ktor_client.reconnect.opening import Opening
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Asked, Rotation, Target
@@ -61,6 +61,10 @@ class Source(Protocol):
 
     def raise_if_closed(self) -> None:
         """Raise `ClientClosedError` once the client is closed."""
+
+    def on_network_back(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when the network may be back; returns what ends that."""
+        ...
 
     def on_closing(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back when the client begins to close; returns what ends that."""
@@ -103,7 +107,6 @@ class Connector:
         self._rotation = Rotation(len(target.urls), policy.backoff.longest)
         self._last_reason: CloseReason | None = None
         self.waits = Waits(source.clock)
-        self.generation = 0
         self.stopped_by: Failure | None = None
         """What the policy has stopped."""
 
@@ -124,33 +127,36 @@ class Connector:
             except Exception as error:
                 await self.failed(error)
             else:
-                self.generation += 1
-                self._tell(Opened(self.generation, resumed))
+                session._life.resumed = resumed
                 return session
 
-    async def ended(self, session: ReconnectingSession) -> None:
-        """Take the end of a session, and wait until the next attempt is due.
+    async def ended(self, session: ReconnectingSession, *, at_once: bool = False) -> None:
+        """Take the end of a session, and wait until the next attempt is due; or not, if `at_once`.
 
         Raises:
             PeerIsDoneError: the peer closed with 1000.
         """
         reason = await session.close_reason
-        await session.wait_closed()
-        life = session._life
-        if self._attempts.policy.is_stable(life.seconds, life.brought_message):
+        if self.is_stable(session):
             self._attempts.reset(self._source.clock.time())
         self._last_reason = reason
         error = session._core.ending.error()
         if reason.initiator == "local" and type(error) is ConnectionClosedError:
             await self._left(error)
         else:
-            await self.failed(error, was_open=True)
+            await self.failed(error, was_open=True, at_once=at_once)
+
+    def is_stable(self, session: ReconnectingSession) -> bool:
+        """Whether a session was a success."""
+        life = session._life
+        return self._attempts.policy.is_stable(life.seconds, life.brought_message)
 
     async def failed(
         self,
         error: Exception,
         *,
         was_open: bool = False,
+        at_once: bool = False,
         worth_it: Callable[[Failure], bool] = is_worth_a_retry,
     ) -> None:
         """Ask the policy, and wait as it says. Raises what `connect` and `ended` raise."""
@@ -172,7 +178,8 @@ class Connector:
             _forget_tracebacks(error)
         else:
             _log.warning("will connect again in %.3g s, for this failed", verdict, exc_info=error)
-        await self._pause(verdict)
+        if not at_once:
+            await self._pause(verdict)
 
     async def users_failed(self, error: Exception) -> None:
         """Do what `failed` does after a function of the user's has failed."""
@@ -224,9 +231,11 @@ class Connector:
         if delay > 0:
             self._tell(Waiting(delay, self._source.clock.time() + delay))
         forget = self._source.on_closing(self._client_closes)
+        end = self._source.on_network_back(self.waits.wake)
         try:
             await self.waits.pause(delay)
         finally:
+            end()
             forget()
 
     def _client_closes(self) -> None:

@@ -13,8 +13,9 @@ from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseReason, Frame
 from ktor_client.reconnect.arriving import Merged, Messages
 from ktor_client.reconnect.log import AllEvents
+from ktor_client.reconnect.options import FeedState
 from ktor_client.reconnect.outbox import Receipt
-from ktor_client.reconnect.running import FeedState, Running
+from ktor_client.reconnect.running import Running
 from ktor_client.session import DefaultClientWebSocketSession
 from ktor_client.session.ending import checked_reason
 from ktor_client.session.messages import as_bytes, as_text, receive_object, serialized
@@ -148,12 +149,12 @@ class WebSocketFeed:
     @property
     def generation(self) -> int:
         """How many connections there were, the one that is open included."""
-        return self._running.connector.generation
+        return self._running.generation
 
     @property
     def session(self) -> DefaultClientWebSocketSession | None:
         """The connection that is open; None while there is none. What arrives is the feed's."""
-        return self._running.session
+        return self._running.session if self._running.is_open else None
 
     async def opened(self) -> None:
         """Wait until there is a connection; at once where there is one.

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from ktor_client.errors import OpenTimeoutError
 from ktor_client.link.contract import Clock
-from ktor_client.link.sleeping import passing
+from ktor_client.link.sleeping import limited, passing
 from ktor_client.session import DefaultClientWebSocketSession
 
 __all__ = ["OnOpen", "Opening"]
@@ -53,24 +53,14 @@ class Opening:
         return await self._within("the resume's on_open", self._resume(session))
 
     async def _within(self, what: str, doing: Awaitable[T]) -> T:
-        return await within(self._clock, self._open_timeout, doing, what)
-
-
-async def within(clock: Clock, seconds: float, doing: Awaitable[T], what: str) -> T:
-    """Wait for something at most so long.
-
-    Raises:
-        OpenTimeoutError: it took longer; `what` says what did.
-    """
-    limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
-    timer = clock.call_later(seconds, lambda: limit.reschedule(loop.time()))
-    try:
-        with passing(clock):
-            async with limit:
-                return await doing
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise OpenTimeoutError(f"{what} was not done within open_timeout={seconds:g} s") from error
-    finally:
-        timer.cancel()
+        limit: asyncio.Timeout | None = None
+        try:
+            with passing(self._clock):
+                async with limited(self._clock, self._open_timeout) as limit:
+                    return await doing
+        except TimeoutError as error:
+            if limit is None or not limit.expired():
+                raise
+            raise OpenTimeoutError(
+                f"{what} was not done within open_timeout={self._open_timeout:g} s"
+            ) from error

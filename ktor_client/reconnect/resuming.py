@@ -36,6 +36,8 @@ class Resuming:
         """Whether the server cannot go on from there."""
         self._tell = tell
         self._sending = sending
+        self._goes_on = False
+        self._complete: bool | None = None
         self._seen_here: Any = None
         self._is_unproven = False
         self._has_gap = False
@@ -58,11 +60,15 @@ class Resuming:
             )
         if answer.acknowledged is not None:
             self._acknowledge(answer.acknowledged)
+        self._goes_on = self.position is not None
+        self._complete = answer.complete
+        return self._goes_on and answer.complete is True
+
+    def attach(self) -> None:
+        """Take note that what comes from now on comes over the connection that was opened last."""
         self._seen_here = None
-        goes_on = self.position is not None
-        self.needs_reload = goes_on and answer.complete is False
-        self._is_unproven = goes_on and answer.complete is None
-        return goes_on and answer.complete is True
+        self.needs_reload = self._goes_on and self._complete is False
+        self._is_unproven = self._goes_on and self._complete is None
 
     def tell_gap(self) -> None:
         """Tell of what is missing before a reload; once, however often that is tried."""

@@ -7,19 +7,21 @@ What arrives is in `arriving.py`, what is sent in `sending.py`, which connection
 from __future__ import annotations
 
 import asyncio
-import enum
+import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from typing import cast
 
 from ktor_client.errors import ConnectionClosedError, KtorClientError, ReconnectStoppedError
 from ktor_client.frames import CloseReason
 from ktor_client.link.home_loop import session_loop
+from ktor_client.link.sleeping import limited
+from ktor_client.reconnect import endings
 from ktor_client.reconnect.arriving import Arriving
 from ktor_client.reconnect.connector import Connector, PeerIsDoneError, Source
 from ktor_client.reconnect.events import Connecting, FeedEvent, Lost, Opened, Stopped, Waiting
-from ktor_client.reconnect.opening import OnOpen, Opening
+from ktor_client.reconnect.opening import Opening
+from ktor_client.reconnect.options import FeedOptions, FeedState
 from ktor_client.reconnect.outbox import Outbox
 from ktor_client.reconnect.resume import Resume
 from ktor_client.reconnect.resuming import Resuming
@@ -29,24 +31,13 @@ from ktor_client.reconnect.target import Target
 from ktor_client.retry import RetryPolicy
 from ktor_client.session.oneshot import OneShot
 
-__all__ = ["FeedOptions", "FeedState", "Running"]
+__all__ = ["Running"]
 
 _GOING_AWAY = CloseReason(CloseReason.Codes.GOING_AWAY)
 _DROPPED = CloseReason(1006)
+_LEAVING = (CloseReason.Codes.GOING_AWAY, CloseReason.Codes.SERVICE_RESTART)
+_log = logging.getLogger("ktor_client.reconnect")
 _INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
-
-
-class FeedState(enum.StrEnum):
-    """Where a feed is."""
-
-    CONNECTING = "connecting"
-    """An attempt is under way, or about to begin."""
-    OPEN = "open"
-    """There is a connection."""
-    WAITING = "waiting"
-    """The next attempt is a while away."""
-    STOPPED = "stopped"
-    """There will be no more."""
 
 
 _STATES: dict[type[FeedEvent], FeedState] = {
@@ -55,37 +46,6 @@ _STATES: dict[type[FeedEvent], FeedState] = {
     Lost: FeedState.CONNECTING,
     Waiting: FeedState.WAITING,
 }
-
-
-@dataclass(frozen=True)
-class FeedOptions:
-    """What a call says about its feed, beyond where to and when."""
-
-    on_open: OnOpen | None = None
-    outbox: Outbox | None = None
-    resume: Resume | None = None
-
-    def __post_init__(self) -> None:
-        """Check what was given.
-
-        Raises:
-            TypeError: a value of the wrong type.
-        """
-        if self.on_open is not None and not callable(self.on_open):
-            raise TypeError(f"on_open takes a coroutine function, not {self.on_open!r}")
-        if not isinstance(self.outbox, Outbox | None):
-            raise TypeError(f"outbox takes Outbox(max_messages=256), not {self.outbox!r}")
-        if not isinstance(self.resume, Resume | None):
-            raise TypeError(f"resume takes an instance of a Resume, not {self.resume!r}")
-
-    @property
-    def given(self) -> list[str]:
-        """Names of the options that were given, and that only feeds have."""
-        return [
-            one.name
-            for one in fields(self)
-            if one.name != "on_open" and getattr(self, one.name) is not one.default
-        ]
 
 
 class _ResumeError(Exception):
@@ -127,8 +87,12 @@ class Running:
             None if self._resuming is None else self._resuming.on_open,
         )
         self.connector = Connector(source, target, policy, self._tell, opening)
+        self._options = options
         self.state = FeedState.CONNECTING
+        self.generation = 0
         self.session: ReconnectingSession | None = None
+        self._successor: ReconnectingSession | None = None
+        """What is open already, and follows `session`."""
         self._opened: OneShot[None] = OneShot(self.home)
         self._end: Callable[[], Exception] | None = None
         self._ends_quietly = False
@@ -138,10 +102,19 @@ class Running:
             self._run(), name=f"feed of {target.shown}"
         )
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection now."""
+        return self.session is not None and self.session.is_open
+
     async def opened(self) -> None:
         """Wait until there is a connection. Raises how it ended when there will be none."""
-        if self.session is None:
-            await self._opened.wait()
+        while self._end is None and not self.is_open:
+            if self.session is not None:  # it is closing
+                await self.session.wait_closed()
+                await asyncio.sleep(0)
+            else:
+                await self._opened.wait()
         if self._end is not None:
             raise self._error()
 
@@ -151,8 +124,10 @@ class Running:
         """Hold one connection after another, until the policy stops."""
         try:
             while True:
-                await self.arriving.wait_for_room()
-                session = await self.connector.connect()
+                if self._successor is None:
+                    await self.arriving.wait_for_room()
+                    self._successor = await self.connector.connect()
+                session, self._successor = self._successor, None
                 try:
                     await self._carry(session)
                 except _ReloadError as failed:
@@ -160,25 +135,33 @@ class Running:
                 except _ResumeError as failed:
                     await self.connector.failed(failed.error, was_open=True)
                 else:
-                    await self.connector.ended(session)
+                    if self._successor is None:
+                        await self.connector.ended(session)
         except PeerIsDoneError as done:
-            self._stop_with(_peer_is_done(done), quietly=True)
+            self._stop_with(endings.peer_is_done(done), quietly=True)
         except ReconnectStoppedError as error:
-            self._stop_with(_anew(error), quietly=False)
+            self._stop_with(endings.anew(error), quietly=False)
         except Exception as error:
             if not isinstance(error, KtorClientError):  # of a function of the user's
                 self._unheard = error
-            self._stop_with(_same(error), quietly=False)
+            self._stop_with(endings.same(error), quietly=False)
         self._finish()
 
     async def _carry(self, session: ReconnectingSession) -> None:
-        """Let messages through until the session is gone."""
+        """Let messages through until the session is gone.
+
+        Raises:
+            _ResumeError: it was given up.
+        """
+        self.generation += 1
         self.session = session
+        self._tell(Opened(self.generation, session._life.resumed))
         self._opened.set(None)
         self.sending.attach(session)
-        if self._resuming is not None and self._resuming.needs_reload:
-            await self._reload(session, self._resuming)
+        if self._resuming is not None:
+            await self._resume(session, self._resuming)
         self.arriving.attach(session)
+        await self._until_due(session)
         await session.wait_closed()
         self._drop_session()
         failure, self.arriving.failure = self.arriving.failure, None
@@ -187,8 +170,11 @@ class Running:
         if failure is not None:
             raise failure
 
-    async def _reload(self, session: ReconnectingSession, resuming: Resuming) -> None:
-        """Reload, for the server cannot go on; what comes meanwhile waits in the session."""
+    async def _resume(self, session: ReconnectingSession, resuming: Resuming) -> None:
+        """Reload if the server cannot go on; what comes meanwhile waits in the session."""
+        resuming.attach()
+        if not resuming.needs_reload:
+            return
         resuming.tell_gap()
         try:
             resuming.reloaded(await resuming.plug.reload())
@@ -198,8 +184,48 @@ class Running:
             self._drop_session()
             raise _ReloadError(error) from error
 
+    async def _until_due(self, session: ReconnectingSession) -> None:
+        """Wait until a session ends, or is too old; where it overlaps, open its successor."""
+        age = self._options.max_age
+        if age is None:
+            await session.close_reason
+        else:
+            with suppress(TimeoutError):
+                async with limited(self.source.clock, age):
+                    await session.close_reason
+        overlaps = self._options.overlap
+        if session.is_open:
+            if overlaps:
+                await self._replace(session)
+            if self._successor is not None or not overlaps:
+                self.sending.hold()
+                await session.close()
+        reason = await session.close_reason
+        if (
+            overlaps
+            and self._successor is None
+            and reason.initiator == "peer"
+            and reason.code in _LEAVING
+            and self.arriving.failure is None
+            and self.connector.is_stable(session)
+        ):
+            await self.connector.ended(session, at_once=True)
+            self._successor = await self.connector.connect()
+
+    async def _replace(self, session: ReconnectingSession) -> None:
+        """Open another session while the one that is too old goes on, if that can be."""
+        try:
+            self._successor = await self.connector.connect()
+        except (PeerIsDoneError, ReconnectStoppedError) as error:
+            if not session.is_open:
+                raise
+            _log.warning("a connection was not replaced at its max_age: %s", error)
+
     def _tell(self, event: FeedEvent) -> None:
-        self.state = _STATES.get(type(event), self.state)
+        if self.is_open:  # whatever becomes of one that would replace it
+            self.state = FeedState.OPEN
+        else:
+            self.state = _STATES.get(type(event), self.state)
         self.arriving.tell(event)
 
     # --- ending ---
@@ -209,14 +235,15 @@ class Running:
         if self._end is not None:
             await self._ended.wait()
             return
-        self._stop_with(_closed_by_us(reason), quietly=True)
+        self._stop_with(endings.closed_by_us(reason), quietly=True)
         await self._end_task()
-        session = self.session
         try:
-            if session is not None:
-                await self._say_goodbye(session, reason)
+            if self.session is not None:
+                await self._say_goodbye(self.session, reason)
+            if self._successor is not None:
+                await self._successor.close(reason)
         except BaseException:
-            if session is not None:
+            for session in self._sessions:
                 session.cancel()
             raise
         finally:
@@ -225,17 +252,17 @@ class Running:
 
     def cancel(self) -> None:
         """Drop the connection, or the wait for one, now."""
-        self._stop_with(_closed_by_us(_DROPPED), quietly=True)
+        self._stop_with(endings.closed_by_us(_DROPPED), quietly=True)
         self._task.cancel()
-        if self.session is not None:
-            self.session.cancel()
+        for session in self._sessions:
+            session.cancel()
         self._finish()
 
     async def close_without_waiting(self) -> None:
         """Say 1001 if that is possible at once, and stop: the block was cancelled."""
-        self._stop_with(_closed_by_us(_GOING_AWAY), quietly=True)
-        if self.session is not None:
-            self.session._core.close_without_waiting(_GOING_AWAY)
+        self._stop_with(endings.closed_by_us(_GOING_AWAY), quietly=True)
+        for session in self._sessions:
+            session._core.close_without_waiting(_GOING_AWAY)
         self._finish()
         await self._end_task()
         await self.sending.stopped()
@@ -268,6 +295,10 @@ class Running:
         self._opened.set(None)
         self._ended.set(None)
 
+    @property
+    def _sessions(self) -> list[ReconnectingSession]:
+        return [one for one in (self.session, self._successor) if one is not None]
+
     def _drop_session(self) -> None:
         if self.session is not None:
             self.session = None
@@ -280,16 +311,9 @@ class Running:
         await asyncio.wait([self._task])
 
     async def _say_goodbye(self, session: ReconnectingSession, reason: CloseReason) -> None:
-        limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
-        timer = self.source.clock.call_later(
-            session._core._close_timeout, lambda: limit.reschedule(loop.time())
-        )
-        try:
-            with suppress(TimeoutError):
-                async with limit:
-                    await self.sending.drained()
-        finally:
-            timer.cancel()
+        with suppress(TimeoutError):
+            async with limited(self.source.clock, session._core._close_timeout):
+                await self.sending.drained()
         await session.close(reason)
 
     def _error(self) -> Exception:
@@ -298,34 +322,3 @@ class Running:
         if error is self._unheard:
             self._unheard = None
         return error
-
-
-def _closed_by_us(reason: CloseReason) -> Callable[[], Exception]:
-    said = CloseReason(reason.code or 1006, reason.message, initiator="local")
-    return lambda: ReconnectStoppedError(f"The feed was closed by us ({said})", reason=said)
-
-
-def _peer_is_done(done: PeerIsDoneError) -> Callable[[], Exception]:
-    cause, reason = done.failure.error, done.failure.reason
-
-    def error() -> Exception:
-        stopped = ReconnectStoppedError(
-            f"The feed was closed by the peer ({reason})", reason=reason
-        )
-        stopped.__cause__ = cause
-        return stopped
-
-    return error
-
-
-def _anew(error: ReconnectStoppedError) -> Callable[[], Exception]:
-    def again() -> Exception:
-        stopped = ReconnectStoppedError(str(error), reason=error.reason)
-        stopped.__cause__ = error.__cause__
-        return stopped
-
-    return again
-
-
-def _same(error: Exception) -> Callable[[], Exception]:
-    return lambda: error

@@ -45,6 +45,7 @@ class Sending:
         self._expiry_at: float | None = None
         self._look: Timer | asyncio.Handle | None = None
         self._drained: OneShot[None] | None = None
+        self._is_held = False
         self._note: TextFrame | BinaryFrame | None = None
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -71,8 +72,14 @@ class Sending:
     def attach(self, session: ReconnectingSession) -> None:
         """Send on this session from now on."""
         self._session = session
+        self._is_held = False
         session._link.watch_leaving(self._more_has_left)
         self._drain()
+
+    def hold(self) -> None:
+        """Let what is sent wait for the next session: this one is about to be closed."""
+        self._is_held = True
+        self._stop_sender()
 
     def detach(self) -> None:
         """Take note that the session is gone, with all that its link tells of what it sent."""
@@ -135,7 +142,12 @@ class Sending:
 
     def _may_send(self) -> bool:
         session = self._session
-        return session is not None and session.is_open and session._outgoing._ready
+        return (
+            session is not None
+            and session.is_open
+            and not self._is_held
+            and session._outgoing._ready
+        )
 
     async def _make_room(self, size: int, key: Hashable | None) -> None:
         """Do what `when_full` says, until a message of that size may wait, or go at once."""
@@ -199,7 +211,7 @@ class Sending:
             return
         if self._may_send():
             self._give_all(session)
-        if self._has_work and session.is_open:
+        if self._has_work and session.is_open and not self._is_held:
             self._sender = asyncio.get_running_loop().create_task(
                 self._send_on(session),
                 name=f"sending what waits for {session.call.request.url!r}",

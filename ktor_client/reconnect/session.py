@@ -15,13 +15,14 @@ __all__ = ["Life", "ReconnectingSession"]
 class Life:
     """What a policy asks of a session that has ended: how long it was open, what it brought."""
 
-    __slots__ = ("_clock", "brought_message", "opened_at", "seconds")
+    __slots__ = ("_clock", "_ended_at", "_opened_at", "brought_message", "resumed")
 
     def __init__(self, core: SessionCore) -> None:
         self._clock = core.clock
-        self.opened_at = core.clock.time()
-        self.seconds = 0.0
-        """How long it was open; known when it is gone."""
+        self._opened_at = core.clock.time()
+        self._ended_at: float | None = None
+        self.resumed = False
+        """Whether it goes on where the one before was cut."""
         self.brought_message = bool(core.messages)
         core.on_closed(self._has_ended)
         if not self.brought_message:
@@ -37,8 +38,13 @@ class Life:
 
         core.arrived = first
 
+    @property
+    def seconds(self) -> float:
+        """How long it was open, or has been until now."""
+        return (self._clock.time() if self._ended_at is None else self._ended_at) - self._opened_at
+
     def _has_ended(self, _: SessionCore) -> None:
-        self.seconds = self._clock.time() - self.opened_at
+        self._ended_at = self._clock.time()
 
 
 class ReconnectingSession(DefaultClientWebSocketSession):

@@ -12,7 +12,8 @@ from ktor_client.reconnect.events import FeedEvent
 from ktor_client.reconnect.feed import WebSocketFeed
 from ktor_client.reconnect.loop import Sessions
 from ktor_client.reconnect.opening import Opening
-from ktor_client.reconnect.running import FeedOptions, Running
+from ktor_client.reconnect.options import FeedOptions
+from ktor_client.reconnect.running import Running
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Target
 from ktor_client.retry import RetryPolicy

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from ktor_client.http import HttpRequestBuilder, RequestBlock, Url
+from ktor_client.http import RequestBlock, Url
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.http.request import AnyBlock
 
-__all__ = ["Anew", "AnyBlock", "Asked", "Rotation", "Target", "UrlAnew"]
+__all__ = ["Anew", "Asked", "Rotation", "Target", "UrlAnew"]
 
 T = TypeVar("T")
 
@@ -18,8 +19,6 @@ Anew: TypeAlias = T | Callable[[], T | Awaitable[T]]
 """A value, or a function (async or not) that is asked for it before each attempt."""
 
 UrlAnew: TypeAlias = str | Url | Callable[[], str | Url | Awaitable[str | Url]]
-
-AnyBlock: TypeAlias = RequestBlock | Callable[[HttpRequestBuilder], Awaitable[None]]
 
 
 class Asked(NamedTuple):

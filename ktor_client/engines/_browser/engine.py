@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
@@ -17,6 +18,7 @@ from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.engines._browser.bursts import Bursts
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
+from ktor_client.engines._browser.network import watch_network
 from ktor_client.engines._browser.platform import Platform
 from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import UnsupportedCapabilityError
@@ -89,6 +91,10 @@ class BrowserEngine(HttpClientEngine):
     def capabilities(self) -> frozenset[Capability]:
         """Web sockets, wherever there is a global `WebSocket`."""
         return frozenset({WebSocketCapability} if self._platform.has_web_sockets else ())
+
+    def on_network_back(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """See `HttpClientEngine.on_network_back`."""
+        return watch_network(self._platform, callback)
 
     async def execute(self, request: HttpRequest) -> HttpResponse:
         """Send a request by `fetch`; see `HttpClientEngine.execute`."""

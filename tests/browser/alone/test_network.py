@@ -1,0 +1,61 @@
+"""What the page tells of its network wakes a wait, and nothing is left behind."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from ktor_client.engines import BrowserEngine
+
+from .fake_browser import Browser
+
+
+class Target:
+    """A JavaScript object that fires events."""
+
+    def __init__(self) -> None:
+        self.listeners: list[tuple[str, Any]] = []
+        self.visibilityState = "visible"
+
+    def addEventListener(self, event: str, listener: Any) -> None:
+        self.listeners.append((event, listener))
+
+    def removeEventListener(self, event: str, listener: Any) -> None:
+        self.listeners.remove((event, listener))
+
+    def fire(self, event: str) -> None:
+        for name, listener in list(self.listeners):
+            if name == event:
+                listener(SimpleNamespace(type=event))
+
+
+def listening(browser: Browser, *, page: bool) -> tuple[Target, Target]:
+    window, document = Target(), Target()
+    js: Any = browser.js
+    js.addEventListener = window.addEventListener
+    js.removeEventListener = window.removeEventListener
+    if page:
+        js.document = document
+    return window, document
+
+
+async def test_a_page(browser: Browser) -> None:
+    window, document = listening(browser, page=True)
+    heard: list[int] = []
+    end = BrowserEngine().on_network_back(lambda: heard.append(1))
+    window.fire("online")
+    document.fire("visibilitychange")
+    document.visibilityState = "hidden"
+    document.fire("visibilitychange")
+    assert heard == [1, 1]
+    end()
+    end()
+    assert (window.listeners, document.listeners) == ([], [])
+
+
+async def test_a_worker(browser: Browser) -> None:
+    window, _ = listening(browser, page=False)
+    heard: list[int] = []
+    end = BrowserEngine().on_network_back(lambda: heard.append(1))
+    window.fire("online")
+    assert heard == [1]
+    end()
+    assert window.listeners == []
