@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from ktor_client.link.contract import Clock
 
-__all__ = ["limited", "passing", "sleep"]
+__all__ = ["passing", "sleep"]
 
 
 def passing(clock: Clock) -> AbstractContextManager[object]:
@@ -16,18 +15,6 @@ def passing(clock: Clock) -> AbstractContextManager[object]:
     let_pass = getattr(clock, "passing", nullcontext)
     block: AbstractContextManager[object] = let_pass()
     return block
-
-
-@asynccontextmanager
-async def limited(clock: Clock, delay: float) -> AsyncGenerator[asyncio.Timeout]:
-    """Do what `asyncio.timeout` does, by that clock; alone it lets no virtual time pass."""
-    limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
-    timer = clock.call_later(delay, lambda: limit.reschedule(loop.time()))
-    try:
-        async with limit:
-            yield limit
-    finally:
-        timer.cancel()
 
 
 async def sleep(clock: Clock, delay: float) -> None:

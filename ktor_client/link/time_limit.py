@@ -14,20 +14,22 @@ class TimeLimit:
     """Guards an `async with` block, which raises `TimeoutError` where it takes longer."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
-        """Begin to count."""
+        """Keep the time; counting begins with the block."""
         self._clock = clock
         self._seconds = seconds
         self._block = asyncio.timeout(None)
-        self.begin()
+        self._timer: Timer | None = None
 
     def begin(self) -> None:
         """Count from now, with all of the time: another attempt begins."""
+        self.pause()
         self.deadline = self._clock.time() + self._seconds
-        self._timer: Timer = self._clock.call_later(self._seconds, self._expire)
+        self._timer = self._clock.call_later(self._seconds, self._expire)
 
     def pause(self) -> None:
         """Count no more until `begin`."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     @property
     def is_over(self) -> bool:
@@ -36,6 +38,7 @@ class TimeLimit:
 
     async def __aenter__(self) -> None:
         await self._block.__aenter__()
+        self.begin()
 
     async def __aexit__(
         self,
@@ -43,7 +46,7 @@ class TimeLimit:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        self.pause()
         await self._block.__aexit__(exc_type, exc, traceback)
 
     def _expire(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, TypeVar
 
 from ktor_client.errors import OpenTimeoutError
 from ktor_client.link.contract import Clock
-from ktor_client.link.sleeping import limited, passing
+from ktor_client.link.sleeping import passing
+from ktor_client.link.time_limit import TimeLimit
 from ktor_client.session import DefaultClientWebSocketSession
 
 __all__ = ["OnOpen", "Opening"]
@@ -53,13 +53,13 @@ class Opening:
         return await self._within("the resume's on_open", self._resume(session))
 
     async def _within(self, what: str, doing: Awaitable[T]) -> T:
-        limit: asyncio.Timeout | None = None
+        limit = TimeLimit(self._clock, self._open_timeout)
         try:
             with passing(self._clock):
-                async with limited(self._clock, self._open_timeout) as limit:
+                async with limit:
                     return await doing
         except TimeoutError as error:
-            if limit is None or not limit.expired():
+            if not limit.is_over:
                 raise
             raise OpenTimeoutError(
                 f"{what} was not done within open_timeout={self._open_timeout:g} s"

@@ -15,7 +15,7 @@ from typing import cast
 from ktor_client.errors import ConnectionClosedError, KtorClientError, ReconnectStoppedError
 from ktor_client.frames import CloseReason
 from ktor_client.link.home_loop import session_loop
-from ktor_client.link.sleeping import limited
+from ktor_client.link.time_limit import TimeLimit
 from ktor_client.reconnect import endings
 from ktor_client.reconnect.arriving import Arriving
 from ktor_client.reconnect.connector import Connector, PeerIsDoneError, Source
@@ -191,7 +191,7 @@ class Running:
             await session.close_reason
         else:
             with suppress(TimeoutError):
-                async with limited(self.source.clock, age):
+                async with TimeLimit(self.source.clock, age):
                     await session.close_reason
         overlaps = self._options.overlap
         if session.is_open:
@@ -312,7 +312,7 @@ class Running:
 
     async def _say_goodbye(self, session: ReconnectingSession, reason: CloseReason) -> None:
         with suppress(TimeoutError):
-            async with limited(self.source.clock, session._core._close_timeout):
+            async with TimeLimit(self.source.clock, session._core._close_timeout):
                 await self.sending.drained()
         await session.close(reason)
 

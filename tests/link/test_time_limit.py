@@ -53,3 +53,9 @@ async def test_real_time() -> None:
     with pytest.raises(TimeoutError):
         async with TimeLimit(asyncio.get_running_loop(), 0.01):
             await asyncio.Event().wait()
+
+
+async def test_one_that_guards_nothing_does_nothing() -> None:
+    clock = VirtualClock()
+    TimeLimit(clock, 1)
+    await clock.sleep(2)
