@@ -18,6 +18,7 @@ __all__ = [
     "HIDDEN",
     "IsSecret",
     "is_secret_name",
+    "keep_secret",
     "redacted",
     "redacted_query",
     "redacted_value",
@@ -60,8 +61,19 @@ _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://").match
 _behind_path = re.compile(r"[?#]").search
 
 
+_kept_secret: set[str] = set()
+"""What users have called the places of their keys."""
+
+
+def keep_secret(name: str) -> None:
+    """Let a name be a secret's from now on, wherever it is shown: a user has put a key there."""
+    _kept_secret.add(_run(name))
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a header, a query parameter, a form field or a JSON member of that name is secret."""
+    if _kept_secret and _run(name) in _kept_secret:
+        return True
     words = [word.lower() for word in _words(name)]
     if not words or words[-1] in _ABOUT_SECRETS:
         return False

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote
 
 from ktor_client.http import HttpRequest, Url
 from ktor_client.http.headers import HeadersBuilder
+from ktor_client.http.redaction import keep_secret
 from ktor_client.http.request import basic_credentials
 from ktor_client.plugins.auth.challenge import Challenge
 from ktor_client.plugins.auth.provider import AuthProvider, SendWithoutRequest, check_credentials
@@ -50,7 +51,10 @@ class BasicAuth(AuthProvider):
 
 
 class ApiKeyAuth(AuthProvider):
-    """A key in a header of its own, or in the query. It goes along unasked."""
+    """A key in a header of its own, or in the query. It goes along unasked.
+
+    Logs, errors and `repr` hide the values of that name from then on.
+    """
 
     scheme: ClassVar[str] = "apikey"
 
@@ -91,6 +95,7 @@ class ApiKeyAuth(AuthProvider):
         if parameter is None:
             self.header = "X-Api-Key" if header is UNSET else header
             HeadersBuilder([(self.header, key)])
+        keep_secret(self.header or parameter or "")
         self._key = key
 
     def keeps_out(self, request: HttpRequest) -> bool:

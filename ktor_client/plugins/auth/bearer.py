@@ -183,8 +183,9 @@ class BearerAuth(AuthProvider):
         self._has_renewed = False
 
     async def close(self) -> None:
-        """End what runs."""
-        tasks = [task for task in self._tasks.values() if _is_running(task)]
+        """End what runs, unless it is what closes the client."""
+        this = asyncio.current_task()
+        tasks = [task for task in self._tasks.values() if _is_running(task) and task is not this]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from ktor_client import (
     HttpClient,
     HttpRequest,
     HttpResponse,
+    ServerResponseError,
     UnsafeHeaderError,
     WebSocketHandshakeError,
     basic_auth,
@@ -31,6 +33,8 @@ from ktor_client.plugins import (
     BearerTokens,
     Challenge,
     DigestAuth,
+    Logging,
+    LogLevel,
     Refusal,
     WebSockets,
 )
@@ -376,6 +380,26 @@ def test_no_secret_is_shown() -> None:
     assert "TOPSECRET" not in shown
     assert "BasicAuth(user='user', password=***, realm='r')" in shown
     assert "ApiKeyAuth(***, header='X-Api-Key'), ApiKeyAuth(***, parameter='key')" in shown
+
+
+@pytest.mark.parametrize("in_header", [True, False])
+async def test_a_key_of_any_name_is_hidden(
+    in_header: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_query = ApiKeyAuth("TOPSECRET", parameter="giraffe")
+    key = ApiKeyAuth("TOPSECRET", header="X-Zebra") if in_header else in_query
+    caplog.set_level(logging.INFO)
+    engine = MockEngine(lambda request: respond("no", 500))
+    keys = install(Auth, providers=[key])
+    log = install(Logging, level=LogLevel.ALL)
+    async with HttpClient(engine, keys, log, expect_success=True) as client:
+        with pytest.raises(ServerResponseError) as caught:
+            await client.get("http://h.test/")
+    [request] = engine.request_history
+    assert "TOPSECRET" in str(request.url) + str(request.headers.fields())
+    shown = f"{caplog.text}{caught.value}{caught.value.response!r}{request!r}{request.headers!r}"
+    assert "TOPSECRET" not in shown
+    assert "***" in caplog.text
 
 
 # --- on sockets ---

@@ -316,6 +316,16 @@ async def test_the_client_ends_a_refresh() -> None:
         await call
 
 
+async def test_a_refresh_may_close_the_client() -> None:
+    async def refresh(params: RefreshTokensParams) -> None:
+        await client.close()
+
+    client = client_with(TokenServer(), BearerAuth(old_token, refresh))
+    with pytest.raises(KtorClientError):
+        await client.get("http://h.test/")
+    assert client.is_closed
+
+
 async def test_requests_of_the_refresh_do_not_wait_for_it() -> None:
     """A refresh that uses the client itself, as in Ktor's tests, goes without its own token."""
     server = TokenServer()
