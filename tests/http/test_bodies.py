@@ -180,7 +180,7 @@ async def test_async_iterables() -> None:
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        (5, "json= takes objects, form= the fields of a form"),
+        (5, "json= takes objects, as body= does with"),
         ({"a": 1}, "json= takes objects"),
         ([b"a"], "json= takes objects"),
         (iter([b"a"]), "without `await` would hold up everybody else"),
