@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -300,9 +301,11 @@ async def test_cancelled_at_every_await(adopt: Adopt) -> None:
 
 async def test_closed_while_connecting(adopt: Adopt) -> None:
     async def script(peer: Peer) -> None:
-        await peer.read_request()
-        arrived.set()
-        await peer.read_eof()
+        # aiohttp begins a second time by itself, on a session that is not ours, and drops that.
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await peer.read_request()
+            arrived.set()
+            await peer.read_eof()
 
     arrived = asyncio.Event()
     async with raw_server(script) as server, asyncio.timeout(20):
