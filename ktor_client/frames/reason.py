@@ -57,18 +57,20 @@ class CloseReason:
     Codes: ClassVar[type[_Codes]] = _Codes
 
     __match_args__ = ("code", "message")
-    __slots__ = ("clean", "code", "initiator", "message", "received", "sent")
+    __slots__ = ("clean", "code", "initiator", "message", "received", "sent", "unsent")
 
     code: int | None
     message: str
     initiator: Initiator | None
     """Who began: "local" for us, "peer" for the other side or the network."""
     clean: bool
-    """Whether Close frames went both ways."""
+    """Whether Close frames went both ways, and before ours all that `send` had accepted."""
     sent: CloseReason | None
-    """What our Close frame said; None while none was sent."""
+    """What our Close frame said; None while none has left."""
     received: CloseReason | None
     """What the peer's Close frame said; None while none came."""
+    unsent: int
+    """Messages that `send` had accepted and that did not leave."""
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class CloseReason:
         clean: bool = False,
         sent: CloseReason | None = None,
         received: CloseReason | None = None,
+        unsent: int = 0,
     ) -> None:
         """Check and keep the values.
 
@@ -103,6 +106,7 @@ class CloseReason:
         self.clean = clean
         self.sent = sent
         self.received = received
+        self.unsent = unsent
 
     @property
     def known_reason(self) -> _Codes | None:

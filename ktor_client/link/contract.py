@@ -13,7 +13,10 @@ from ktor_client.link.home_loop import HomeLoop, session_loop
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
 
-__all__ = ["Clock", "FrameLink", "LinkOptions", "LinkReceiver", "Timer"]
+__all__ = ["LINGER", "Clock", "FrameLink", "LinkOptions", "LinkReceiver", "Timer"]
+
+LINGER = 1.0
+"""Seconds for the end of a connection once there is nothing left to say."""
 
 
 class Timer(Protocol):
@@ -81,8 +84,11 @@ class LinkReceiver(Protocol):
     def writable(self) -> None:
         """Take note that `FrameLink.writable` is true again."""
 
+    def cut(self, error: BaseException | None) -> None:
+        """Take note that nothing more can be sent; what was read before may still come."""
+
     def lost(self, error: BaseException | None) -> None:
-        """Take note that the connection is gone; called once, and last. None is an orderly end."""
+        """Take note that nothing more will come; called once, and last. None is an orderly end."""
 
 
 class FrameLink(ABC):
@@ -98,6 +104,9 @@ class FrameLink(ABC):
     frames_sent: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
+
+    is_amid_message: bool = False
+    """Whether a message of the peer's has begun that is not finished."""
 
     @property
     def clock(self) -> Clock:
@@ -163,6 +172,11 @@ class FrameLink(ABC):
         nothing is known counts what it has handed on.
         """
         return self.bytes_sent, self.bytes_sent
+
+    @property
+    def unsent(self) -> int:
+        """How much of what was taken is not known to have left."""
+        return self.taken - self.left[0]
 
     def watch_leaving(self, callback: Callable[[], object]) -> None:  # noqa: B027  # nothing to tell
         """Call back when more has left, and hold back little: `writable` follows what leaves."""

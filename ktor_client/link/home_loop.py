@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from ktor_client.errors import WrongLoopError
@@ -14,20 +13,20 @@ __all__ = ["HomeLoop", "session_loop", "wake"]
 class HomeLoop:
     """A loop that something is bound to: the one that was running when this was made."""
 
-    __slots__ = ("_advice", "_loop", "_what")
+    __slots__ = ("_advice", "_what", "loop")
 
     def __init__(
         self, what: str, advice: str, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         """Take a loop, or the running one; `what` and `advice` are for the error's message."""
-        self._loop = asyncio.get_running_loop() if loop is None else loop
+        self.loop = asyncio.get_running_loop() if loop is None else loop
         self._what = what
         self._advice = advice
 
     @property
     def is_closed(self) -> bool:
         """Whether the loop has ended for good: nothing of it will be heard any more."""
-        return self._loop.is_closed()
+        return self.loop.is_closed()
 
     @property
     def is_elsewhere(self) -> bool:
@@ -37,8 +36,8 @@ class HomeLoop:
         """
         running = asyncio._get_running_loop()
         if running is None:
-            return self._loop.is_closed() or self._loop.is_running()
-        return running is not self._loop
+            return self.loop.is_closed() or self.loop.is_running()
+        return running is not self.loop
 
     def check(self) -> None:
         """Check that this is the right place for a call.
@@ -46,9 +45,9 @@ class HomeLoop:
         Raises:
             WrongLoopError: another loop runs here, or the right one runs in another thread.
         """
-        if asyncio._get_running_loop() is self._loop or not self.is_elsewhere:
+        if asyncio._get_running_loop() is self.loop or not self.is_elsewhere:
             return
-        if self._loop.is_running() and asyncio._get_running_loop() is None:
+        if self.loop.is_running() and asyncio._get_running_loop() is None:
             raise WrongLoopError(
                 f"{self._what}, which runs in another thread; hand the call over by "
                 "asyncio.run_coroutine_threadsafe(..., loop) or loop.call_soon_threadsafe(...)"
@@ -58,10 +57,6 @@ class HomeLoop:
             f"{self._what} ({state}), and this is another one; {self._advice}, for instance "
             "inside the coroutine that asyncio.run(...) runs"
         )
-
-    def call_soon(self, callback: Callable[[], object]) -> None:
-        """Call back in the loop's next step."""
-        self._loop.call_soon(callback)
 
 
 def session_loop() -> HomeLoop:

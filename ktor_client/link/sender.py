@@ -1,7 +1,7 @@
 """The sending half of a link on a transport: when frames become bytes, and when they are written.
 
-Framing by the short way, joining of writes and backpressure of the transport live here; reading and
-the connection's end in `stream.py`.
+Framing by the short way, joining of writes, backpressure of the transport, and what has left live
+here; reading and the connection's end in `stream.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._loop = asyncio.get_running_loop()
         self._home = session_loop()
         self._receiver: LinkReceiver | None = None
+        self._is_over = False  # for the session
         self._is_lost = False
         # `_plain` allows the short way, `_stepped` says that this step has written.
         self._plain = False
@@ -55,7 +56,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._dropped = 0
         self._unwritten = 0
         self._surely_left = 0
-        self._on_left: Callable[[], object] | None = None
+        self._on_left: list[Callable[[], object]] = []
 
     @property
     def home(self) -> HomeLoop:
@@ -93,15 +94,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         """Write what was held back for the end of the step."""
         out = self._out
         if out:
-            data = b"".join(out)
-            self.frames_sent += len(out)
-            self.bytes_sent += len(data)
+            data, count = b"".join(out), len(out)
             out.clear()
             self._out_size = 0
-            if self._transport.is_closing():
-                self._dropped += len(data)
-            else:
-                self._transport.write(data)
+            self._hand_over(data, count)
 
     @property
     def taken(self) -> int:
@@ -118,9 +114,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def watch_leaving(self, callback: Callable[[], object]) -> None:
         """Let the transport say when its buffer is empty; see `FrameLink.watch_leaving`."""
-        self._on_left = callback
-        with suppress(NotImplementedError):  # it keeps its marks, and tells when below them
-            self._transport.set_write_buffer_limits(high=1, low=0)
+        self._on_left.append(callback)
+        if not self._transport.is_closing():
+            with suppress(NotImplementedError):  # it keeps its marks, and tells when below them
+                self._transport.set_write_buffer_limits(high=1, low=0)
 
     # --- inside ---
 
@@ -138,16 +135,16 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         except IndexError:
             key = fresh_key()
         data = head + key + self._mask(payload, key)
-        if self._stepped or asyncio._get_running_loop() is not self._loop:
+        if self._scheduled:  # as all but the first two of a step
+            self._out.append(data)
+            size = self._out_size = self._out_size + len(data)
+            if size >= BATCH:
+                self._flush_batch()
+        elif self._stepped or asyncio._get_running_loop() is not self._loop:
             self._write(data)
-            return
-        self._stepped = True
-        self.frames_sent += 1
-        self.bytes_sent += len(data)
-        if self._transport.is_closing():
-            self._dropped += len(data)
         else:
-            self._transport.write(data)
+            self._stepped = True
+            self._hand_over(data, 1)
 
     def _write_long(self, first: int, payload: bytes) -> None:
         if len(payload) <= PIECE:
@@ -157,18 +154,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._home.check()
         self.flush()
         head, key = self._encoder.head(first, len(payload))
-        self.frames_sent += 1
-        self.bytes_sent += len(head) + len(payload)
-        transport, mask, rest = self._transport, self._mask, memoryview(payload)
-        if transport.is_closing():
-            self._dropped += len(head)
-        else:
-            transport.write(head)
-        for at in range(0, len(payload), PIECE):
-            if transport.is_closing():  # what was just written may have met a lost connection
-                self._dropped += len(payload) - at
-                break
-            transport.write(mask(rest[at : at + PIECE], key))
+        mask, rest = self._mask, memoryview(payload)
+        self._hand_over(head, 1)
+        for at in range(0, len(payload), PIECE):  # what was just written may have met the end
+            self._hand_over(mask(rest[at : at + PIECE], key), 0)
         self._stepped = True
         self._spend_step()
 
@@ -178,12 +167,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             if asyncio._get_running_loop() is not self._loop:  # once in a step is cheap enough
                 self._home.check()
             self._stepped = True
-            self.frames_sent += 1
-            self.bytes_sent += size
-            if self._transport.is_closing():
-                self._dropped += size
-            else:
-                self._transport.write(data)
+            self._hand_over(data, 1)
             if size >= STEP:
                 self._spend_step()
             return
@@ -194,10 +178,22 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._out.append(data)
         self._out_size += size
         if self._out_size >= BATCH:
-            self._step_size += self._out_size
-            self.flush()
-            if self._step_size >= STEP:
-                self._spend_step()
+            self._flush_batch()
+
+    def _hand_over(self, data: bytes | bytearray, count: int) -> None:
+        """Give the bytes of `count` frames to the transport; once it closes it takes nothing."""
+        if self._transport.is_closing():
+            self._unwritten += len(data)
+        else:
+            self.frames_sent += count
+            self.bytes_sent += len(data)
+            self._transport.write(data)
+
+    def _flush_batch(self) -> None:
+        self._step_size += self._out_size
+        self.flush()
+        if self._step_size >= STEP:
+            self._spend_step()
 
     def _spend_step(self) -> None:
         """Let senders wait for the next step of the loop, so that they cannot starve it."""
@@ -214,7 +210,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._tell_writable()
 
     def _tell_writable(self) -> None:
-        if self.writable or self._congested or self._scheduled or self._is_lost:
+        if self.writable or self._congested or self._scheduled or self._is_over:
             return
         self.writable = True
         if self._receiver is not None:
@@ -235,6 +231,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
     def _transport_lost(self, error: Exception | None) -> None:
         """Take note of what left before the transport's end."""
         self._is_lost = True
+        self._on_left.clear()
         self._drop_out()
         is_tls = self._transport.get_extra_info("sslcontext") is not None
         if error is None and not is_tls:  # an orderly end comes after all that was written
@@ -258,5 +255,5 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         """Take note that the transport is below its mark again."""
         self._congested = False
         self._tell_writable()
-        if self._on_left is not None:
-            self._on_left()
+        for callback in tuple(self._on_left):
+            callback()

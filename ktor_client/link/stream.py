@@ -8,11 +8,13 @@ in `protocol/`, what frames mean in `session/`.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-from ktor_client.link.contract import LinkOptions, LinkReceiver
-from ktor_client.link.read_buffer import read_buffer
+from ktor_client.link.contract import LINGER, LinkOptions, LinkReceiver, Timer
+from ktor_client.link.leftover import leftover_of
+from ktor_client.link.read_buffer import READ_SIZE, read_buffer
 from ktor_client.link.sender import StreamSender
 from ktor_client.protocol.decoder import Fed, FrameDecoder
 from ktor_client.protocol.encoder import FrameEncoder
@@ -55,13 +57,20 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._decoder: FrameDecoder | None = None  # as `_receiver`, since the session's start
         self._direct: memoryview | None = None
         self._discarding = False
-        # Reading: `_held` back by the session, `_paused` at the transport, `_settling` that.
-        self._held = False
-        self._paused = False
-        self._settling = False
+        # Reading: `_is_paused` by the session; soon the transport `_is_reading` as that asks for.
+        self._is_paused = False
+        self._is_reading = True
+        self._is_settling = False
         self._queued = 0
         self._rest: bytes = b""  # what was read and is to be taken in the next step
         self._error: Exception | None = None
+        self._linger: Timer | None = None
+        self._leftover: socket.socket | None = None  # what the kernel has of a lost connection
+
+    @property
+    def is_amid_message(self) -> bool:  # type: ignore[override]  # the decoder knows
+        """Whether a message of the peer's has begun that is not finished."""
+        return self._decoder is not None and self._decoder.in_message
 
     @property
     def peer_address(self) -> str | None:
@@ -97,12 +106,14 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         if self._leading:
             leading, self._leading = self._leading, b""
             self._received(leading, len(leading))
-        if self._is_lost:
-            self._take_rest()
-            self._finish_reading()
-            self._loop.call_soon(receiver.lost, self._error)
-        if not self._held:
-            self._paused = True  # whoever had the transport may have left it so
+        if self._is_over:
+            if not self._rest and self._leftover is None:
+                self._finish_reading()
+            self._loop.call_soon(receiver.cut, self._error)
+            self._loop.call_soon(self._tell_end)
+            return
+        if not self._is_paused:
+            self._is_reading = False  # whoever had the transport may have left it so
         self._settle()
 
     def pause(self) -> None:
@@ -110,12 +121,12 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
 
         At the end of the step, since a consumer who runs in it may make room again.
         """
-        self._held = True
+        self._is_paused = True
         self._settle_soon()
 
     def resume(self) -> None:
         """Read again."""
-        self._held = False
+        self._is_paused = False
         if self._receiver is not None:
             self._go_on_reading()
 
@@ -138,10 +149,11 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def abort(self) -> None:
         """Drop the socket, what was not written, and what was read and not yet taken."""
         self._finish_reading()
-        if not self._home.is_closed:
-            self._abort_transport()
-        elif not self._is_lost:
+        if self._home.is_closed:
             self.connection_lost(None)  # the loop will not say it any more
+        else:
+            self._abort_transport()
+            self._settle_soon()  # for a connection that was lost before, and had a rest
 
     # --- the transport's calls ---
 
@@ -184,10 +196,10 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def _read_as(self, protocol: asyncio.BaseProtocol) -> None:
         """Let the transport read for a protocol of another kind; uvloop looks when it begins."""
         if not self._transport.is_closing():
-            if not self._paused:
+            if self._is_reading:
                 self._transport.pause_reading()
             self._transport.set_protocol(protocol)
-            if not self._paused:
+            if self._is_reading:
                 self._transport.resume_reading()
 
     def _received(self, data: bytes | memoryview | None, size: int) -> bool:
@@ -234,61 +246,107 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             receiver.violated(fed.violation)
         return fed is not None
 
-    def _take_rest(self) -> None:
-        """Take now what was left for later steps: the connection is gone."""
-        while self._rest:
-            self._received(b"", 0)
-
     def _finish_reading(self) -> None:
         """Take nothing any more, neither what was read nor what is incomplete."""
         self._direct = None
         self._rest = b""
         if self._decoder is not None:
             self._decoder.finish()
+        if self._leftover is not None:
+            self._leftover.close()
+            self._leftover = None
 
     def _settle_soon(self) -> None:
-        if not self._settling:
-            self._settling = True
+        if not self._is_settling:
+            self._is_settling = True
             self._loop.call_soon(self._settle)
 
     def _settle(self) -> None:
-        """Stop reading or go on, as the session wants it at the end of the step."""
-        self._settling = False
-        if self._rest and not self._held:
-            self._received(b"", 0)
-        if self._held:
+        """Take what was left for this step; then read or not, as the session wants it now."""
+        self._is_settling = False
+        if not self._is_paused:
+            if self._rest:
+                self._received(b"", 0)
+            elif self._leftover is not None:
+                self._read_leftover(self._leftover)
+        if self._is_over:
+            self._tell_end()
+        elif self._is_paused:
             self._stop_reading()
         else:
             self._go_on_reading()
 
+    def _read_leftover(self, leftover: socket.socket) -> None:
+        """Read once what the kernel has of a connection that was lost."""
+        try:
+            data = leftover.recv(READ_SIZE)
+        except OSError:
+            data = b""
+        if data:
+            self._received(data, len(data))
+        else:
+            leftover.close()
+            self._leftover = None
+
     def _stop_reading(self) -> None:
-        if not self._paused and not self._transport.is_closing():
-            self._paused = True
+        if self._is_reading and not self._transport.is_closing():
+            self._is_reading = False
             self._transport.pause_reading()
 
     def _go_on_reading(self) -> None:
-        if self._rest:
+        if self._rest or self._is_over:
             self._settle_soon()
-        elif self._paused and not self._transport.is_closing():
-            self._paused = False
+        elif not (self._is_reading or self._transport.is_closing()):
+            self._is_reading = True
             self._transport.resume_reading()
 
+    # --- the end ---
+
     def eof_received(self) -> None:
-        """Let the transport close: the peer will send nothing more."""
+        """Take the peer's end: nothing more will come, and what was written has LINGER to leave."""
+        if not self._is_over:
+            is_stuck = self._buffered() > 0
+            self._linger = self.clock.call_later(LINGER, self._transport.abort)
+            self._stop(None)
+            if is_stuck:
+                self._tell_end()  # and not only when the transport is gone
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on: to the engine, and to the session if there is one."""
         self._transport_lost(exc)
-        self._error = exc
-        self.writable = False
-        self._take_rest()
-        self._finish_reading()
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if isinstance(exc, OSError) and not (self._is_over or self._discarding):
+            self._leftover = leftover_of(self._transport)
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             on_lost(self)
-        if self._receiver is not None:
-            receiver, self._receiver = self._receiver, None
-            receiver.lost(exc)
+        self._stop(exc)
+        self._tell_end()
+
+    def _stop(self, error: Exception | None) -> None:
+        """Send nothing more."""
+        self._error = self._error or error
+        if not self._is_over:
+            self._is_over = True
+            self.writable = False
+            self._drop_out()
+            if self._receiver is not None:
+                self._receiver.cut(error)
+
+    def _tell_end(self) -> None:
+        """Tell the session that nothing more will come, once it has taken what can be read."""
+        if self._receiver is None:
+            return
+        if self._rest or self._leftover is not None:
+            if not self._is_paused:
+                self._settle_soon()
+            return
+        self._finish_reading()
+        receiver, self._receiver = self._receiver, None
+        receiver.lost(self._error)
+        self._error = None  # its traceback may have frames that refer to this link
 
 
 class _Flooded(asyncio.BufferedProtocol):

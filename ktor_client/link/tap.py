@@ -61,6 +61,11 @@ class TapLink(FrameLink):
         return self.inner.bytes_sent
 
     @property
+    def is_amid_message(self) -> bool:  # type: ignore[override]  # the connection's
+        """See `FrameLink`."""
+        return self.inner.is_amid_message
+
+    @property
     def clock(self) -> Clock:
         """The connection's clock."""
         return self.inner.clock
@@ -176,6 +181,9 @@ class _TapReceiver:
 
     def writable(self) -> None:
         self._receiver.writable()
+
+    def cut(self, error: BaseException | None) -> None:
+        self._receiver.cut(error)
 
     def lost(self, error: BaseException | None) -> None:
         self._tap.ended(error)

@@ -11,7 +11,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ktor_client.frames import BinaryFrame, CloseFrame, Frame, TextFrame, new_binary, new_text
+from ktor_client.frames import (
+    BinaryFrame,
+    CloseFrame,
+    Frame,
+    FrameType,
+    TextFrame,
+    new_binary,
+    new_text,
+)
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.encoder import SendingOrder
 from ktor_client.protocol.message import OpenMessage
@@ -66,6 +74,8 @@ class MemoryLink(FrameLink):
         self._error: Exception | None = None
         self._order = SendingOrder()
         self._dropped = 0
+        self._close_is_under_way = False
+        self._on_left: Callable[[], object] | None = None
 
     @property
     def clock(self) -> Clock:
@@ -105,6 +115,7 @@ class MemoryLink(FrameLink):
         self._order.check(frame)
         is_message = not (frame._bits or self._order.unfinished or frame.frame_type.is_control)
         self._order.passed(frame)
+        self._close_is_under_way = frame.frame_type is FrameType.CLOSE
         self._put(frame, len(frame.data), is_message=is_message)
 
     def send_text(self, text: str) -> None:
@@ -172,8 +183,12 @@ class MemoryLink(FrameLink):
 
     @property
     def left(self) -> tuple[int, int]:
-        """Frames that are under way, or have arrived; see `FrameLink.left`."""
-        return self.frames_sent, self.frames_sent
+        """Frames that are under way or have arrived, a Close surely when it has arrived."""
+        return self.frames_sent - self._close_is_under_way, self.frames_sent
+
+    def watch_leaving(self, callback: Callable[[], object]) -> None:
+        """Call back when a Close has arrived; see `FrameLink.watch_leaving`."""
+        self._on_left = callback
 
     def _put(self, frame: Frame, size: int, *, is_message: bool = True) -> None:
         if self._ended:
@@ -237,6 +252,10 @@ class MemoryLink(FrameLink):
             peer.writable = True
             if peer._receiver is not None:
                 peer._receiver.writable()
+        if peer._close_is_under_way:
+            peer._close_is_under_way = False
+            if peer._on_left is not None:
+                peer._on_left()
         if end is not None:
             self._end()
             self._lose(end.error)
@@ -299,6 +318,7 @@ class MemoryLink(FrameLink):
             return
         self._is_lost = True
         self._error = error
+        self._on_left = None
         self._inbox.clear()
         self._message = None
         if self._on_lost is not None:

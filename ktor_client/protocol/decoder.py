@@ -108,6 +108,11 @@ class FrameDecoder:
         self._tail: bytes = b""
         """A header that is not complete, or a control frame."""
 
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun that is not finished."""
+        return self._message is not None
+
     # --- feeding ---
 
     def direct_buffer(self) -> memoryview | None:

@@ -146,7 +146,7 @@ class Sending:
             session is not None
             and session.is_open
             and not self._is_held
-            and session._outgoing._ready
+            and session._outgoing.is_free
         )
 
     async def _make_room(self, size: int, key: Hashable | None) -> None:
@@ -252,11 +252,11 @@ class Sending:
         outgoing = session._outgoing
         try:
             while self._has_work:
-                await outgoing._begin_stream()  # others who send on this session wait
+                turn = await outgoing.begin_stream()  # others who send on this session wait
                 try:
                     self._give_all(session)
                 finally:
-                    outgoing._end_stream()
+                    outgoing.end_stream(turn)
         except ConnectionClosedError:
             pass  # whoever waits for the end of the session says so
         finally:

@@ -6,18 +6,17 @@ State and rules are in `core.py`; here are the members that users call, and leav
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ktor_client.channels import ReceiveChannel, SendChannel
-from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
+from ktor_client.frames import CloseReason, Frame
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.core import SessionCore
 from ktor_client.session.ending import checked_reason
 
 __all__ = [
-    "ClientWebSocketSession",
     "SessionStatistics",
     "WebSocketSession",
     "checked_max_frame_size",
@@ -51,19 +50,26 @@ class SessionStatistics(NamedTuple):
     outgoing_queued: int
 
 
-class _OpenReason(CloseReason):
-    """The `close_reason` of a session that has not ended: false, awaitable for the final one."""
+class _PendingReason(CloseReason):
+    """The `close_reason` of a session that has not ended, to be awaited for the final one.
+
+    It is false as long as nothing is certain; a Close of the peer's that we are answering is.
+    """
 
     __slots__ = ("_core",)
 
     def __init__(self, core: SessionCore) -> None:
+        ending = core.ending
+        is_certain = ending.received is not None and ending.said is not None
+        known = ending.reason() if is_certain else None
         self._core = core
-        self.code = None
-        self.message = ""
-        self.initiator = None
+        self.code = None if known is None else known.code
+        self.message = "" if known is None else known.message
+        self.initiator = None if known is None else known.initiator
         self.clean = False
         self.sent = None
-        self.received = None
+        self.received = None if known is None else known.received
+        self.unsent = 0
 
     def __await__(self) -> Generator[object, None, CloseReason]:
         return self._core.reason.wait().__await__()
@@ -79,14 +85,15 @@ class WebSocketSession:
     `WrongLoopError`.
     """
 
-    __slots__ = ("__weakref__", "_call", "_core", "_link", "_outgoing")
+    __slots__ = ("__weakref__", "_call", "_core", "_is_impatient", "_link", "_outgoing")
 
     def __init__(self, core: SessionCore, call: HttpClientCall | None = None) -> None:
         self._core = core
         self._call = call
-        # Short ways for the hot path.
         self._link = core.link
         self._outgoing = core.outgoing
+        self._is_impatient = False
+        """Whether a `close` was not waited for to its end: nothing waits for it again."""
 
     # --- messages ---
 
@@ -100,7 +107,9 @@ class WebSocketSession:
         """Frames to the peer; the same road as `send`."""
         return self._core.outgoing
 
-    async def send(self, message: str | bytes | bytearray | memoryview | Frame) -> None:
+    def send(
+        self, message: str | bytes | bytearray | memoryview | Frame
+    ) -> Coroutine[Any, Any, None]:
         """Send a whole message: text for str, binary for bytes; or a frame as it is.
 
         Waits while the transport is above its mark or others are waiting. Messages go out in the
@@ -109,33 +118,11 @@ class WebSocketSession:
 
         Raises:
             ConnectionClosedError: the session has ended or is closing.
-            ValueError: a Close code that may not be sent; a frame in the wrong place.
+            ValueError: a Close code that may not be sent; a frame in the wrong place; in a default
+                session a frame that leaves its message unfinished.
             UnicodeEncodeError: the text has a lone surrogate.
         """
-        outgoing, link = self._outgoing, self._link
-        if outgoing._ready:
-            kind = type(message)
-            if kind is str:
-                link.send_text(message)  # type: ignore[arg-type]  # narrowed by its type
-                if not link.writable:
-                    outgoing._ready = False
-                return
-            if kind is bytes:
-                link.send_binary(message)  # type: ignore[arg-type]  # narrowed by its type
-                if not link.writable:
-                    outgoing._ready = False
-                return
-        if isinstance(message, str):
-            message = TextFrame(message)
-            message.text.encode()  # a lone surrogate is refused before it waits
-        elif not isinstance(message, Frame):
-            if not isinstance(message, bytes | bytearray | memoryview):
-                raise TypeError(
-                    f"send takes str, bytes or a Frame, not {type(message).__name__}; "
-                    "send_serialized(obj) sends objects"
-                )
-            message = BinaryFrame(message)
-        await outgoing._send_slowly(message)
+        return self._outgoing.send_message(message)
 
     async def flush(self) -> None:
         """Return when everything sent before was handed to the transport.
@@ -145,15 +132,16 @@ class WebSocketSession:
         Raises:
             ConnectionClosedError: the connection was lost, or the session ended meanwhile.
         """
-        await self._outgoing._flush()
+        await self._outgoing.flush()
 
     # --- the end ---
 
     async def close(self, reason: CloseReason = _NORMAL) -> None:
         """Close with a reason and wait for the end: the peer's Close, or `close_timeout`.
 
-        Idempotent, and safe from any task: the first Close counts, every caller waits for the end.
-        Messages that arrive meanwhile are still received from `incoming`.
+        What `send` has accepted, and what waits to be sent, leaves first; `close_reason.unsent`
+        counts what could not. Idempotent, and safe from any task: the first Close counts, every
+        caller waits for the end. Messages that arrive meanwhile are still received from `incoming`.
 
         Raises:
             ValueError: the code may not be sent (RFC 6455 7.4.1).
@@ -166,10 +154,16 @@ class WebSocketSession:
                 f"close(CloseReason({code}))"
             )
         checked_reason(reason)
-        if not self._core.closed.is_set:
-            self._core.home.check()
-        self._core.start_close(reason)
-        await self._core.closed.wait()
+        core = self._core
+        if core.has_ended:
+            return
+        core.home.check()
+        core.start_close(reason)
+        try:
+            await core.wait_ended()
+        except asyncio.CancelledError:
+            self._is_impatient = True
+            raise
 
     def cancel(self) -> None:
         """Drop the connection now, without a Close; `close_reason` becomes 1006, by us.
@@ -177,15 +171,18 @@ class WebSocketSession:
         Raises:
             WrongLoopError: the session was opened on another event loop, which is still there.
         """
-        if not (self._core.closed.is_set or self._core.home.is_closed):
-            self._core.home.check()
-        self._core.cancel()
+        core = self._core
+        if not core.home.is_closed:
+            if core.has_ended and core.home.is_elsewhere:
+                return
+            core.home.check()
+        core.cancel()
 
     @property
     def close_reason(self) -> CloseReason:
         """How the session ended; while it has not, false and awaitable for the final reason."""
         final = self._core.reason.value
-        return _OpenReason(self._core) if final is None else final
+        return _PendingReason(self._core) if final is None else final
 
     @property
     def is_open(self) -> bool:
@@ -193,8 +190,9 @@ class WebSocketSession:
         return self._core.is_open
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is gone, however it ends."""
-        await self._core.closed.wait()
+        """Wait until the connection is gone, however it ends; the server ends it after a Close."""
+        if not (self._core.has_ended and self._core.home.is_elsewhere):
+            await self._core.closed.wait()
 
     # --- settings and facts ---
 
@@ -229,7 +227,8 @@ class WebSocketSession:
     def statistics(self) -> SessionStatistics:
         """Counts until now. Hands what was held back for the end of the step to the transport."""
         link = self._link
-        link.flush()
+        if not self._core.home.is_elsewhere:
+            link.flush()
         return SessionStatistics(
             link.frames_received,
             link.frames_sent,
@@ -252,7 +251,7 @@ class WebSocketSession:
     ) -> None:
         if exc_type is not None and self._core.home.is_elsewhere:
             return  # nothing can be said from there, and the exception passes
-        if exc_type is not None and not issubclass(exc_type, Exception):
+        if self._is_impatient or not (exc_type is None or issubclass(exc_type, Exception)):
             self._core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
             return
         code = CloseReason.Codes.NORMAL if exc_type is None else CloseReason.Codes.INTERNAL_ERROR
@@ -278,23 +277,3 @@ class WebSocketSession:
     def __repr__(self) -> str:
         state = "open" if self.is_open else repr(self._core.ending.reason())
         return f"<{type(self).__name__} {state}>"
-
-
-class ClientWebSocketSession(WebSocketSession):
-    """A session with the call that it came from (Ktor's `ClientWebSocketSession`).
-
-    What `web_socket_raw` gives: every frame in, any frame out; nothing is answered by itself, there
-    is no keepalive, and `max_frame_size` counts per frame.
-    """
-
-    __slots__ = ()
-
-    @property
-    def call(self) -> HttpClientCall:
-        """The final request and its response."""
-        if self._call is None:
-            raise AttributeError("this session was not opened by a client")
-        return self._call
-
-    async def __aenter__(self) -> ClientWebSocketSession:
-        return self

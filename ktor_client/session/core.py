@@ -2,18 +2,22 @@
 
 One owner for every transition, between a link below and channels above. No bytes, no library.
 
-    OPEN ──our Close──▶ CLOSING ──peer's Close, EOF, deadline──▶ CLOSED
-      ├────peer's Close (echoed)──▶ CLOSING ──EOF──▶ CLOSED
-      ├────violation, overflow, ping timeout──▶ CLOSING (incoming discarded) ──EOF──▶ CLOSED
+    OPEN ──our Close──▶ CLOSING ──peer's Close, loss, deadline──▶ CLOSED
+      ├────peer's Close (echoed)──▶ CLOSING ──the peer ends the connection──▶ CLOSED
+      ├────violation, overflow, ping timeout──▶ CLOSING (nobody listens) ──▶ CLOSED
       └────connection lost, cancel──▶ CLOSED
+
+Each end is a row of the table below `State`, and `_leave` is the one way out.
 """
 
 from __future__ import annotations
 
-import asyncio
 import enum
+import math
 from collections import deque
 from collections.abc import Callable
+from operator import methodcaller
+from typing import NamedTuple
 
 from ktor_client.channels import OVERFLOW_CODE, Channels
 from ktor_client.errors import (
@@ -21,21 +25,20 @@ from ktor_client.errors import (
     ConnectionClosedError,
     PingTimeoutError,
 )
-from ktor_client.frames import CloseFrame, CloseReason, Frame, PongFrame
-from ktor_client.link.contract import Clock, FrameLink, LinkOptions, Timer
+from ktor_client.frames import CloseFrame, CloseReason, Frame, Initiator, PongFrame
+from ktor_client.link.contract import LINGER, Clock, FrameLink, LinkOptions, Timer
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.violation import Violation
-from ktor_client.session.ending import Ending, checked_reason, shorten
+from ktor_client.session.ending import Ending, shorten
 from ktor_client.session.incoming import Incoming
 from ktor_client.session.keepalive import Keepalive
 from ktor_client.session.oneshot import OneShot
 from ktor_client.session.outgoing import Outgoing
 from ktor_client.session.pings import Pings
 
-__all__ = ["SessionCore", "State"]
+__all__ = ["DEFAULT_CLOSE_TIMEOUT", "SessionCore", "State"]
 
-LINGER = 1.0
-"""Seconds that the peer has to end the connection once there is nothing left to say."""
+DEFAULT_CLOSE_TIMEOUT = 10.0
 
 
 class State(enum.Enum):
@@ -44,6 +47,34 @@ class State(enum.Enum):
     OPEN = "open"
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+class _Way(NamedTuple):
+    """A way out of OPEN, or from CLOSING to a worse end: what becomes of all that is under way."""
+
+    initiator: Initiator | None
+    outgoing: Callable[[Outgoing], object] | None
+    """What becomes of what waits to be sent, before our Close."""
+    listens: bool
+    """Whether messages may still come; else who receives hears of the end behind them."""
+    link: Callable[[FrameLink], object] | None
+    limit: float | None
+    """Seconds until the connection is dropped, at most `close_timeout`."""
+    is_final: bool = False
+    """Whether `close_reason` is what is known now."""
+
+
+_refuse, _drop, _hurry, _end = map(methodcaller, ("refuse", "drop", "hurry", "end"))
+_resume, _discard, _close, _abort = map(methodcaller, ("resume", "discard", "close", "abort"))
+
+OUR_CLOSE = _Way("local", None, True, _resume, math.inf)
+PEERS_CLOSE = _Way("peer", _refuse, False, _discard, math.inf)
+PEERS_CLOSE_UNANSWERED = _Way("peer", None, False, _discard, None)
+ABANDONED = _Way("local", _hurry, False, _close, LINGER)
+FAILURE = _Way("local", _drop, False, _discard, LINGER, is_final=True)
+CANCELLED = _Way("local", _end, False, _abort, None, is_final=True)
+CUT = _Way(None, _end, True, None, None)
+LOST = _Way("peer", _end, False, None, None, is_final=True)
 
 
 class SessionCore:
@@ -55,17 +86,16 @@ class SessionCore:
         "_close_timeout",
         "_due",
         "_on_closed",
-        "_owed_pong",
-        "_raw",
         "_timer",
         "_violation",
-        "_writable_again",
+        "answers_close",
         "arrived",
         "clock",
         "closed",
         "ending",
         "home",
         "incoming",
+        "is_raw",
         "keepalive",
         "link",
         "max_frame_size",
@@ -83,7 +113,7 @@ class SessionCore:
         *,
         channels: Channels,
         max_frame_size: int,
-        close_timeout: float,
+        close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         ping_interval: float | None = None,
         timeout: float | None = None,
         negotiated: Negotiated | None = None,
@@ -97,24 +127,24 @@ class SessionCore:
         self.state = State.OPEN
         self.negotiated = Negotiated() if negotiated is None else negotiated
         self.max_frame_size = max_frame_size
+        self.is_raw = raw
+        self.answers_close = not raw
+        """Whether a Close of the peer's is answered at once; else `start_close` answers it."""
+        self.ending = Ending()
         self.incoming = Incoming(channels.incoming, self, self.home, link.create_future)
         self.messages: deque[Frame] = self.incoming.queue
         self.arrived = self.incoming.arrived
-        self.ending = Ending()
-        self.outgoing = Outgoing(self, channels.outgoing)
+        self.outgoing = Outgoing(channels.outgoing, self, may_fragment=raw or not client)
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
         self.reason: OneShot[CloseReason] = OneShot(self.home)
         self.closed: OneShot[None] = OneShot(self.home)
         self._close_timeout = close_timeout
-        self._raw = raw
         self._client = client
         self._timer: Timer | None = None
         self._due = 0.0
         self._violation: Violation | None = None
-        self._owed_pong: PongFrame | None = None
         self._on_closed: list[Callable[[SessionCore], object]] = []
-        self._writable_again: OneShot[None] | None = None
         options = LinkOptions(
             max_frame_size=max_frame_size, raw=raw, client=client, negotiated=negotiated
         )
@@ -135,46 +165,48 @@ class SessionCore:
         else:
             self._on_closed.append(callback)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether both sides have said Close and ours has left, or the connection is gone."""
+        reason = self.reason.value
+        return self.closed.is_set or (reason is not None and reason.clean)
+
+    async def wait_ended(self) -> None:
+        """Wait until that is so."""
+        await self.reason.wait()
+        if not self.has_ended:
+            await self.closed.wait()
+
     # --- ending, by us ---
 
     def start_close(self, reason: CloseReason) -> None:
-        """Send Close and wait for the peer's, at most `close_timeout`; nothing if it was sent."""
-        answers = self._raw and self.state is State.CLOSING
-        if self.ending.sent is not None or not (self.is_open or answers):
+        """Send Close behind what waits, and wait for the peer's, at most `close_timeout`.
+
+        The first one counts; where none can be said, only the rest is read to its end.
+        """
+        if self.state is State.CLOSED:
             return
-        self.ending.initiator = self.ending.initiator or "local"
-        self._say_close(reason)
-        self.state = State.CLOSING
-        self._stop_sending()
         self.incoming.closing()
-        if self.ending.received is not None:  # a raw session answers by itself
-            self._both_closed()
-            return
-        self.link.resume()
-        self._end_within(self._close_timeout)
+        if self.outgoing.is_closed:
+            self.link.resume()
+        else:
+            self._leave(OUR_CLOSE, reason)
 
     def close_without_waiting(self, reason: CloseReason) -> None:
-        """Send Close if that is possible at once, and close the connection."""
-        if self.state is State.OPEN:
-            self.start_close(reason)
+        """Send Close and what was accepted before it at once, and close the connection."""
+        self.start_close(reason)
         if self.state is not State.CLOSED:
-            self._end_incoming()
             self.link.discard()
-            self.link.close()
-            self._end_within(LINGER)
+            self._leave(ABANDONED)
 
     def cancel(self) -> None:
         """Drop the connection now."""
         if self.state is State.CLOSED:
             return
-        if self.state is State.OPEN:
-            self.ending.initiator = "local"
+        if self.ending.initiator is None:
             self.ending.why = "The session was cancelled"
-        self.state = State.CLOSING
-        self.link.abort()
-        self._stop_sending()
-        self._end_incoming()
-        self._decide()
+        self.ending.unsent_bytes = self.link.unsent
+        self._leave(CANCELLED)
 
     def ping_timed_out(self) -> None:
         """End the session because the peer does not answer."""
@@ -185,36 +217,15 @@ class SessionCore:
         self._fail(OVERFLOW_CODE, f"Channel {which} overflowed", ChannelOverflowError)
         return self.ending.error()
 
-    def _fail(self, code: int, message: str, error_type: type[ConnectionClosedError]) -> None:
+    def _fail(self, code: int, why: str, error_type: type[ConnectionClosedError]) -> None:
         """Fail the connection (RFC 6455 7.1.7): say why, stop listening, let the peer end it."""
-        if self.state is not State.OPEN:
-            return
-        self.ending.initiator = "local"
-        self.ending.error_type = error_type
-        self.ending.why = message
-        self._say_close(CloseReason(code, shorten(message)))
-        self.state = State.CLOSING
-        self._stop_sending()
-        self._end_incoming()
-        self._decide()
-        self.link.discard()
-        self._end_within(LINGER)
+        if self.ending.initiator is None:
+            self.ending.has_failed = True
+            self.ending.error_type = error_type
+            self.ending.why = why
+            self._leave(FAILURE, CloseReason(code, shorten(why)))
 
-    def _say_close(self, reason: CloseReason) -> None:
-        self.ending.said = reason
-        self.ending.sent = self.link.map_close(reason)
-        self._owed_pong = None
-        self.link.send(CloseFrame(self.ending.sent))
-        self.link.flush()
-
-    def _stop_sending(self) -> None:
-        if not self.outgoing.is_closed:
-            self.keepalive.stop()
-            self.outgoing._finish(self.ending.error)
-            self.pings.fail(self.ending.error)
-        self._wake_writer()
-
-    # --- told by the channel of what arrives, as `IncomingOwner` says ---
+    # --- told by the channels, as `IncomingOwner` and `OutgoingOwner` say ---
 
     def incoming_full(self) -> None:
         """Stop reading: a mark is reached."""
@@ -229,6 +240,13 @@ class SessionCore:
         """End the session: a strict limit was exceeded."""
         self.overflow("incoming")
 
+    def close_has_left(self) -> None:
+        """Take note that nothing more is to be sent."""
+        assert self.ending.said is not None
+        self.ending.sent = self.link.map_close(self.ending.said)
+        if self.ending.received is not None:
+            self._both_closed()
+
     # --- told by the link, as `LinkReceiver` says ---
 
     def control(self, frame: Frame) -> None:
@@ -237,126 +255,110 @@ class SessionCore:
             self._peer_closed(frame)
         elif isinstance(frame, PongFrame):
             self.pings.ponged(frame.data)
-        elif not self._raw and self.state is State.OPEN:
-            if self.link.writable:
-                self.link.send(PongFrame(frame.data))
-            else:  # busy: the newest is enough (RFC 6455 5.5.3)
-                self._owed_pong = PongFrame(frame.data)
+        elif not self.is_raw:
+            self.outgoing.send_pong(frame.data)
 
     def _peer_closed(self, frame: CloseFrame) -> None:
-        self.ending.received = frame.read_reason() or CloseReason(1005)
-        was_open = self.is_open
+        ending = self.ending
+        ending.received = reason = frame.read_reason() or CloseReason(1005)
+        ending.is_amid_message = self.link.is_amid_message
         self.incoming.arrived()
-        if was_open and not self.is_open:  # messages of the same read were too many
-            return
-        if self.ending.initiator is None:
-            self.ending.initiator = "peer"
-        if self.ending.sent is None and not self._raw:
-            self.ending.sent = self.ending.received
-            self._owed_pong = None
-            self.link.send(CloseFrame(frame.data))
-            self.link.flush()
-        self.state = State.CLOSING
-        if self.ending.sent is not None:
-            self._stop_sending()
-            self._end_incoming()
-            self._both_closed()
+        if self.incoming.is_closed:
+            return  # messages of the same read were too many
+        if ending.initiator is None:
+            ending.why = ""  # a connection that was cut has its Close
+        if self.outgoing.is_closed:  # we have said ours, or cannot say it
+            self._leave(PEERS_CLOSE)
+            if ending.sent is not None:
+                self._both_closed()
+        elif self.answers_close:
+            self._leave(PEERS_CLOSE, reason)
         else:
-            self.keepalive.stop()
-            self._end_incoming()
-            self.link.discard()
+            self._leave(PEERS_CLOSE_UNANSWERED)
+            if not self._client:
+                self._end_within(self._close_timeout)
 
     def _both_closed(self) -> None:
         self._decide()
-        self.link.discard()
         if not self._client:
             self.link.close()  # the server ends the connection first (RFC 6455 7.1.1)
         self._end_within(LINGER)
 
     def violated(self, violation: Violation) -> None:
         """Take a broken rule; see `LinkReceiver`."""
-        if self.state is State.OPEN:
+        if self.state is not State.CLOSED:
             # Messages that came before it are delivered first: whoever waits for one runs next.
             self._violation = violation
-            asyncio.get_running_loop().call_soon(self._fail_by_violation)
-        elif self.state is State.CLOSING:
+            self.home.loop.call_soon(self._take_violation)
+
+    def _take_violation(self) -> None:
+        violation, self._violation = self._violation, None
+        if violation is None:
+            return
+        if self.ending.initiator is None:
+            self.ending.cause = violation.__cause__
+            self._fail(violation.code, violation.message, violation.error_type)
+        else:  # nothing that we wait for can be understood any more
             self.link.discard()
             self._end_within(LINGER)
 
-    def _fail_by_violation(self) -> None:
-        violation, self._violation = self._violation, None
-        if violation is not None:
-            self.ending.cause = violation.__cause__
-            self._fail(violation.code, violation.message, violation.error_type)
-
     def writable(self) -> None:
         """Take note that the link takes frames again; see `LinkReceiver`."""
-        if self._owed_pong is not None:
-            pong, self._owed_pong = self._owed_pong, None
-            self.link.send(pong)
-        self._wake_writer()
-        self.outgoing._drain()
+        self.outgoing.writable()
+
+    def cut(self, error: BaseException | None) -> None:
+        """Take note that nothing more can be sent; see `LinkReceiver`."""
+        if self.ending.initiator is None:
+            self.ending.connection_lost(error)
+            self._leave(CUT)
 
     def lost(self, error: BaseException | None) -> None:
         """Take the end of the connection; see `LinkReceiver`."""
         if self.state is State.CLOSED:
             return
-        self._fail_by_violation()
+        self._take_violation()
         self.ending.connection_lost(error)
+        self._leave(LOST)
         self.state = State.CLOSED
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._stop_sending()
-        self._end_incoming()
-        self._decide()
         for codec in self.negotiated.codecs:
             codec.close()
         self.closed.set(None)
         while self._on_closed:
             self._on_closed.pop(0)(self)
 
-    # --- sending ---
-
-    def sent_as_control(self, frame: Frame) -> bool:
-        """Send a control frame past the queue; say whether it was one.
-
-        Raises:
-            ValueError: a Close with a code that may not be sent.
-        """
-        if not frame.frame_type.is_control:
-            return False
-        if isinstance(frame, CloseFrame):
-            reason = frame.read_reason()  # a Close without a code is legal
-            self.start_close(CloseReason(1005) if reason is None else checked_reason(reason))
-        else:
-            self.link.send(frame)
-            if not self.link.writable:
-                self.outgoing._not_writable()
-        return True
-
-    async def wait_writable(self) -> None:
-        """Wait until the link takes frames or the session ends."""
-        if self._writable_again is None:
-            self._writable_again = OneShot()
-        await self._writable_again.wait()
-
-    def _wake_writer(self) -> None:
-        if self._writable_again is not None:
-            waiting, self._writable_again = self._writable_again, None
-            waiting.set(None)
-
     # --- inside ---
 
-    def _end_incoming(self) -> None:
-        self.incoming.end(self.ending.error, quietly=self.ending.is_quiet)
+    def _leave(self, way: _Way, reason: CloseReason | None = None) -> None:
+        """Leave OPEN, or CLOSING for a worse end, saying `reason` in a Close if there is one."""
+        ending, outgoing = self.ending, self.outgoing
+        ending.initiator = ending.initiator or way.initiator
+        ending.said = ending.said or reason
+        self.state = State.CLOSING
+        self.keepalive.stop()
+        if not way.listens:
+            self.incoming.end(ending.error, quietly=ending.is_quiet)
+        if way.outgoing is not None:
+            way.outgoing(outgoing)
+        if reason is not None:
+            outgoing.close(CloseFrame(self.link.map_close(reason)))
+        if outgoing.is_closed:
+            self.pings.fail(ending.error)
+        if way.is_final:
+            self._decide()
+        if way.link is not None:
+            way.link(self.link)
+        if way.limit is not None:
+            self._end_within(way.limit)
 
     def _decide(self) -> None:
         if not self.reason.is_set:
             self.reason.set(self.ending.reason())
 
     def _end_within(self, delay: float) -> None:
-        """Abort the link after `delay` or `close_timeout`, unless that is due earlier already."""
+        """Drop the link after `delay` or `close_timeout`, unless that is due earlier already."""
         delay = min(delay, self._close_timeout)
         due = self.clock.time() + delay
         if self._timer is not None:
@@ -364,4 +366,8 @@ class SessionCore:
                 return
             self._timer.cancel()
         self._due = due
-        self._timer = self.clock.call_later(delay, self.link.abort)
+        self._timer = self.clock.call_later(delay, self._give_up)
+
+    def _give_up(self) -> None:
+        self.ending.unsent_bytes = self.link.unsent
+        self.link.abort()

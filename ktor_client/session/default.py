@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from ktor_client.durations import Duration, optional_seconds
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import BinaryFrame, CloseReason, TextFrame
-from ktor_client.session.base import ClientWebSocketSession, WebSocketSession
+from ktor_client.link.home_loop import wake
+from ktor_client.session.base import WebSocketSession
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.converter import WebSocketContentConverter
 from ktor_client.session.core import SessionCore
 from ktor_client.session.keepalive import PAYLOAD_SIZE
 from ktor_client.session.messages import as_bytes, as_text, receive_object, serialized
+from ktor_client.session.raw import ClientWebSocketSession
 
 __all__ = ["DefaultClientWebSocketSession", "DefaultWebSocketSession"]
 
@@ -105,38 +108,37 @@ class DefaultWebSocketSession(WebSocketSession):
             TypeError: a chunk is of another type than the first.
 
         An iterator that fails, or a cancellation, after the first fragment leaves a message that
-        cannot be finished: the session is closed with 1011, and the exception passes.
+        cannot be finished: the session is closed with 1011, and the exception passes. When the
+        session ends, the iterator is cancelled where it waits.
         """
         if self._require is not None:
             self._require("FragmentationCapability", "send_stream")
-        outgoing = self._core.outgoing
-        outgoing._raise_if_ended()
-        self._core.home.check()
-        frame_type: type[TextFrame] | type[BinaryFrame] | None = None
-        has_begun = False
+        outgoing = self._outgoing
+        outgoing.check_open()
+        turn = kind = None
         try:
-            async for chunk in chunks:
-                if frame_type is None:
-                    fragment = _fragment(chunk, None)
-                    await outgoing._begin_stream()
-                    frame_type = type(fragment)
-                else:
-                    fragment = _fragment(chunk, frame_type)
-                await outgoing._stream_fragment(fragment)
-                has_begun = True
-            if frame_type is not None:
-                await outgoing._stream_fragment(frame_type(b""))
+            async with outgoing.until_the_end():
+                async for chunk in chunks:
+                    fragment = _fragment(chunk, kind)
+                    kind = type(fragment)
+                    if turn is None:
+                        turn = await outgoing.begin_stream()
+                    await outgoing.send_fragment(turn, fragment)
+                if turn is not None and kind is not None:
+                    await outgoing.send_fragment(turn, kind(b""))
         except BaseException as error:
-            if has_begun:
+            if turn is not None and turn.has_begun and not isinstance(error, ConnectionClosedError):
                 failed = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
                 if isinstance(error, asyncio.CancelledError):
                     self._core.close_without_waiting(failed)
-                elif not isinstance(error, ConnectionClosedError):
+                else:
                     self._core.start_close(failed)
             raise
         finally:
-            if frame_type is not None:
-                outgoing._end_stream()
+            if turn is not None:
+                outgoing.end_stream(turn)
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
 
     # --- keepalive ---
 
@@ -151,25 +153,20 @@ class DefaultWebSocketSession(WebSocketSession):
         if self._require is not None:
             self._require("PingCapability", "ping")
         core = self._core
-        core.outgoing._raise_if_ended()
-        core.home.check()
+        core.outgoing.check_open()
         payload = data or os.urandom(PAYLOAD_SIZE)
-        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def on_pong(error: BaseException | None) -> None:
-            if answered.done():
-                return
-            if error is None:
-                answered.set_result(None)
-            else:
-                answered.set_exception(error)
-
+        answered: asyncio.Future[BaseException | None]
+        answered = asyncio.get_running_loop().create_future()
         sent_at = core.pings.time()
-        core.pings.send(payload, on_pong)
+        core.pings.send(payload, partial(wake, answered))
         try:
-            await answered
+            error = await answered
+            if error is not None:
+                raise error
         finally:
             core.pings.forget(payload)
+            del answered  # whose result would refer to this frame
+            error = None
         return core.pings.time() - sent_at
 
     @property

@@ -14,38 +14,60 @@ __all__ = ["Ending", "checked_reason", "shorten"]
 class Ending:
     """What is known of the end so far."""
 
-    __slots__ = ("cause", "error_type", "initiator", "received", "said", "sent", "why")
+    __slots__ = (
+        "cause",
+        "error_type",
+        "has_failed",
+        "initiator",
+        "is_amid_message",
+        "received",
+        "said",
+        "sent",
+        "unsent",
+        "unsent_bytes",
+        "why",
+    )
 
     def __init__(self) -> None:
         self.initiator: Initiator | None = None
         self.said: CloseReason | None = None
         """Why we closed."""
         self.sent: CloseReason | None = None
-        """What our Close frame said: the same, but for codes that a browser does not send."""
+        """What our Close frame said once it has left: the same, but for codes of browsers."""
         self.received: CloseReason | None = None
         """What the peer's Close frame said."""
         self.error_type: type[ConnectionClosedError] = ConnectionClosedError
+        self.has_failed = False
+        """Whether we ended it because something went wrong."""
         self.why = ""
         """What went wrong, for the error's message; empty for an orderly end."""
         self.cause: BaseException | None = None
         """What the transport or a decoder reported."""
+        self.is_amid_message = False
+        """Whether the peer's Close has cut a message off that had begun."""
+        self.unsent = 0
+        """Messages that `send` had accepted and that were dropped."""
+        self.unsent_bytes = 0
+        """Bytes that were handed to the connection and dropped with it."""
 
     @property
     def is_quiet(self) -> bool:
         """Whether iterating ends without an error: a normal end, or one that we began."""
-        return self.error_type is ConnectionClosedError and (
-            self.initiator == "local" or (self.received is not None and self.received.is_normal)
-        )
+        if self.has_failed:
+            return False
+        is_normal = self.received is not None and self.received.is_normal
+        return self.initiator == "local" or (is_normal and not self.is_amid_message)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """Take note that the connection is gone, and why if nothing else has ended the session."""
         if self.initiator is None:
-            self.initiator = "peer"
             self.why = "The connection was lost without a Close frame"
             if error is not None and str(error):
                 self.why += f": {error}"
-        if self.cause is None:
-            self.cause = error
+        if isinstance(error, OSError):
+            # Its frames may be those of a `send`: only the collector would free them and us.
+            error.__traceback__ = None
+        self.cause = self.cause or error
 
     def reason(self) -> CloseReason:
         """Return the close reason; 1006 where no Close frame decides."""
@@ -56,20 +78,26 @@ class Ending:
             1006 if first.code is None else first.code,
             first.message,
             initiator=self.initiator,
-            clean=self.sent is not None and self.received is not None,
+            clean=self.sent is not None and self.received is not None and not self.unsent,
             sent=self.sent,
             received=self.received,
+            unsent=self.unsent,
         )
 
     def error(self) -> ConnectionClosedError:
         """Return a new exception that says how the session ended."""
         reason = self.reason()
         by = "us" if reason.initiator == "local" else "the peer"
+        amid = " in the midst of a message" if self.is_amid_message else ""
         error = self.error_type(
-            self.why or f"The session was closed by {by} ({reason})", reason=reason
+            self.why or f"The session was closed by {by}{amid} ({reason})", reason=reason
         )
         error.__cause__ = self.cause
         error._ending = self
+        if self.unsent:
+            error.add_note(f"{self.unsent} messages that send had accepted were not sent")
+        if self.unsent_bytes:
+            error.add_note(f"{self.unsent_bytes} bytes did not leave before the end")
         return error
 
 

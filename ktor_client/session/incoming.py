@@ -278,7 +278,7 @@ class Incoming(ReceiveChannel[Frame]):
             self._looks += 1
             if self._looks == PATIENCE:
                 is_trusted = True
-                home.call_soon(self._distrust)
+                home.loop.call_soon(self._distrust)
         if self.is_full and len(queue) <= self._relief_at:
             self._bytes = sum(map(size_of, queue))
             if self._bytes > self._max_bytes // 2:

@@ -22,7 +22,6 @@ from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.extensions import format_extension, parse_extensions
 from ktor_client.protocol.handshake import Negotiated, accept_for
 from ktor_client.session import DefaultWebSocketSession, SessionCore, WebSocketSession
-from ktor_client.testing.patience import PatientCore
 
 if TYPE_CHECKING:
     from ktor_client.testing.server import EchoServer
@@ -243,7 +242,7 @@ class Exchange:
             stream.transport, stream.take_leading(), on_lost=lambda _: stream.connection_lost(None)
         )
         stream.transport.set_protocol(link)
-        core = PatientCore(
+        core = SessionCore(
             link,
             channels=Channels(),
             negotiated=negotiated,

@@ -13,7 +13,6 @@ from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, PingFrame, 
 from ktor_client.session import DefaultWebSocketSession, WebSocketSession
 from ktor_client.testing.exchange import Refusal
 from ktor_client.testing.http_routes import check_bearer
-from ktor_client.testing.patience import PatientCore
 
 if TYPE_CHECKING:
     from ktor_client.testing.exchange import Exchange, Response
@@ -30,8 +29,7 @@ async def echo(exchange: Exchange) -> Response | None:
 
 async def _echo(session: DefaultWebSocketSession) -> None:
     core = session._core
-    if isinstance(core, PatientCore):
-        core.is_patient = True
+    core.answers_close = False
     try:
         async for frame in session.incoming:
             await session.send(frame)

@@ -70,6 +70,7 @@ async def visit(client: HttpClient, url: str) -> Outcome:
         except ConnectionClosedError as error:
             failure = error
         reason = await session.close_reason
+    await session.wait_closed()  # the proxy has seen everything
     assert session.close_reason == reason
     assert failure is None or (failure.reason, failure.initiator) == (reason, "peer")
     assert reason.code in (1000, 1006)

@@ -18,6 +18,7 @@ from ktor_client import (
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
+from ktor_client.session import DefaultClientWebSocketSession
 from tests.hostile.conversation import conversation, saying
 from tests.support.raw_server import (
     BINARY,
@@ -374,6 +375,89 @@ async def test_half_closed_by_the_peer_is_the_end(engine: EngineFactory) -> None
 
     async with conversation(engine, script) as session:
         assert (await session.close_reason).code == 1006
+
+
+async def test_nobody_waits_for_a_server_that_leaves_tcp_to_us(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        assert await peer.read_close() == (1000, "")
+        await peer.send(close_frame(1000))
+        assert not gone.is_set()
+        await left.wait()
+        assert await peer.read_eof() == b""  # we end it, in the end
+
+    left, gone = asyncio.Event(), asyncio.Event()
+    async with conversation(engine, script) as session:
+        await session.close()
+        assert session.close_reason.clean
+        left.set()
+        await session.wait_closed()
+        gone.set()
+
+
+async def test_the_client_ends_what_a_server_leaves_to_us(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        assert await peer.read_close() == (1000, "")
+        await peer.send(close_frame(1000))
+        assert await peer.read_eof() == b""
+
+    plugin = install(WebSockets, close_timeout=3600)
+    async with raw_server(script) as server, HttpClient(engine, plugin) as client:
+        sessions = [await client.web_socket_session(server.url) for _ in range(3)]
+        for session in sessions:
+            async with session:
+                pass
+        await client.close()
+        for session in sessions:
+            assert session.close_reason.clean
+            await session.wait_closed()
+
+
+@pytest.mark.parametrize("then", ["an exception", "nothing"])
+async def test_who_gave_up_waiting_for_close_does_not_wait_again(
+    engine: EngineFactory, then: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        assert await peer.read_close() == (4000, "")
+        assert await peer.read_eof() == b""
+
+    async def use(session: DefaultClientWebSocketSession) -> None:
+        async with session:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(SOON):
+                    await session.close(CloseReason(4000))
+            if then == "an exception":
+                raise KeyError
+
+    plugin = install(WebSockets, close_timeout=3600)
+    async with raw_server(script) as server, HttpClient(engine, plugin) as client:
+        session = await client.web_socket_session(server.url)
+        async with asyncio.timeout(30):
+            if then == "an exception":
+                with pytest.raises(KeyError):
+                    await use(session)
+            else:
+                await use(session)
+            await session.wait_closed()
+            await server.finished.wait()
+        assert session.close_reason == CloseReason(4000)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, None])
+async def test_a_message_that_was_cut_off_is_no_quiet_end(
+    engine: EngineFactory, code: int | None
+) -> None:
+    close = frame(CLOSE) if code is None else close_frame(code)
+    script, closes = saying(frame(TEXT, b"whole"), frame(TEXT, b"half", fin=False), close)
+    async with conversation(engine, script) as session:
+        got: list[str | bytes] = []
+        with pytest.raises(ConnectionClosedError, match="in the midst of a message"):
+            async for message in session:
+                got.append(message)
+        assert got == ["whole"]
+    assert closes == [(code, "")]
+    assert session.close_reason.clean
 
 
 async def test_the_client_closes_its_sessions(engine: EngineFactory) -> None:

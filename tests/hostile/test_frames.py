@@ -239,6 +239,29 @@ async def test_a_violation_after_our_close_is_an_unclean_end(engine: EngineFacto
         assert not session.close_reason.clean
 
 
+@pytest.mark.parametrize("by", ["leaving", "close"])
+async def test_a_close_in_the_step_of_a_violation(engine: EngineFactory, by: str) -> None:
+    """Nothing that the peer says can be understood any more: nobody waits for its Close."""
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(trailing=frame(TEXT, b"answer") + frame(3))
+        await peer.read_eof()
+
+    plugin = install(WebSockets, close_timeout=3600)
+    async with (
+        asyncio.timeout(30),
+        raw_server(script) as server,
+        HttpClient(engine, plugin) as client,
+    ):
+        session = await client.web_socket_session(server.url)
+        async with session:
+            assert await session.receive_text() == "answer"
+            if by == "close":
+                await session.close()
+        assert not session.close_reason.clean
+        await session.wait_closed()
+
+
 async def test_violations_in_the_bytes_behind_the_101(engine: EngineFactory) -> None:
     closes: list[tuple[int | None, str]] = []
 

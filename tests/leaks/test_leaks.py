@@ -7,7 +7,7 @@ import contextlib
 import gc
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
 import pytest
@@ -24,6 +24,7 @@ from ktor_client import (
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
+from ktor_client.session import DefaultClientWebSocketSession
 from tests.support.fake_link import steps
 from tests.support.leaks import Held
 from tests.support.raw_server import TEXT, Peer, close_frame, frame, raw_server
@@ -255,6 +256,53 @@ async def test_the_collector_is_not_needed(engine: EngineFactory) -> None:
         gc.disable()
         try:
             await session.close()
+            del session
+            await steps()
+            assert [part() for part in parts] == [None, None, None]
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize("waits", ["receive", "iterate", "send", "ping", "stream", "flush"])
+async def test_who_hears_of_a_loss_needs_no_collector(engine: EngineFactory, waits: str) -> None:
+    async def hears(session: DefaultClientWebSocketSession) -> None:
+        with pytest.raises(ConnectionClosedError):
+            if waits == "receive":
+                await session.incoming.receive()
+            elif waits == "iterate":
+                async for _ in session:
+                    pass
+            elif waits == "ping":
+                await session.ping()
+            elif waits == "stream":
+                await session.send_stream(stalled())
+            else:
+                while True:
+                    await session.send(bytes(300_000))
+                    if waits == "flush":
+                        await session.flush()
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await asyncio.get_running_loop().create_future()
+
+    async def lose(peer: Peer) -> None:
+        await peer.upgrade()
+        await asyncio.sleep(0.05)
+        peer.reset()
+
+    async with (
+        raw_server(lose) as server,
+        HttpClient(engine, install(WebSockets)) as client,
+        asyncio.timeout(20),
+    ):
+        session = await client.web_socket_session(server.url)
+        parts = [weakref.ref(part) for part in (session, session._core, session._core.link)]
+        gc.collect()
+        gc.disable()
+        try:
+            await hears(session)
+            await session.wait_closed()
             del session
             await steps()
             assert [part() for part in parts] == [None, None, None]

@@ -103,6 +103,7 @@ async def test_a_transport_that_closes_is_left_alone() -> None:
     assert transport.protocol is protocol
     assert receiver.messages.pop() == Frame.Text("the last")
     protocol.eof_received()
+    assert receiver.is_cut
     error = ConnectionResetError()
     protocol.connection_lost(error)
     assert await receiver.end is error

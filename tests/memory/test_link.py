@@ -98,25 +98,25 @@ async def test_everything_sent_before_a_close_arrives(join: Join) -> None:
 
 async def test_fragments_are_joined(join: Join) -> None:
     client, server = sessions(join)
-    await client.send(Frame.Text("ä".encode()[:1], fin=False))
-    await client.ping()  # passes between the fragments
-    await client.send(Frame.Text("ä".encode()[1:] + b" and", fin=False))
-    await client.send(Frame.Text(" more"))
-    await client.send(Frame.Binary(b"1", fin=False))
-    await client.send(b"2")
-    assert await server.receive_text() == "ä and more"
-    assert await server.receive_bytes() == b"12"
+    await server.send(Frame.Text("ä".encode()[:1], fin=False))
+    await server.ping()  # passes between the fragments
+    await server.send(Frame.Text("ä".encode()[1:] + b" and", fin=False))
+    await server.send(Frame.Text(" more"))
+    await server.send(Frame.Binary(b"1", fin=False))
+    await server.send(b"2")
+    assert await client.receive_text() == "ä and more"
+    assert await client.receive_bytes() == b"12"
     await client.close()
 
 
 async def test_fragments_in_the_wrong_place(join: Join) -> None:
-    client, _ = sessions(join)
-    await client.send(Frame.Text("begun", fin=False))
+    client, server = sessions(join)
+    await server.send(Frame.Text("begun", fin=False))
     with pytest.raises(ValueError, match="cannot continue an unfinished TEXT message"):
-        await client.send(b"bytes")
+        await server.send(b"bytes")
     with pytest.raises(ValueError, match="RSV bits"):
-        await client.send(Frame.Text("x", rsv1=True))
-    await client.send("finished")
+        await server.send(Frame.Text("x", rsv1=True))
+    await server.send("finished")
     await client.close()
 
 
@@ -310,6 +310,7 @@ async def test_engines_are_told_of_start_and_end(join: Join) -> None:
     session_on(server, client=False)
     assert told == ["started"]
     await session.close()
+    await session.wait_closed()
     assert told == ["started", "lost"]
 
 

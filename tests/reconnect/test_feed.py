@@ -573,7 +573,9 @@ async def test_a_session_that_the_user_closes_is_followed_by_another_one() -> No
         async with client.web_socket_reconnecting(URL, policy=STEADY) as feed:
             await feed.opened()
             assert feed.session is not None
-            await feed.session.close(CloseReason(4321))
+            session = feed.session
+            await session.close(CloseReason(4321))
+            await session.wait_closed()
             await feed.opened()
             assert feed.generation == 2
         assert heard.reasons == [4321, 1000]

@@ -257,6 +257,7 @@ async def test_break_leaks_nothing() -> None:
             await asyncio.sleep(0)
             assert not left[0].is_open  # in the step after
             assert (await left[0].close_reason).code == 1000
+            await left[0].wait_closed()
             assert not client._sessions
     finally:
         gc.enable()

@@ -230,7 +230,7 @@ async def test_flush_behind_a_full_transport(engine: EngineFactory) -> None:
 
     go_on = asyncio.Event()
     async with raw_server(script) as server, opened(engine, server.url) as (_, session):
-        while session.outgoing._ready:  # type: ignore[attr-defined]
+        while session._core.link.writable:
             await session.send(bytes(100_000))
             await asyncio.sleep(0)
         waiting = asyncio.create_task(session.send(bytes(100_000)))

@@ -350,7 +350,7 @@ async def test_overflow_closes_the_session(road: str) -> None:
 
 async def test_a_frame_in_the_wrong_place_raises_where_it_was_sent() -> None:
     session, link = on_fake_link()
-    wrong = Frame.Binary(b"wrong", fin=False)
+    wrong = Frame.Binary(b"wrong", rsv1=True)
     link.refuses.add(wrong)
     with pytest.raises(ValueError, match="wrong place"):
         await session.send(wrong)
@@ -376,7 +376,7 @@ async def test_a_frame_that_nobody_waits_for_does_not_hold_the_others() -> None:
     session, link = on_fake_link(channels=Channels(outgoing=unlimited()))
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    wrong = Frame.Binary(b"wrong", fin=False)
+    wrong = Frame.Binary(b"wrong", rsv1=True)
     link.refuses.add(wrong)
     link.choke_after = 1
     await session.send("0")

@@ -286,7 +286,6 @@ async def test_cancelled_while_it_waits_for_its_turn() -> None:
 async def test_cancelled_as_its_turn_comes() -> None:
     session, link = on_fake_link()
     link.choke()
-    session._core.outgoing._not_writable()
     chunks, streaming = start(session)
     chunks.put("a")
     await steps()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+import sys
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
@@ -18,6 +22,7 @@ from ktor_client import (
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import BackgroundEchoServer, echo_server
+from tests.support.raw_server import TEXT, Peer, close_frame, frame, raw_server
 
 Session = DefaultClientWebSocketSession
 Use = Callable[[Session], Awaitable[object]]
@@ -142,6 +147,132 @@ async def test_a_client_is_closed_on_its_own_loop(engine: EngineFactory) -> None
         await client.close()
         assert session.close_reason.code == 1001
         await asyncio.to_thread(asyncio.run, close())  # idempotent anywhere
+
+
+THREAD_USES: dict[str, Callable[[Session], object]] = {
+    "cancel": lambda session: session.cancel(),
+    "send_nowait": lambda session: session.outgoing.send_nowait(Frame.Text("x")),
+    "send_nowait a ping": lambda session: session.outgoing.send_nowait(Frame.Ping(b"x")),
+    "send_nowait a Close": lambda session: session.outgoing.send_nowait(Frame.Close()),
+    "receive_nowait": lambda session: session.incoming.receive_nowait(),
+    "send": lambda session: session.send("x").send(None),
+    "send a frame": lambda session: session.send(Frame.Text("x")).send(None),
+    "outgoing.send": lambda session: session.outgoing.send(Frame.Text("x")).send(None),
+    "close": lambda session: session.close().send(None),
+    "flush": lambda session: session.flush().send(None),
+    "ping": lambda session: session.ping().send(None),
+    "receive": lambda session: session.incoming.receive().send(None),
+    "wait_closed": lambda session: session.wait_closed().send(None),
+    "close_reason": lambda session: next(session.close_reason.__await__()),
+    "ping_interval": lambda session: setattr(session, "ping_interval", 1),
+    "timeout": lambda session: setattr(session, "timeout", 1),
+    "max_frame_size": lambda session: setattr(session, "max_frame_size", 1),
+}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("queued", [False, True])
+async def test_a_thread_without_a_loop_is_refused(
+    engine: EngineFactory, debug: bool, queued: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(trailing=frame(TEXT, b"queued") if queued else b"")
+        first, payload = await peer.read_frame()
+        assert (first, payload) == (0x81, b"hello")
+        await peer.send(frame(TEXT, b"world"))
+        assert await peer.read_close() == (1000, "")
+        await peer.send(close_frame(1000))
+
+    asyncio.get_running_loop().set_debug(debug)
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket(server.url) as session:
+            assert len(session.incoming) == queued
+            before = session.statistics
+            for use in THREAD_USES.values():
+                with pytest.raises(WrongLoopError, match="run_coroutine_threadsafe"):
+                    await asyncio.to_thread(use, session)
+            assert await asyncio.to_thread(lambda: session.statistics) == before
+            assert await asyncio.to_thread(lambda: session.is_open)
+            if queued:
+                assert await session.receive_text() == "queued"
+            await session.send("hello")
+            assert await session.receive_text() == "world"
+        assert session.close_reason.clean
+
+
+async def test_the_bridge_from_a_thread(engine: EngineFactory) -> None:
+    loop = asyncio.get_running_loop()
+
+    def work(session: Session) -> str:
+        asyncio.run_coroutine_threadsafe(session.send("from a thread"), loop).result(30)
+        text = asyncio.run_coroutine_threadsafe(session.receive_text(), loop).result(30)
+        loop.call_soon_threadsafe(session.cancel)
+        return text
+
+    async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:
+        session = await client.web_socket_session(f"{server.url}/echo")
+        assert await asyncio.to_thread(work, session) == "from a thread"
+        await session.wait_closed()
+        assert session.close_reason.code == 1006
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_cancel_when_the_loop_was_closed_by_hand(engine: EngineFactory, waits: bool) -> None:
+    """Who waited will never hear; the session's end is final all the same."""
+
+    async def open_one() -> tuple[Session, list[asyncio.Task[object]]]:
+        client = HttpClient(engine, install(WebSockets))
+        session = await client.web_socket_session(f"{server.url}/echo")
+        tasks: list[asyncio.Task[object]] = []
+        if waits:
+            calls: tuple[Awaitable[object], ...] = (
+                session.incoming.receive(),
+                session.ping(),
+                session.wait_closed(),
+                final_reason(session),
+                session.send_stream(stalled()),
+                session.send("behind the stream"),
+                session.flush(),
+            )
+            tasks = [asyncio.ensure_future(forget(call)) for call in calls]
+        await asyncio.sleep(0.01)
+        return session, tasks
+
+    async def stalled() -> AsyncIterator[str]:
+        yield "begun"
+        await asyncio.get_running_loop().create_future()
+
+    async def forget(call: Awaitable[object]) -> object:
+        return await call
+
+    with (
+        BackgroundEchoServer() as server,
+        warnings.catch_warnings(action="ignore"),
+        quiet_destructors(),
+    ):
+        loop = asyncio.new_event_loop()
+        session, tasks = loop.run_until_complete(open_one())
+        loop.close()
+        session.cancel()
+        assert not session.is_open
+        reason = session.close_reason
+        assert (reason.code, reason.initiator) == (1006, "local")
+        session.cancel()
+        del session, tasks, loop
+        gc.collect()
+
+
+@contextlib.contextmanager
+def quiet_destructors() -> Iterator[None]:
+    """Let destructors fail: nobody takes away what a loop leaves behind that is closed too soon."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    logger = logging.getLogger("asyncio")
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        logger.disabled = False
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])

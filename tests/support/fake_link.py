@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from ktor_client import Channels, CloseReason
+from ktor_client import Channels, CloseReason, FrameTooBigError, ProtocolViolationError
 from ktor_client.frames import Frame
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.memory.virtual_clock import VirtualClock
@@ -24,8 +25,13 @@ class FakeLink(FrameLink):
         self.calls: list[str] = []
         self.refuses: set[Frame] = set()
         """Frames that cannot be sent as they are."""
+        self.fails: dict[Frame, BaseException] = {}
+        """Frames whose sending goes wrong."""
         self.choke_after: int | None = None
         """Frames after which the link wants no more."""
+        self.stuck = 0
+        """Bytes that were sent and have not left."""
+        self._watchers: list[Callable[[], object]] = []
 
     @property
     def clock(self) -> VirtualClock:
@@ -38,6 +44,8 @@ class FakeLink(FrameLink):
     def send(self, frame: Frame) -> None:
         if frame in self.refuses:
             raise ValueError("the frame is in the wrong place")
+        if frame in self.fails:
+            raise self.fails[frame]
         self.sent.append(frame)
         if self.choke_after is not None and not frame.frame_type.is_control:
             self.choke_after -= 1
@@ -46,6 +54,17 @@ class FakeLink(FrameLink):
 
     def flush(self) -> None:
         self.calls.append("flush")
+
+    @property
+    def taken(self) -> int:
+        return self.bytes_sent + self.stuck
+
+    @property
+    def left(self) -> tuple[int, int]:
+        return self.bytes_sent, self.taken
+
+    def watch_leaving(self, callback: Callable[[], object]) -> None:
+        self._watchers.append(callback)
 
     def pause(self) -> None:
         self.calls.append("pause")
@@ -86,9 +105,15 @@ class FakeLink(FrameLink):
 
     def violate(self, code: int = 1002, cause: Exception | None = None) -> None:
         """Let the peer break a rule."""
-        violation = Violation(code, "A rule was broken")
+        kind = FrameTooBigError if code == 1009 else ProtocolViolationError
+        violation = Violation(code, "A rule was broken", kind)
         violation.__cause__ = cause
         self.receiver.violated(violation)
+
+    def cut(self, error: Exception | None = None) -> None:
+        """Let nothing more be sent, while something read before is still to come."""
+        self.writable = False
+        self.receiver.cut(error)
 
     def lose(self, error: Exception | None = None) -> None:
         """Let the connection be gone."""
@@ -97,6 +122,12 @@ class FakeLink(FrameLink):
     def choke(self) -> None:
         """Let the transport be above its mark."""
         self.writable = False
+
+    def leave(self) -> None:
+        """Let all that was sent leave."""
+        self.stuck = 0
+        for callback in self._watchers:
+            callback()
 
     def relieve(self) -> None:
         """Let the transport be below its mark again."""

@@ -19,6 +19,9 @@ class FakeTransport(asyncio.Transport):
         self.calls: list[str] = []
         self.closing = False
         self.reading = True
+        self.waiting = 0
+        """Bytes of what was written that have not left."""
+        self.limits: tuple[int | None, int | None] | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closing, "written to a transport that is closing"
@@ -34,6 +37,12 @@ class FakeTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.limits = (high, low)
 
     def close(self) -> None:
         self.closing = True

@@ -105,7 +105,9 @@ class Peer:
             (size,) = struct.unpack("!Q", await self.reader.readexactly(8))
         mask = await self.reader.readexactly(4)
         payload = await self.reader.readexactly(size)
-        return head[0], bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+        key = (mask * (size // 4 + 1))[:size]
+        plain = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
+        return head[0], plain.to_bytes(size, "big")
 
     async def read_close(self) -> tuple[int | None, str]:
         """Read frames until a Close; return its code (None if empty) and reason."""

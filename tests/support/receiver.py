@@ -23,6 +23,7 @@ class Receiver:
         self.end: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         self.broken = asyncio.Event()
         self.room = asyncio.Event()
+        self.is_cut = False
         self._news = asyncio.Event()
 
     def arrived(self, size: int) -> None:
@@ -39,6 +40,9 @@ class Receiver:
 
     def writable(self) -> None:
         self.room.set()
+
+    def cut(self, error: BaseException | None) -> None:
+        self.is_cut = True
 
     def lost(self, error: BaseException | None) -> None:
         self.end.set_result(error)

@@ -1,0 +1,28 @@
+"""The session that `web_socket_raw` gives, and the call that every session of a client has."""
+
+from __future__ import annotations
+
+from ktor_client.session.base import WebSocketSession
+from ktor_client.session.call import HttpClientCall
+
+__all__ = ["ClientWebSocketSession"]
+
+
+class ClientWebSocketSession(WebSocketSession):
+    """A session with the call that it came from (Ktor's `ClientWebSocketSession`).
+
+    What `web_socket_raw` gives: every frame in, any frame out; nothing is answered by itself, there
+    is no keepalive, and `max_frame_size` counts per frame.
+    """
+
+    __slots__ = ()
+
+    @property
+    def call(self) -> HttpClientCall:
+        """The final request and its response."""
+        if self._call is None:
+            raise AttributeError("this session was not opened by a client")
+        return self._call
+
+    async def __aenter__(self) -> ClientWebSocketSession:
+        return self
