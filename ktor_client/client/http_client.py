@@ -315,10 +315,10 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
                     *(twin.close() for twin in self._twins),
                     *(response.close() for response in list(self._responses)),
                 )
-            except asyncio.CancelledError:
+            finally:  # both sides have said Close, or we do not wait: the connections end now
                 for session in sessions:
                     session.cancel()
-                raise
+            await asyncio.gather(*(session.wait_closed() for session in sessions))
             await self._scope.close()
         finally:
             try:

@@ -105,8 +105,8 @@ class FrameLink(ABC):
     bytes_received: int = 0
     bytes_sent: int = 0
 
-    is_amid_message: bool = False
-    """Whether a message of the peer's has begun that is not finished."""
+    is_cut_off: bool = False
+    """Whether the peer has closed in the midst of a message."""
 
     @property
     def clock(self) -> Clock:

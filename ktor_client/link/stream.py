@@ -68,9 +68,9 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._leftover: socket.socket | None = None  # what the kernel has of a lost connection
 
     @property
-    def is_amid_message(self) -> bool:  # type: ignore[override]  # the decoder knows
-        """Whether a message of the peer's has begun that is not finished."""
-        return self._decoder is not None and self._decoder.in_message
+    def is_cut_off(self) -> bool:  # type: ignore[override]  # the decoder knows
+        """Whether the peer has closed in the midst of a message."""
+        return self._decoder is not None and self._decoder.is_cut_off
 
     @property
     def peer_address(self) -> str | None:

@@ -61,9 +61,9 @@ class TapLink(FrameLink):
         return self.inner.bytes_sent
 
     @property
-    def is_amid_message(self) -> bool:  # type: ignore[override]  # the connection's
+    def is_cut_off(self) -> bool:  # type: ignore[override]  # the connection's
         """See `FrameLink`."""
-        return self.inner.is_amid_message
+        return self.inner.is_cut_off
 
     @property
     def clock(self) -> Clock:

@@ -277,6 +277,7 @@ class MemoryLink(FrameLink):
                 if frame.frame_type.is_control:
                     control.append(frame)
                     if isinstance(frame, CloseFrame):
+                        self.is_cut_off = self._message is not None
                         break
                 else:
                     self._take(frame, messages)

@@ -91,6 +91,8 @@ class FrameDecoder:
         self.max_size = max_size  # a change counts for headers that are still to come
         self.finished = False
         """Whether Close came or the connection must fail: further bytes are ignored."""
+        self.is_cut_off = False
+        """Whether Close came in the midst of a message."""
         self.raw = raw
         self._max_fragments = sys.maxsize if raw else max_fragments
         self._masked = masked
@@ -107,11 +109,6 @@ class FrameDecoder:
         self._payload: OpenPayload | None = None
         self._tail: bytes = b""
         """A header that is not complete, or a control frame."""
-
-    @property
-    def in_message(self) -> bool:
-        """Whether a message has begun that is not finished."""
-        return self._message is not None
 
     # --- feeding ---
 
@@ -263,6 +260,7 @@ class FrameDecoder:
         frame: Frame
         if opcode == _CLOSE:
             check_close(payload)
+            self.is_cut_off = self._message is not None
             self.finish()
             frame = CloseFrame(payload)
         else:

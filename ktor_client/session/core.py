@@ -261,7 +261,7 @@ class SessionCore:
     def _peer_closed(self, frame: CloseFrame) -> None:
         ending = self.ending
         ending.received = reason = frame.read_reason() or CloseReason(1005)
-        ending.is_amid_message = self.link.is_amid_message
+        ending.is_cut_off = self.link.is_cut_off
         self.incoming.arrived()
         if self.incoming.is_closed:
             return  # messages of the same read were too many

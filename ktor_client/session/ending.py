@@ -19,7 +19,7 @@ class Ending:
         "error_type",
         "has_failed",
         "initiator",
-        "is_amid_message",
+        "is_cut_off",
         "received",
         "said",
         "sent",
@@ -43,7 +43,7 @@ class Ending:
         """What went wrong, for the error's message; empty for an orderly end."""
         self.cause: BaseException | None = None
         """What the transport or a decoder reported."""
-        self.is_amid_message = False
+        self.is_cut_off = False
         """Whether the peer's Close has cut a message off that had begun."""
         self.unsent = 0
         """Messages that `send` had accepted and that were dropped."""
@@ -56,7 +56,7 @@ class Ending:
         if self.has_failed:
             return False
         is_normal = self.received is not None and self.received.is_normal
-        return self.initiator == "local" or (is_normal and not self.is_amid_message)
+        return self.initiator == "local" or (is_normal and not self.is_cut_off)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """Take note that the connection is gone, and why if nothing else has ended the session."""
@@ -77,7 +77,7 @@ class Ending:
         return CloseReason(
             1006 if first.code is None else first.code,
             first.message,
-            initiator=self.initiator,
+            initiator=self.initiator or "peer",  # it is cut, and the rest is still to be read
             clean=self.sent is not None and self.received is not None and not self.unsent,
             sent=self.sent,
             received=self.received,
@@ -88,7 +88,7 @@ class Ending:
         """Return a new exception that says how the session ended."""
         reason = self.reason()
         by = "us" if reason.initiator == "local" else "the peer"
-        amid = " in the midst of a message" if self.is_amid_message else ""
+        amid = " in the midst of a message" if self.is_cut_off else ""
         error = self.error_type(
             self.why or f"The session was closed by {by}{amid} ({reason})", reason=reason
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -229,7 +229,7 @@ class Outgoing(SendChannel[Frame]):
             self._drain()
 
     @asynccontextmanager
-    async def until_the_end(self) -> AsyncIterator[None]:
+    async def until_the_end(self) -> AsyncGenerator[None]:
         """Cut the block short when the session ends, wherever it waits.
 
         Raises:

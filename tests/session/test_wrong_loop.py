@@ -8,7 +8,7 @@ import gc
 import logging
 import sys
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
 import pytest
 
@@ -263,7 +263,7 @@ def test_cancel_when_the_loop_was_closed_by_hand(engine: EngineFactory, waits: b
 
 
 @contextlib.contextmanager
-def quiet_destructors() -> Iterator[None]:
+def quiet_destructors() -> Generator[None]:
     """Let destructors fail: nobody takes away what a loop leaves behind that is closed too soon."""
     before, sys.unraisablehook = sys.unraisablehook, lambda _: None
     logger = logging.getLogger("asyncio")
