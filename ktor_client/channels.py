@@ -1,6 +1,6 @@
 """Channels as their users see them, and their limits (Ktor's channels).
 
-Behind these interfaces stand `session/incoming.py` and `session/outgoing.py`: what is queued, who
+Behind these interfaces stand `session/incoming.py` and `session/sending.py`: what is queued, who
 waits, who is woken.
 """
 
@@ -52,6 +52,11 @@ class ChannelLimit:
         self.capacity = capacity
         self.on_overflow = on_overflow
         self.max_bytes = max_bytes
+
+    @property
+    def suspends(self) -> bool:
+        """Whether a sender waits for room."""
+        return self.capacity is not None and self.on_overflow is ChannelOverflow.SUSPEND
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ChannelLimit) and repr(self) == repr(other)

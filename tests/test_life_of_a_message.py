@@ -17,7 +17,7 @@ from types import FrameType as PythonFrame
 from typing import Any
 
 import ktor_client
-from ktor_client import Frame, HttpClient, install
+from ktor_client import HttpClient, install
 from ktor_client.engines import CioEngine
 from ktor_client.plugins import WebSocketDeflate, WebSockets
 from ktor_client.protocol.masking import fresh_key, mask_bytes
@@ -78,11 +78,22 @@ class Talk:
             await asyncio.sleep(0)
         return trace.crossed
 
-    async def goes(self, *sent: str | bytes | Frame) -> list[str]:
+    async def goes(self, message: str | bytes) -> list[str]:
         """Trace what goes, from `send` to the end of the loop's step."""
         with Trace() as trace:
-            for message in sent:
-                await self.session.send(message)
+            await self.session.send(message)
+            await asyncio.sleep(0)
+        return trace.crossed
+
+    async def streams(self, *chunks: str) -> list[str]:
+        """Trace a message that goes in fragments."""
+
+        async def each() -> AsyncGenerator[str]:
+            for chunk in chunks:
+                yield chunk
+
+        with Trace() as trace:
+            await self.session.send_stream(each())
             await asyncio.sleep(0)
         return trace.crossed
 
@@ -122,7 +133,6 @@ def deflated_frame(text: str) -> bytes:
 async def traced() -> dict[str, list[str]]:
     """Return what crosses which files."""
     found: dict[str, list[str]] = {}
-    fragments = (Frame.Text("in two ", fin=False), Frame.Text("pieces"))
     async with talk(deflated=False) as plain:
         await plain.goes("the first one of all")
         found["a short text comes"] = await plain.comes(frame(TEXT, b"hello"))
@@ -136,7 +146,7 @@ async def traced() -> dict[str, list[str]]:
         await asyncio.sleep(0)
         found["a short text goes"] = await plain.goes("hello")
         found["a long binary message goes"] = await plain.goes(bytes(ONE_WRITE))
-        found["a text goes in fragments"] = await plain.goes(*fragments)
+        found["a text goes in fragments"] = await plain.streams("in two ", "pieces")
     async with talk(deflated=True) as packed:
         found["a compressed text comes"] = await packed.comes(deflated_frame("hello " * 9))
         found["a text goes compressed"] = await packed.goes("hello " * 9)

@@ -146,7 +146,7 @@ class Sending:
             session is not None
             and session.is_open
             and not self._is_held
-            and session._outgoing.is_free
+            and session._sending.is_free
         )
 
     async def _make_room(self, size: int, key: Hashable | None) -> None:
@@ -249,14 +249,14 @@ class Sending:
 
     async def _send_on(self, session: ReconnectingSession) -> None:
         """Send what waits, each time that the link takes something again."""
-        outgoing = session._outgoing
+        sending = session._sending
         try:
             while self._has_work:
-                turn = await outgoing.begin_stream()  # others who send on this session wait
+                turn = await sending.begin_stream()  # others who send on this session wait
                 try:
                     self._give_all(session)
                 finally:
-                    outgoing.end_stream(turn)
+                    sending.end_stream(turn)
         except ConnectionClosedError:
             pass  # whoever waits for the end of the session says so
         finally:

@@ -85,13 +85,13 @@ class WebSocketSession:
     `WrongLoopError`.
     """
 
-    __slots__ = ("__weakref__", "_call", "_core", "_is_impatient", "_link", "_outgoing")
+    __slots__ = ("__weakref__", "_call", "_core", "_is_impatient", "_link", "_sending")
 
     def __init__(self, core: SessionCore, call: HttpClientCall | None = None) -> None:
         self._core = core
         self._call = call
         self._link = core.link
-        self._outgoing = core.outgoing
+        self._sending = core.sending
         self._is_impatient = False
         """Whether a `close` was not waited for to its end: nothing waits for it again."""
 
@@ -122,7 +122,7 @@ class WebSocketSession:
                 session a frame that leaves its message unfinished.
             UnicodeEncodeError: the text has a lone surrogate.
         """
-        return self._outgoing.send_message(message)
+        return self._sending.send_message(message)
 
     async def flush(self) -> None:
         """Return when everything sent before was handed to the transport.
@@ -132,7 +132,7 @@ class WebSocketSession:
         Raises:
             ConnectionClosedError: the connection was lost, or the session ended meanwhile.
         """
-        await self._outgoing.flush()
+        await self._sending.flush()
 
     # --- the end ---
 
@@ -235,7 +235,7 @@ class WebSocketSession:
             link.bytes_received,
             link.bytes_sent,
             len(self._core.incoming),
-            len(self._core.outgoing),
+            len(self._sending),
         )
 
     # --- leaving the body ---

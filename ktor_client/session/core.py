@@ -35,6 +35,7 @@ from ktor_client.session.keepalive import Keepalive
 from ktor_client.session.oneshot import OneShot
 from ktor_client.session.outgoing import Outgoing
 from ktor_client.session.pings import Pings
+from ktor_client.session.sending import Sending
 
 __all__ = ["DEFAULT_CLOSE_TIMEOUT", "SessionCore", "State"]
 
@@ -53,7 +54,7 @@ class _Way(NamedTuple):
     """A way out of OPEN, or from CLOSING to a worse end: what becomes of all that is under way."""
 
     initiator: Initiator | None
-    outgoing: Callable[[Outgoing], object] | None
+    sending: Callable[[Sending], object] | None
     """What becomes of what waits to be sent, before our Close."""
     listens: bool
     """Whether messages may still come; else who receives hears of the end behind them."""
@@ -104,6 +105,7 @@ class SessionCore:
         "outgoing",
         "pings",
         "reason",
+        "sending",
         "state",
     )
 
@@ -134,7 +136,8 @@ class SessionCore:
         self.incoming = Incoming(channels.incoming, self, self.home, link.create_future)
         self.messages: deque[Frame] = self.incoming.queue
         self.arrived = self.incoming.arrived
-        self.outgoing = Outgoing(channels.outgoing, self, may_fragment=raw or not client)
+        self.sending = Sending(channels.outgoing, self, may_fragment=raw or not client)
+        self.outgoing = Outgoing(self.sending)
         self.pings = Pings(self)
         self.keepalive = Keepalive(self, ping_interval, timeout)
         self.reason: OneShot[CloseReason] = OneShot(self.home)
@@ -187,7 +190,7 @@ class SessionCore:
         if self.state is State.CLOSED:
             return
         self.incoming.closing()
-        if self.outgoing.is_closed:
+        if self.sending.is_closed:
             self.link.resume()
         else:
             self._leave(OUR_CLOSE, reason)
@@ -225,7 +228,7 @@ class SessionCore:
             self.ending.why = why
             self._leave(FAILURE, CloseReason(code, shorten(why)))
 
-    # --- told by the channels, as `IncomingOwner` and `OutgoingOwner` say ---
+    # --- told by the channels, as `IncomingOwner` and `SendingOwner` say ---
 
     def incoming_full(self) -> None:
         """Stop reading: a mark is reached."""
@@ -256,7 +259,7 @@ class SessionCore:
         elif isinstance(frame, PongFrame):
             self.pings.ponged(frame.data)
         elif not self.is_raw:
-            self.outgoing.send_pong(frame.data)
+            self.sending.send_pong(frame.data)
 
     def _peer_closed(self, frame: CloseFrame) -> None:
         ending = self.ending
@@ -267,7 +270,7 @@ class SessionCore:
             return  # messages of the same read were too many
         if ending.initiator is None:
             ending.why = ""  # a connection that was cut has its Close
-        if self.outgoing.is_closed:  # we have said ours, or cannot say it
+        if self.sending.is_closed:  # we have said ours, or cannot say it
             self._leave(PEERS_CLOSE)
             if ending.sent is not None:
                 self._both_closed()
@@ -304,7 +307,7 @@ class SessionCore:
 
     def writable(self) -> None:
         """Take note that the link takes frames again; see `LinkReceiver`."""
-        self.outgoing.writable()
+        self.sending.writable()
 
     def cut(self, error: BaseException | None) -> None:
         """Take note that nothing more can be sent; see `LinkReceiver`."""
@@ -333,18 +336,18 @@ class SessionCore:
 
     def _leave(self, way: _Way, reason: CloseReason | None = None) -> None:
         """Leave OPEN, or CLOSING for a worse end, saying `reason` in a Close if there is one."""
-        ending, outgoing = self.ending, self.outgoing
+        ending, sending = self.ending, self.sending
         ending.initiator = ending.initiator or way.initiator
         ending.said = ending.said or reason
         self.state = State.CLOSING
         self.keepalive.stop()
         if not way.listens:
             self.incoming.end(ending.error, quietly=ending.is_quiet)
-        if way.outgoing is not None:
-            way.outgoing(outgoing)
+        if way.sending is not None:
+            way.sending(sending)
         if reason is not None:
-            outgoing.close(CloseFrame(self.link.map_close(reason)))
-        if outgoing.is_closed:
+            sending.close(CloseFrame(self.link.map_close(reason)))
+        if sending.is_closed:
             self.pings.fail(ending.error)
         if way.is_final:
             self._decide()

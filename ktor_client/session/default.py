@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar, overload
 
 from ktor_client.durations import Duration, optional_seconds
-from ktor_client.errors import ConnectionClosedError
-from ktor_client.frames import BinaryFrame, CloseReason, TextFrame
+from ktor_client.frames import TextFrame
 from ktor_client.link.home_loop import wake
 from ktor_client.session.base import WebSocketSession
 from ktor_client.session.call import HttpClientCall
@@ -19,6 +18,7 @@ from ktor_client.session.core import SessionCore
 from ktor_client.session.keepalive import PAYLOAD_SIZE
 from ktor_client.session.messages import as_bytes, as_text, receive_object, serialized
 from ktor_client.session.raw import ClientWebSocketSession
+from ktor_client.session.streaming import Chunks, send_stream
 
 __all__ = ["DefaultClientWebSocketSession", "DefaultWebSocketSession"]
 
@@ -96,7 +96,7 @@ class DefaultWebSocketSession(WebSocketSession):
 
     # --- fragments ---
 
-    async def send_stream(self, chunks: AsyncIterable[str] | AsyncIterable[bytes]) -> None:
+    async def send_stream(self, chunks: Chunks) -> None:
         """Send one message in fragments, each chunk as it comes.
 
         The first chunk makes the message text or binary. Other messages wait until this one is
@@ -113,32 +113,7 @@ class DefaultWebSocketSession(WebSocketSession):
         """
         if self._require is not None:
             self._require("FragmentationCapability", "send_stream")
-        outgoing = self._outgoing
-        outgoing.check_open()
-        turn = kind = None
-        try:
-            async with outgoing.until_the_end():
-                async for chunk in chunks:
-                    fragment = _fragment(chunk, kind)
-                    kind = type(fragment)
-                    if turn is None:
-                        turn = await outgoing.begin_stream()
-                    await outgoing.send_fragment(turn, fragment)
-                if turn is not None and kind is not None:
-                    await outgoing.send_fragment(turn, kind(b""))
-        except BaseException as error:
-            if turn is not None and turn.has_begun and not isinstance(error, ConnectionClosedError):
-                failed = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
-                if isinstance(error, asyncio.CancelledError):
-                    self._core.close_without_waiting(failed)
-                else:
-                    self._core.start_close(failed)
-            raise
-        finally:
-            if turn is not None:
-                outgoing.end_stream(turn)
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+        await send_stream(self._core, chunks)
 
     # --- keepalive ---
 
@@ -153,7 +128,7 @@ class DefaultWebSocketSession(WebSocketSession):
         if self._require is not None:
             self._require("PingCapability", "ping")
         core = self._core
-        core.outgoing.check_open()
+        core.sending.check_open()
         payload = data or os.urandom(PAYLOAD_SIZE)
         answered: asyncio.Future[BaseException | None]
         answered = asyncio.get_running_loop().create_future()
@@ -222,16 +197,3 @@ class _Messages(AsyncIterator[str | bytes]):
     async def __anext__(self) -> str | bytes:
         frame = await self._incoming.__anext__()
         return frame.text if type(frame) is TextFrame else frame.data
-
-
-def _fragment(
-    chunk: str | bytes | bytearray | memoryview,
-    frame_type: type[TextFrame] | type[BinaryFrame] | None,
-) -> TextFrame | BinaryFrame:
-    if isinstance(chunk, str) and frame_type is not BinaryFrame:
-        return TextFrame(chunk, fin=False)
-    if isinstance(chunk, bytes | bytearray | memoryview) and frame_type is not TextFrame:
-        return BinaryFrame(chunk, fin=False)
-    raise TypeError(
-        f"send_stream takes chunks of str or of bytes, all alike; got {type(chunk).__name__}"
-    )

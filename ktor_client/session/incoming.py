@@ -141,6 +141,9 @@ class Incoming(ReceiveChannel[Frame]):
     def __len__(self) -> int:
         return len(self.queue)
 
+    def __dir__(self) -> list[str]:
+        return dir(ReceiveChannel)  # what is for users
+
     @property
     def is_closed(self) -> bool:
         """Whether nothing more will be queued."""

@@ -1,151 +1,25 @@
-"""The outgoing channel, and whatever else decides when a frame is written.
-
-A frame may be written while the link is writable and nobody is before it in `queue`: messages that
-wait, the stream whose turn it is, at last our Close, which nobody passes. What waits is written by
-the link's call, so a cancelled `send` has written all of its frame or none. Control frames pass.
-"""
+"""The outgoing channel, as its users see it. When a frame is written is decided in `sending.py`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Protocol
+from ktor_client.channels import SendChannel
+from ktor_client.frames import Frame
+from ktor_client.session.sending import Sending
 
-from ktor_client.channels import ChannelLimit, ChannelOverflow, SendChannel
-from ktor_client.errors import ConnectionClosedError
-from ktor_client.frames import (
-    NOT_FINAL,
-    BinaryFrame,
-    CloseFrame,
-    CloseReason,
-    Frame,
-    PongFrame,
-    TextFrame,
-)
-from ktor_client.link.contract import FrameLink
-from ktor_client.link.home_loop import HomeLoop, wake
-from ktor_client.session.ending import Ending, checked_reason
-
-__all__ = ["Outgoing", "OutgoingOwner"]
-
-
-class OutgoingOwner(Protocol):
-    """What the channel needs of its session, and tells it."""
-
-    link: FrameLink
-    home: HomeLoop
-    ending: Ending
-
-    def start_close(self, reason: CloseReason) -> None:
-        """Close the session: a Close was sent as a frame."""
-
-    def overflow(self, which: str) -> ConnectionClosedError:
-        """End the session because a strict limit is reached; return the error to raise."""
-        ...
-
-    def close_has_left(self) -> None:
-        """Take note that our Close, and so all that was sent before it, is on the way."""
-
-
-class _Place:
-    """A place in the queue: a frame to write, or without one a turn, of a `flush` or a stream."""
-
-    __slots__ = ("done", "error", "frame", "has_begun", "has_turn", "size", "stays")
-
-    def __init__(self, frame: Frame | None = None, *, stays: bool = False) -> None:
-        self.frame = frame
-        self.size = 0 if frame is None or stays else len(frame.data)
-        self.stays = stays
-        """Whether it is still in the queue when its turn has come: a stream, our Close."""
-        self.has_turn = False
-        self.has_begun = False
-        """Whether it is a stream that has sent a fragment: nobody can begin another message."""
-        self.done: asyncio.Future[None] | None = None
-        """What its `send` awaits; None where `send` has returned: the message was accepted."""
-        self.error: BaseException | None = None
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether nobody waits to hear what becomes of this message."""
-        return self.done is None and not self.stays
+__all__ = ["Outgoing"]
 
 
 class Outgoing(SendChannel[Frame]):
     """`session.outgoing`. Its limit counts only frames that wait."""
 
-    __slots__ = (
-        "_bytes",
-        "_close",
-        "_ending",
-        "_has_left",
-        "_home",
-        "_limit",
-        "_link",
-        "_may_fragment",
-        "_on_end",
-        "_owed_pong",
-        "_owner",
-        "_waits_for_room",
-        "is_closed",
-        "queue",
-    )
+    __slots__ = ("_sending",)
 
-    def __init__(self, limit: ChannelLimit, owner: OutgoingOwner, *, may_fragment: bool) -> None:
-        """Make a session's channel; `may_fragment` allows fragments of a message to be sent."""
-        self.queue: deque[_Place] = deque()
-        self.is_closed = False
-        self._owner: OutgoingOwner | None = owner
-        self._link = owner.link
-        self._home = owner.home
-        self._ending = owner.ending
-        self._limit = limit
-        self._may_fragment = may_fragment
-        self._bytes = 0
-        self._close: _Place | None = None
-        self._has_left = False
-        self._owed_pong: PongFrame | None = None
-        self._waits_for_room: list[asyncio.Future[None]] = []
-        self._on_end: list[Callable[[], None]] = []
-
-    # --- for users ---
-
-    async def send_message(self, message: str | bytes | bytearray | memoryview | Frame) -> None:
-        """Send a whole message, or a frame; see `WebSocketSession.send`."""
-        link = self._link
-        if link.writable and not self.queue:
-            kind = type(message)
-            if kind is str:
-                link.send_text(message)  # type: ignore[arg-type]  # narrowed by its type
-                return
-            if kind is bytes:
-                link.send_binary(message)  # type: ignore[arg-type]  # narrowed by its type
-                return
-        if isinstance(message, str):
-            message = TextFrame(message)
-            message.text.encode()  # a lone surrogate is refused before it waits
-        elif isinstance(message, bytes | bytearray | memoryview):
-            message = BinaryFrame(message)
-        elif not isinstance(message, Frame):
-            raise TypeError(
-                f"send takes str, bytes or a Frame, not {type(message).__name__}; "
-                "send_serialized(obj) sends objects"
-            )
-        await self.send(message)
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
 
     async def send(self, item: Frame) -> None:
         """Send a frame; see `WebSocketSession.send`."""
-        self._check(item)
-        if item.frame_type.is_control:
-            was_writable = self._link.writable
-            self._send_control(item)
-            if not (was_writable or self.is_closed):  # it has passed what waits, as no way around
-                await self._room()
-        elif self.is_free or not self._suspends:
-            self._put(item)
-        else:
-            await self._wait_for(_Place(item))
+        await self._sending.send(_checked(item))
 
     def send_nowait(self, item: Frame) -> None:
         """Send a frame, or queue it while the transport is busy.
@@ -157,311 +31,26 @@ class Outgoing(SendChannel[Frame]):
             ChannelOverflowError: likewise, with `ChannelOverflow.CLOSE`; the session ends.
             ValueError, WrongLoopError: as `WebSocketSession.send`.
         """
-        self._check(item)
-        if not item.frame_type.is_control:
-            self._put(item)
-        elif self._link.writable or isinstance(item, CloseFrame):
-            self._send_control(item)
-        else:
-            raise asyncio.QueueFull("the transport is busy; await send() instead")
+        self._sending.send_nowait(_checked(item))
 
     def __len__(self) -> int:
-        """Messages that wait."""
-        return sum(1 for place in self.queue if place.frame is not None and not place.stays)
+        """Frames that wait."""
+        return len(self._sending)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether sending is over."""
+        return self._sending.is_closed
 
     def __repr__(self) -> str:
         state = "closed" if self.is_closed else "open"
         return f"<SendChannel {state}, {len(self)} waiting>"
 
-    # --- for the members of a session ---
 
-    @property
-    def is_free(self) -> bool:
-        """Whether a message may be written at once."""
-        return self._link.writable and not self.queue
-
-    def check_open(self) -> None:
-        """Check that this is the session's loop, and that it may still send.
-
-        Raises:
-            ConnectionClosedError: it may not: this says how the session has ended.
-            WrongLoopError: it is not.
-        """
-        if self.is_closed:
-            raise self._ending.error()
-        self._home.check()
-
-    async def flush(self) -> None:
-        """Wait until everything queued before was handed to the link, and flush it.
-
-        After a Close of ours nothing is to be waited for.
-        """
-        if self.is_closed and self._ending.said is not None:
-            return
-        self.check_open()
-        if self.queue:
-            await self._wait_for(_Place())
-        self._link.flush()
-
-    async def begin_stream(self) -> _Place:
-        """Wait for a turn in which nobody else sends data, until `end_stream`."""
-        self.check_open()
-        turn = _Place(stays=True)
-        if self.is_free:
-            turn.has_turn = True
-            self._enqueue(turn)
-        else:
-            await self._wait_for(turn)
-        return turn
-
-    async def send_fragment(self, turn: _Place, frame: Frame) -> None:
-        """Send a fragment within the turn, once the link is writable."""
-        while not (self._link.writable or self.is_closed):
-            await self._room()
-        self.check_open()
-        self._link.send(frame)
-        turn.has_begun = True
-
-    def end_stream(self, turn: _Place) -> None:
-        """Let others send again."""
-        if turn in self.queue:
-            self.queue.remove(turn)
-            self._drain()
-
-    @asynccontextmanager
-    async def until_the_end(self) -> AsyncGenerator[None]:
-        """Cut the block short when the session ends, wherever it waits.
-
-        Raises:
-            ConnectionClosedError: the session has ended.
-        """
-        limit = asyncio.timeout(None)
-        loop = asyncio.get_running_loop()
-
-        def expire() -> None:
-            limit.reschedule(loop.time())
-
-        self._on_end.append(expire)
-        try:
-            async with limit:
-                yield
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise self._ending.error() from self._ending.cause
-        finally:
-            if expire in self._on_end:
-                self._on_end.remove(expire)
-
-    # --- for the session's state ---
-
-    def send_ping(self, frame: Frame) -> None:
-        """Write a ping, past what waits."""
-        self._link.send(frame)
-
-    def send_pong(self, data: bytes) -> None:
-        """Answer a ping; while the link is busy the newest is enough (RFC 6455 5.5.3)."""
-        if self._close is not None and self._close.has_turn:
-            return
-        if self._link.writable:
-            self._link.send(PongFrame(data))
-        else:
-            self._owed_pong = PongFrame(data)
-
-    def writable(self) -> None:
-        """Go on: the link takes frames again."""
-        if self._owed_pong is not None:
-            pong, self._owed_pong = self._owed_pong, None
-            self._link.send(pong)
-        self._wake_for_room()
-        self._drain()
-
-    def close(self, frame: CloseFrame) -> None:
-        """Send our Close behind what waits, and take nothing more; nothing if that is so already.
-
-        A stream is cut off, and what waits for its end goes with it.
-        """
-        if self.is_closed:
-            return
-        self._release(lambda place: not place.stays)
-        self._close = _Place(frame, stays=True)
-        self.queue.append(self._close)
-        self._stop()
-        self._drain()
-
-    def refuse(self) -> None:
-        """Let who waits hear of the end; what was accepted stays. The peer expects no pong."""
-        self._owed_pong = None
-        self._release(lambda place: place.is_accepted or place is self._close)
-
-    def hurry(self) -> None:
-        """Hand what was accepted, and our Close, to the link at once, however busy it is."""
-        self.refuse()
-        self._drain(at_once=True)
-
-    def drop(self) -> None:
-        """Drop all that waits, and let those hear of the end who wait for it."""
-        self._release(lambda place: False)
-
-    def end(self) -> None:
-        """Take nothing more and send nothing more, not even a Close."""
-        self.drop()
-        self._close = self._owner = None
-        nobody = _Place(stays=True)
-        nobody.has_turn = True
-        self.queue.append(nobody)
-        self._stop()
-
-    # --- inside ---
-
-    @property
-    def _suspends(self) -> bool:
-        limit = self._limit
-        return limit.capacity is not None and limit.on_overflow is ChannelOverflow.SUSPEND
-
-    def _check(self, item: object) -> None:
-        if not isinstance(item, Frame):
-            raise TypeError(
-                f"outgoing takes frames such as Frame.Text(...), not {type(item).__name__}; "
-                "session.send takes str and bytes too"
-            )
-        self.check_open()
-        if item._bits & NOT_FINAL and not self._may_fragment:
-            raise ValueError(
-                "an unfinished message would swallow the next one; send_stream(...) sends a "
-                "message in fragments, and web_socket_raw any frame"
-            )
-
-    def _put(self, frame: Frame) -> None:
-        """Write a frame, or queue it if there is room."""
-        limit = self._limit
-        if self.is_free:
-            self._link.send(frame)
-        elif (limit.capacity is None or len(self.queue) < limit.capacity) and (
-            limit.max_bytes is None or self._bytes + len(frame.data) <= limit.max_bytes
-        ):
-            self._enqueue(_Place(frame))
-        elif self._suspends:
-            raise asyncio.QueueFull(f"outgoing is full ({limit!r}); await send() instead")
-        else:
-            assert self._owner is not None  # until the end
-            raise self._owner.overflow("outgoing")
-
-    def _send_control(self, frame: Frame) -> None:
-        if isinstance(frame, CloseFrame):
-            reason = frame.read_reason()  # a Close without a code is legal
-            reason = CloseReason(1005) if reason is None else checked_reason(reason)
-            assert self._owner is not None  # until the end
-            self._owner.start_close(reason)
-        else:
-            self._link.send(frame)
-
-    def _enqueue(self, place: _Place) -> None:
-        self.queue.append(place)
-        self._bytes += place.size
-
-    async def _wait_for(self, place: _Place) -> None:
-        """Queue up and wait for the turn."""
-        done = place.done = asyncio.get_running_loop().create_future()
-        self._enqueue(place)
-        try:
-            await done
-        except BaseException:
-            if place in self.queue:
-                self.queue.remove(place)
-                self._bytes -= place.size
-                self._drain()
-            raise
-        if place.error is not None:
-            error, place.error = place.error, None
-            try:
-                raise error
-            finally:
-                del error  # which refers to this frame
-
-    def _drain(self, *, at_once: bool = False) -> None:
-        """Write what waits, while the link takes it; our Close may pass a busy link too."""
-        queue, link = self.queue, self._link
-        while queue:
-            place = queue[0]
-            if place.has_turn or not (link.writable or at_once or place is self._close):
-                return
-            if place.done is not None and place.done.done():  # cancelled, and does not know yet
-                queue.popleft()
-                self._bytes -= place.size
-                continue
-            if place.stays:
-                place.has_turn = True
-            else:
-                queue.popleft()
-                self._bytes -= place.size
-            if place.frame is not None:
-                self._write(place, place.frame)
-            if place.done is not None:
-                wake(place.done)
-
-    def _write(self, place: _Place, frame: Frame) -> None:
-        """Write a frame whose turn has come; what goes wrong is its own affair."""
-        if place is self._close:
-            self._owed_pong = None
-            self._link.watch_leaving(self._look_after_close)
-        try:
-            self._link.send(frame)
-        except BaseException as error:
-            if place.done is not None:
-                place.error = error
-                return
-            self._ending.unsent += 1
-            loop = asyncio.get_running_loop()
-            loop.call_exception_handler(
-                {"message": f"queued {frame!r} cannot be sent", "exception": error}
-            )
-            if not isinstance(error, Exception):
-                loop.call_soon(self._drain)
-                raise
-        if place is self._close:
-            self._link.flush()
-            self._look_after_close()
-
-    def _look_after_close(self) -> None:
-        """Tell the session, once, that our Close has left."""
-        close = self._close
-        if close is not None and close.has_turn and not self._has_left and not self._link.unsent:
-            self._has_left = True
-            if self._owner is not None:
-                self._owner.close_has_left()
-
-    def _release(self, keeps: Callable[[_Place], bool]) -> None:
-        """Take places out of the queue, and tell those who wait in them."""
-        queue = self.queue
-        if any(place.has_begun for place in queue):  # what would follow is of an unfinished message
-            keeps = lambda place: False  # noqa: E731
-        gone = [place for place in queue if not keeps(place)]
-        kept = [place for place in queue if keeps(place)]
-        queue.clear()
-        queue.extend(kept)
-        self._bytes = sum(place.size for place in kept)
-        self._ending.unsent += sum(place.is_accepted for place in gone)
-        for place in gone:
-            if place.done is not None and not place.done.done():
-                place.error = self._ending.error()
-                wake(place.done)
-
-    def _stop(self) -> None:
-        self.is_closed = True
-        self._wake_for_room()
-        on_end, self._on_end = self._on_end, []
-        for callback in on_end:
-            if not self._home.is_closed:
-                callback()
-
-    async def _room(self) -> None:
-        """Wait until the link takes frames or the session ends."""
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waits_for_room.append(room)
-        await room
-
-    def _wake_for_room(self) -> None:
-        waiting, self._waits_for_room = self._waits_for_room, []
-        for room in waiting:
-            wake(room)
+def _checked(item: object) -> Frame:
+    if isinstance(item, Frame):
+        return item
+    raise TypeError(
+        f"outgoing takes frames such as Frame.Text(...), not {type(item).__name__}; "
+        "session.send takes str and bytes too"
+    )

@@ -20,10 +20,10 @@ OnPong: TypeAlias = Callable[[BaseException | None], None]
 class Pings:
     """Matches pongs with pings and measures the time between."""
 
-    __slots__ = ("_outgoing", "_sent", "latency", "time")
+    __slots__ = ("_sending", "_sent", "latency", "time")
 
     def __init__(self, core: SessionCore) -> None:
-        self._outgoing = core.outgoing
+        self._sending = core.sending
         # A loop's own time may be that of its last step; a clock of a test's is what counts there.
         on_loop = isinstance(core.clock, asyncio.AbstractEventLoop)
         self.time: Callable[[], float] = time.perf_counter if on_loop else core.clock.time
@@ -41,7 +41,7 @@ class Pings:
         if payload in self._sent:
             raise ValueError(f"a ping with payload {payload!r} is still under way")
         self._sent[payload] = (self.time(), on_pong)
-        self._outgoing.send_ping(frame)
+        self._sending.send_ping(frame)
 
     def forget(self, payload: bytes) -> None:
         """Do not wait for that pong any longer."""

@@ -1,0 +1,32 @@
+"""A place in the queue of what waits to be sent, and who waits there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ktor_client.frames import Frame
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """A place in the queue: to write a frame, or without one for a `flush` or a stream."""
+
+    __slots__ = ("done", "error", "frame", "has_begun", "has_turn", "size", "stays")
+
+    def __init__(self, frame: Frame | None = None, *, stays: bool = False) -> None:
+        self.frame = frame
+        self.size = 0 if frame is None or stays else len(frame.data)
+        self.stays = stays
+        """Whether it is still in the queue when its turn has come: a stream, our Close."""
+        self.has_turn = False
+        self.has_begun = False
+        """Whether it is a stream that has sent a fragment: nobody can begin another message."""
+        self.done: asyncio.Future[None] | None = None
+        """What its `send` awaits; None where `send` has returned: the message was accepted."""
+        self.error: BaseException | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether nobody waits to hear what becomes of this message."""
+        return self.done is None and not self.stays
