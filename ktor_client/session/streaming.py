@@ -70,7 +70,10 @@ async def _until_the_end(sending: Sending) -> AsyncGenerator[None]:
         if not limit.expired():
             raise
         error = sending.error()
-        raise error from error.__cause__
+        try:
+            raise error from error.__cause__
+        finally:
+            del error  # which refers to this frame
     finally:
         if expire in sending.on_end:
             sending.on_end.remove(expire)
