@@ -6,14 +6,15 @@ import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from types import ModuleType
 
 import aiohttp
 import httpcore
 import httpx
 import httpx_ws
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from ktor_client.engine.error_table import ErrorTable
 from ktor_client.engine.upload import Upload
@@ -183,7 +184,8 @@ def test_what_the_system_says(
 
 def test_the_proxys_status_is_shown_and_no_url() -> None:
     """Of an adopted session: what aiohttp says shows the URL, whose query may be a secret."""
-    asked: Any = SimpleNamespace(real_url="https://host/?token=s3cret")
+    url = URL("https://host/?token=s3cret")
+    asked = aiohttp.RequestInfo(url, "GET", CIMultiDictProxy(CIMultiDict()), url)
     error = aiohttp.ClientHttpProxyError(asked, (), status=407, message="Who are you?")
     assert "s3cret" in str(error)
     assert str(_aiohttp.ERRORS.translate(error, "host:443")) == (
