@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from ktor_client.engine.readable import poll_of
 from ktor_client.engine.silence import socket_timeout_error
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.errors import NoAnswerError, UnheardError
@@ -19,7 +20,7 @@ from ktor_client.errors import ClientClosedError, KtorClientError
 from ktor_client.http1 import AnswerBody, AnswerError, AnswerHead, AnswerParser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ktor_client.engine.deadlines import Deadline
     from ktor_client.engine.dialer import Dialer
@@ -104,6 +105,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         self._answers: AnswerParser | None = None  # until a head is here
         self._body: AnswerBody | None = None
         self._broken: AnswerError | None = None
+        self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until: float | None = None
         self.is_spent = False
         """Whether no other request may follow: httpcore asks for that by another name."""
@@ -212,11 +214,14 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         if info == STREAM:
             return self._stream
         if info == "is_readable":
-            return self.is_spent or self._stream.is_readable or self._is_idle_for_too_long()
+            return self.is_spent or self._stream.is_readable or self._is_to_be_left()
         names = {"client_addr": "sockname", "server_addr": "peername"}
         return self._stream.transport.get_extra_info(names.get(info, info))
 
-    def _is_idle_for_too_long(self) -> bool:
-        return (
-            self._idle_until is not None and asyncio.get_running_loop().time() >= self._idle_until
-        )
+    def _is_to_be_left(self) -> bool:
+        """Whether the server drops it soon, or something waits that the loop has not come to."""
+        if self._idle_until is not None and asyncio.get_running_loop().time() >= self._idle_until:
+            return True
+        if self._poll is None:
+            self._poll = poll_of(self._stream.transport)
+        return bool(self._poll(0))
