@@ -55,6 +55,7 @@ class Sending:
         waits_for_go_on: bool,
     ) -> None:
         """Send a body behind its head."""
+        self._was_told = False
         sending = self._send(transport, body, chunked=chunked, waits_for_go_on=waits_for_go_on)
         self._task = asyncio.get_running_loop().create_task(sending)
         self._task.add_done_callback(self._sent)

@@ -38,13 +38,23 @@ _GONE = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
 class Answer:
     """What is asked here of an `aiohttp.ClientResponse`, under the same names."""
 
-    __slots__ = ("connection", "content", "protocol", "raw_headers", "reason", "status", "version")
+    __slots__ = (
+        "_is_dropped",
+        "connection",
+        "content",
+        "protocol",
+        "raw_headers",
+        "reason",
+        "status",
+        "version",
+    )
 
     content: StreamReader
 
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection | None = connection
         self.protocol = cast("PooledProtocol", connection.protocol)
+        self._is_dropped = False
 
     def take(self, content: StreamReader) -> None:
         """Take the answer, whose head is here; give the connection back at the body's end."""
@@ -100,12 +110,13 @@ class Answer:
         """Drop the connection, unless it was given back; its slot is free again."""
         if self.connection is not None:
             connection, self.connection = self.connection, None
+            self._is_dropped = True
             connection.close()
 
     async def aclose(self) -> None:
         """Do what `close` does, and return when nothing of the request is sent any more."""
         self.close()
-        if self.protocol.sending.is_running:
+        if self._is_dropped and self.protocol.sending.is_running:  # else it is somebody else's
             await settle(self.protocol.sending.ended())
 
 

@@ -57,12 +57,12 @@ class PooledProtocol(ResponseHandler):
         Raises:
             NoAnswerError: the connection is gone.
         """
+        self._answers = AnswerParser(method, is_handshake=is_handshake)
         if self.transport is None or self.transport.is_closing():
             raise NoAnswerError("Server disconnected") from self.exception()
         self.head = None
         self._parser = None
         self._payload = None
-        self._answers = AnswerParser(method, is_handshake=is_handshake)
         self._where = where
         self._is_handshake = is_handshake
         self._is_busy = self.is_awaited = True

@@ -158,9 +158,9 @@ class NetworkStream(httpcore.AsyncNetworkStream):
     async def _read(self, max_bytes: int, terms: Terms | None) -> bytes:
         try:
             return await self._stream.read(max_bytes, None if terms is None else terms.limit)
-        except TimeoutError as error:
-            raise self._silent(terms) from error
         except OSError as error:
+            if isinstance(error, TimeoutError) and error.errno is None:  # not the system's
+                raise self._silent(terms) from error
             if self._answers is not None and not self._answers.has_begun:
                 raise UnheardError(error) from error
             raise httpcore.ReadError(error) from error
@@ -177,9 +177,9 @@ class NetworkStream(httpcore.AsyncNetworkStream):
             self._body = None
         try:
             await self._stream.write(buffer, None if terms is None else terms.limit)
-        except TimeoutError as error:
-            raise self._silent(terms, is_sending=True) from error
         except OSError as error:
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise self._silent(terms, is_sending=True) from error
             raise httpcore.WriteError(error) from error
 
     def _silent(self, terms: Terms | None, *, is_sending: bool = False) -> KtorClientError:
