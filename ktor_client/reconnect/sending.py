@@ -75,6 +75,7 @@ class Sending:
         self._is_held = False
         session._link.watch_leaving(self._more_has_left)
         self._drain()
+        self._wake_room()
 
     def hold(self) -> None:
         """Let what is sent wait for the next session: this one is about to be closed."""
@@ -116,6 +117,7 @@ class Sending:
         """Wait until nothing waits any more, or the session ends."""
         if self._session is not None and len(self.ledger):
             self._drained = OneShot()
+            self._session._core.on_closed(lambda _: self._wake_drained())
             await self._drained.wait()
 
     def finish(self) -> None:
@@ -140,14 +142,14 @@ class Sending:
             and self.ledger.has_window
         )
 
+    @property
+    def _is_open(self) -> bool:
+        """Whether there is a connection to send on."""
+        return self._session is not None and self._session.is_open and not self._is_held
+
     def _may_send(self) -> bool:
-        session = self._session
-        return (
-            session is not None
-            and session.is_open
-            and not self._is_held
-            and session._sending.is_free
-        )
+        """Whether its link takes something now."""
+        return self._is_open and self._session is not None and self._session._sending.is_free
 
     async def _make_room(self, size: int, key: Hashable | None) -> None:
         """Do what `when_full` says, until a message of that size may wait, or go at once."""
@@ -162,8 +164,8 @@ class Sending:
                 f"{options.max_bytes} bytes are all that may wait"
             )
         await self._until_room()
-        while not (ledger.fits(size, key) or (not len(ledger) and self._may_send())):
-            await self._until_room(first=True)
+        while not (ledger.fits(size, key) or (not len(ledger) and self._is_open)):
+            await self._until_room(first=True)  # one that never fits waits for a connection, alone
         self._raise_if_ended()
 
     async def _until_room(self, *, first: bool = False) -> None:
