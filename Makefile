@@ -22,7 +22,7 @@ $(python) -m coverage combine --quiet
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench bench-quick browser browser-demo fuzz wheel clean force
+.PHONY: help demo test test-all check format docs bench bench-quick browser browser-demo chaos fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
@@ -73,6 +73,9 @@ browser: $(VENV)/.dev ## the client inside Chromium: set up what that needs, the
 
 browser-demo: $(VENV)/.all ## a chat page whose Python runs in your browser, over an echo server
 	@$(VENV)/bin/ktor-client browser-demo $(ARGS)
+
+chaos: $(VENV)/.dev ## a million messages each way through ten thousand cuts, each accounted for
+	@$(python) -m tests.chaos.feeds --messages 1000000 --faults 10000 $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@$(python) -m tests.fuzz $(ARGS)

@@ -37,6 +37,7 @@ class _Way:
         self._arrived = 0
         self._late: list[bytes] = []
         self._due = 0
+        self._last_at = 0.0
         self._scheduled = False
         self.high, self.low = HIGH_WATER, LOW_WATER
         self._is_full = False
@@ -102,12 +103,16 @@ class _Way:
             if self._arrived <= at < self._arrived + size:
                 piece[at - self._arrived] ^= flip
         self._arrived += size
-        if self._faults.delay:
+        if self._faults.delay or self._late:
             self._send_late(bytes(piece))
         elif size:
             self.target.feed(bytes(piece))
         if limit is not None and self._arrived >= limit:
-            self.source.lose(ConnectionResetError("the connection was dropped (engine.faults)"))
+            error = ConnectionResetError("the connection was dropped (engine.faults)")
+            if self.source.is_closing():  # and cannot end it once more
+                self.target.ended(error)
+            else:
+                self.source.lose(error)
             return
         if self._is_full and self.unsent <= self.low:
             self._is_full = False
@@ -116,10 +121,12 @@ class _Way:
         self.schedule()
 
     def _send_late(self, piece: bytes) -> None:
+        now = self._clock.time()
+        self._last_at = max(self._last_at, now + self._faults.delay)  # nothing overtakes
         self._late.append(piece)
         if isinstance(self._clock, VirtualClock):
             self._clock.hold()
-        self._clock.call_later(self._faults.delay, self._arrive_late)
+        self._clock.call_later(self._last_at - now, self._arrive_late)
 
     def _arrive_late(self) -> None:
         if isinstance(self._clock, VirtualClock):

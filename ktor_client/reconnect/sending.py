@@ -163,7 +163,8 @@ class Sending:
                 f"wait, this one has {size} more, and {options.max_messages} messages with "
                 f"{options.max_bytes} bytes are all that may wait"
             )
-        await self._until_room()
+        if self._room:
+            await self._until_room()
         while not (ledger.fits(size, key) or (not len(ledger) and self._is_open)):
             await self._until_room(first=True)  # one that never fits waits for a connection, alone
         self._raise_if_ended()

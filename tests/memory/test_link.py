@@ -462,6 +462,36 @@ async def test_delays_keep_the_order() -> None:
     assert clock.time() == 2
 
 
+async def test_nothing_overtakes_what_is_delayed() -> None:
+    faults = Faults()
+    clock = VirtualClock()
+    client, server = memory_transports(faults, clock)
+    client.set_protocol(Recorder())
+    server.set_protocol(Recorder())
+    server.resume_reading()
+    faults.delay(2)
+    client.write(b"one ")
+    await asyncio.sleep(0)
+    faults.clear()
+    client.write(b"two")
+    client.close()
+    await recorder(server).lost
+    assert recorder(server).data == b"one two"
+    assert clock.time() == 2
+
+
+async def test_a_drop_of_what_was_written_before_the_end() -> None:
+    faults = Faults()
+    client, server = transports(faults)
+    client.write(b"abcdef")
+    client.close()
+    await recorder(client).lost
+    faults.drop(after=3, towards="server")
+    server.resume_reading()
+    assert "dropped" in str(await recorder(server).lost)
+    assert recorder(server).data == b"abc"
+
+
 async def test_delays_on_the_loops_own_clock() -> None:
     faults = Faults()
     faults.delay(0.01)

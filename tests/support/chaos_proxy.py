@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Literal, TypeAlias
 
 Way: TypeAlias = Literal["up", "down"]
@@ -44,13 +44,15 @@ class ChaosProxy:
         self.target = target
         self.port = 0
         self.plan = Plan()
+        self.next_plan: Callable[[], Plan] | None = None
+        """Makes a plan for each connection, in the place of `plan`."""
         self.connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self.connections.add(task)
-        plan = self.plan
+        plan = self.plan if self.next_plan is None else self.next_plan()
         try:
             upstream = await asyncio.open_connection("127.0.0.1", self.target)
         except BaseException:

@@ -5,6 +5,7 @@ It is as short as it can be; `docs/explanation/reconnecting.md` says what goes o
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,7 +48,10 @@ class SequenceServer:
         on_message: Callable[[Stream, Message], object] | None = None,
         *,
         acknowledge_every: int = 1,
+        idle: float | None = None,
     ) -> None:
+        """Acknowledge every so many messages, and the rest after `idle` seconds."""
+        self._idle = idle
         self.streams: dict[str, Stream] = {}
         self._on_message = on_message
         self._every = acknowledge_every
@@ -60,6 +64,9 @@ class SequenceServer:
         stream.acknowledged(int(number))
         await session.send(f"{'resumed' if known or number == '0' else 'reset'} {stream.last}")
         stream.session = session
+        idle = None
+        if self._idle is not None:
+            idle = asyncio.create_task(self._acknowledge_now_and_then(stream, session, self._idle))
         try:
             for kept in list(stream.kept.items()):
                 await _send(session, *kept)
@@ -68,8 +75,23 @@ class SequenceServer:
         except ConnectionClosedError:
             pass
         finally:
+            if idle is not None:
+                idle.cancel()
+                await asyncio.wait({idle})
             if stream.session is session:
                 stream.session = None
+
+    @staticmethod
+    async def _acknowledge_now_and_then(
+        stream: Stream, session: DefaultWebSocketSession, idle: float
+    ) -> None:
+        told = 0
+        with suppress(ConnectionClosedError):
+            while True:
+                await asyncio.sleep(idle)
+                if stream.last > told:
+                    told = stream.last
+                    await session.send(f"ack {told}")
 
     async def _take(
         self, stream: Stream, message: Message, session: DefaultWebSocketSession
