@@ -105,7 +105,7 @@ class Arriving:
         """Let it come."""
         if self._relief is not None:
             self._relief.set(None)
-        if self._session is not None and self._session.is_open:
+        if self._session is not None:  # also of one that was cut: what had come is still to be read
             self._session._core.incoming.is_full = False
             self._session._core.incoming_relieved()
 
