@@ -32,7 +32,7 @@ class HttpClientConfig:
         self.expect_success: bool = False
         """Raise for responses of status 300 and above."""
         self.follow_redirects: bool = True
-        """Follow 301, 302, 303, 307 and 308 of GET and HEAD, up to 20 (Ktor's HttpRedirect)."""
+        """Follow 301, 302, 303, 307 and 308 of every method, up to 20; see `HttpRedirect`."""
 
     def install(
         self, plugin: Callable[P, HttpClientPlugin], *args: P.args, **options: P.kwargs

@@ -93,12 +93,12 @@ class HttpRedirect(HttpClientPlugin):
 
 
 def _redirected(request: HttpRequest, url: Url, response: HttpResponse) -> HttpRequest:
-    method, drop_body = request.method, False
-    if response.status not in _KEEPING_METHOD:
-        if method not in ("GET", "HEAD"):
-            method = HttpMethod.Get
-        drop_body = method != request.method
-    elif (once := once_only(request.body)) is not None:
+    method = request.method
+    if response.status not in _KEEPING_METHOD and method not in ("GET", "HEAD"):
+        method = HttpMethod.Get
+    drop_body = method != request.method
+    once = None if drop_body else once_only(request.body)
+    if once is not None:
         raise RedirectError(
             f"{request.method} {request.url._shown} was redirected to {url._shown} with "
             f"{response.status}, which sends the body again, and this one ({once}) can be sent "

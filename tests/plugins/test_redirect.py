@@ -192,3 +192,13 @@ async def test_a_handshake_that_is_sent_elsewhere_stays_a_handshake(
         with pytest.raises(WebSocketHandshakeError) as caught:
             await client.web_socket_session("ws://h/start")
     assert str(caught.value.response.request.url) == asked
+
+
+async def test_a_body_of_a_get_cannot_be_sent_twice_either() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data"
+
+    async with HttpClient(redirecting(302, "/there")) as client:
+        with pytest.raises(RedirectError, match="only once"):
+            await client.request("GET", "http://h/start", body=chunks())
+        assert (await client.request("GET", "http://h/start", body=b"x")).status == 200
