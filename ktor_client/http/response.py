@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
 from ktor_client.http.body import BytesBody, ResponseBody
@@ -173,8 +173,12 @@ class HttpResponse:
         except (LookupError, UnicodeError):  # no charset, or one that cannot replace
             return data.decode("utf-8", "replace")
 
-    async def body(self, type_: type[T]) -> T:
-        """Read the body as `bytes`, `str`, or an object of that type.
+    @overload
+    async def body(self, type_: type[T]) -> T: ...
+    @overload
+    async def body(self, type_: Any) -> Any: ...
+    async def body(self, type_: Any) -> Any:
+        """Read the body as `bytes`, `str`, or an object of that type; `X | None` allows null.
 
         With `ContentNegotiation` a converter of the body's `Content-Type` builds it, and an empty
         body is None where the type allows that; without, it is JSON, and dataclasses are built.
@@ -185,20 +189,15 @@ class HttpResponse:
 
         And what `body_as_text` raises.
         """
-        value: Any
         if type_ is bytes:
-            value = await self.body_as_bytes()
-        elif type_ is str:
-            value = await self.body_as_text()
-        else:
-            data = await self._plain_bytes()
-            converters = self.request.attributes.get(CONVERTERS)
-            if converters is None:
-                value = from_json(data, type_)
-            else:
-                value = from_body(converters, self, data, type_)
-        result: T = value
-        return result
+            return await self.body_as_bytes()
+        if type_ is str:
+            return await self.body_as_text()
+        data = await self._plain_bytes()
+        converters = self.request.attributes.get(CONVERTERS)
+        if converters is None:
+            return from_json(data, type_)
+        return from_body(converters, self, data, type_)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the body as it arrives, decoded as by `body_as_bytes`; memory stays flat.

@@ -12,6 +12,7 @@ from ktor_client import (
     HttpClient,
     HttpClientConfig,
     RetryPolicy,
+    basic_auth,
     install,
     on_upload,
     timeout,
@@ -25,6 +26,7 @@ from ktor_client.plugins import (
     BodyProgress,
     HttpCallValidator,
     HttpCookies,
+    HttpRedirect,
     HttpRequestRetry,
     HttpTimeout,
     Logging,
@@ -79,6 +81,11 @@ async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> No
     HttpClient(partial(AiohttpEngine, limits=5))  # wrong
     HttpClient(42)  # wrong
     HttpClient(AiohttpEngine, limit=5)  # wrong
+    HttpClient(AiohttpEngine, expect_success="yes")  # wrong
+    HttpClient(AiohttpEngine, expect_sucess=True)  # wrong
+    install(HttpRedirect, check_http_method="no")  # wrong
+    basic_auth("user")  # wrong
+    await (await client.get("http://h/")).body()  # wrong
     config = HttpClientConfig()
     config.expect_sucess = True  # wrong
     client.plugin(WebSockets).nonsense()  # wrong

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import assert_type
+from typing import Any, assert_type
 
 from ktor_client import (
     Backoff,
@@ -17,22 +17,29 @@ from ktor_client import (
     DefaultClientWebSocketSession,
     Failure,
     Frame,
+    Headers,
     HttpClient,
     HttpClientConfig,
     HttpRequest,
     HttpRequestBuilder,
     HttpResponse,
+    RequestFailed,
     Retry,
     RetryPolicy,
     Stop,
     WebSocketCapability,
+    accept,
+    basic_auth,
     bearer_auth,
     bounded,
+    content_type,
+    cookie,
     expect_success,
     header,
     install,
     on_download,
     on_upload,
+    redacted,
     timeout,
     unlimited,
 )
@@ -50,6 +57,7 @@ from ktor_client.plugins import (
     FileCookies,
     HttpCallValidator,
     HttpCookies,
+    HttpRedirect,
     HttpRequestRetry,
     HttpTimeout,
     JsonConverter,
@@ -231,6 +239,15 @@ async def main() -> None:
     response = await client.get("http://h/", params={"a": 1, "b": ["x", "y"]})
     assert_type(response.status, int)
     assert_type(await response.body(Customer), Customer)
+    assert_type(await response.body(list[Customer]), list[Customer])
+    assert_type(await response.body(Customer | None), Any)
+    blocks = accept("a/b"), basic_auth("user", "password"), content_type("a/b"), cookie("a", "1")
+    await client.get("http://h/", *blocks)
+    assert_type(redacted("http://h/?token=1"), str)
+    assert_type(redacted(response.headers), Headers)
+    strict = HttpClient(AiohttpEngine, expect_success=True, follow_redirects=False)
+    strict.events.subscribe(RequestFailed, lambda failure: print(failure.request.url))
+    install(HttpRedirect, max_redirects=5, check_http_method=True)
     await client.post("http://h/", json=Customer(1, "Jane"))
     async with client.prepare_get("http://h/") as streamed:
         async for chunk in streamed.chunks():
