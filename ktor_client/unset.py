@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["UNSET", "Unset"]
+__all__ = ["UNSET", "Unset", "known"]
 
 
 class Unset:
@@ -21,3 +21,8 @@ class Unset:
 
 UNSET: Any = Unset()
 """The marker itself, typed so that it may stand for any argument."""
+
+
+def known(option: Any) -> Any:
+    """Return an option's value: what was given, or the default that its marker has."""
+    return option.default if isinstance(option, Unset) else option

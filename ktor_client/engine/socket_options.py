@@ -7,7 +7,7 @@ from typing import Any
 
 from ktor_client.durations import Duration, seconds
 from ktor_client.http.host import checked_host, without_zone
-from ktor_client.unset import Unset
+from ktor_client.unset import Unset, known
 
 __all__ = ["DEFAULT_CONNECT_TIMEOUT", "DEFAULT_LIMIT", "DEFAULT_TRUST_ENV", "SocketOptions"]
 
@@ -62,7 +62,7 @@ class SocketOptions:
             for name, value in options.items()
             if value is not None and not isinstance(value, Unset)
         ]
-        limit, trust_env, connect_timeout = map(_value, (limit, trust_env, connect_timeout))
+        limit, trust_env, connect_timeout = map(known, (limit, trust_env, connect_timeout))
         if isinstance(limit, bool) or not isinstance(limit, int):
             raise TypeError(f"limit is a number of connections, not {type(limit).__name__}")
         if limit < 1:
@@ -97,7 +97,3 @@ class SocketOptions:
                 f"{engine}({adopted}=...) takes no {self._given[0]}: the {adopted} that you bring "
                 f"decides it; set it there, or leave {adopted} out"
             )
-
-
-def _value(option: Any) -> Any:
-    return option.default if isinstance(option, Unset) else option

@@ -5,16 +5,23 @@ Credentials and custom headers stay with the origin they were meant for; TLS is 
 
 from __future__ import annotations
 
+from typing import Any
+
+from ktor_client.engine.capabilities import ManualRedirectsCapability
+from ktor_client.engine.shared import require
 from ktor_client.errors import InvalidUrlError, RedirectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
 from ktor_client.http.body import once_only
 from ktor_client.http.origins import ABOUT_BODY, fields_for_elsewhere
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
+from ktor_client.unset import Unset, known
 
 __all__ = ["HttpRedirect"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPING_METHOD = frozenset({307, 308})
+DEFAULT_MAX: Any = Unset(20)
+DEFAULT_OFF: Any = Unset(False)
 _SOCKETS = {"http": "ws", "https": "wss"}
 
 
@@ -28,9 +35,9 @@ class HttpRedirect(HttpClientPlugin):
     def __init__(
         self,
         *,
-        max_redirects: int = 20,
-        allow_https_downgrade: bool = False,
-        check_http_method: bool = False,
+        max_redirects: int = DEFAULT_MAX,
+        allow_https_downgrade: bool = DEFAULT_OFF,
+        check_http_method: bool = DEFAULT_OFF,
     ) -> None:
         """Check and keep the options.
 
@@ -43,14 +50,26 @@ class HttpRedirect(HttpClientPlugin):
         Raises:
             ValueError: `max_redirects` is negative.
         """
-        if max_redirects < 0:
+        options: dict[str, Any] = {
+            "max_redirects": max_redirects,
+            "allow_https_downgrade": allow_https_downgrade,
+            "check_http_method": check_http_method,
+        }
+        self._given = [name for name, value in options.items() if not isinstance(value, Unset)]
+        self._max: int = known(max_redirects)
+        if self._max < 0:
             raise ValueError("max_redirects must not be negative")
-        self._max = max_redirects
-        self._downgrade = allow_https_downgrade
-        self._check_method = check_http_method
+        self._downgrade: bool = known(allow_https_downgrade)
+        self._check_method: bool = known(check_http_method)
 
     def install(self, scope: PluginScope) -> None:
-        """Register the layer of the onion."""
+        """Register the layer of the onion.
+
+        Raises:
+            UnsupportedCapabilityError: an option was given, and the engine follows by itself.
+        """
+        for name in self._given:
+            require(scope.engine, ManualRedirectsCapability, name)
         scope.on_send(self._follow, kind=LayerKind.REDIRECT)
 
     async def _follow(self, request: HttpRequest, send: Send) -> HttpResponse:

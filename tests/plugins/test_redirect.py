@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from ktor_client import (
     HttpRequest,
     RedirectError,
     ServerResponseError,
+    UnsupportedCapabilityError,
     WebSocketHandshakeError,
     install,
 )
@@ -202,3 +204,12 @@ async def test_a_body_of_a_get_cannot_be_sent_twice_either() -> None:
         with pytest.raises(RedirectError, match="only once"):
             await client.request("GET", "http://h/start", body=chunks())
         assert (await client.request("GET", "http://h/start", body=b"x")).status == 200
+
+
+@pytest.mark.parametrize("option", ["max_redirects", "allow_https_downgrade", "check_http_method"])
+def test_an_engine_that_follows_by_itself_refuses_the_options(option: str) -> None:
+    options: Any = {option: 1}
+    redirect = install(HttpRedirect, **options)
+    with pytest.raises(UnsupportedCapabilityError, match=rf"{option} needs seeing redirects"):
+        HttpClient(MockEngine(capabilities=frozenset()), redirect)
+    HttpClient(MockEngine(capabilities=frozenset()), install(HttpRedirect))
