@@ -19,8 +19,7 @@ _DIRECT = ("asyncio.selector_events", "uvloop.loop")
 def leftover_of(transport: asyncio.Transport) -> socket.socket | None:
     """Return a socket of our own on a lost connection; None where its bytes may be elsewhere."""
     own: Any = transport.get_extra_info("socket")
-    is_tls = transport.get_extra_info("sslcontext") is not None
-    if own is None or is_tls or type(transport).__module__ not in _DIRECT:
+    if own is None or type(transport).__module__ not in _DIRECT:
         return None
     try:
         return socket.fromfd(own.fileno(), own.family, own.type)

@@ -38,6 +38,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def __init__(self, transport: asyncio.Transport, mask: Mask) -> None:
         self._transport = transport
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
         self._mask = mask
         self._loop = asyncio.get_running_loop()
         self._home = session_loop()
@@ -233,8 +234,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._is_lost = True
         self._on_left.clear()
         self._drop_out()
-        is_tls = self._transport.get_extra_info("sslcontext") is not None
-        if error is None and not is_tls:  # an orderly end comes after all that was written
+        if error is None and not self._is_tls:  # an orderly end comes after all that was written
             self._surely_left = self.bytes_sent - self._dropped
 
     def _abort_transport(self) -> None:

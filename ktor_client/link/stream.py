@@ -144,7 +144,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def close(self) -> None:
         """Close the socket once everything written has left."""
         self.flush()
-        self._transport.close()
+        if not self._transport.is_closing():  # asyncio's for TLS is of no use after a second one
+            self._transport.close()
 
     def abort(self) -> None:
         """Drop the socket, what was not written, and what was read and not yet taken."""
@@ -317,7 +318,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if isinstance(exc, OSError) and not (self._is_over or self._discarding):
+        if isinstance(exc, OSError) and not (self._is_tls or self._is_over or self._discarding):
             self._leftover = leftover_of(self._transport)
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None

@@ -47,10 +47,10 @@ async def wire(exchange: Exchange) -> Response | None:
     async with exchange.accept_raw() as session:
         exchange.stream.transport.write(data)
         if exchange.query.get("end") == "yes":
-            exchange.stream.transport.close()
+            exchange.stream.close()
         await _keep(exchange, session)
         if data[-4:-2] == b"\x88\x02":  # they ended with a Close; browsers forbid a second one
-            exchange.stream.transport.close()
+            exchange.stream.close()
     return None
 
 

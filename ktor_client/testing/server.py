@@ -133,10 +133,10 @@ class EchoServer:
             await stream.begin(self._ssl_context)
             while await self._serve_one(stream):
                 pass
-            stream.transport.close()
+            stream.close()
         except (EOFError, OSError) as error:  # the client left; our ConnectionClosedError too
             _log.debug("connection ended: %r", error)
-            stream.transport.close()
+            stream.close()
         except asyncio.CancelledError:
             if not stream.is_session:
                 stream.abort()

@@ -61,6 +61,11 @@ class ServerStream(SocketStream):
             raise
         self._transport = transport
 
+    def close(self) -> None:
+        """Close once everything written has left; asyncio's TLS can bear only one such call."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
     async def _feed(
         self, handshake: Coroutine[Any, Any, asyncio.Transport | None], early: bytes
     ) -> asyncio.Transport | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -22,7 +23,7 @@ CHUNKS = b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
 
 
 class Pieces(SocketStream):
-    """Gives what it was given, so many bytes at a time."""
+    """Gives what it was given, so many bytes at a time, beside a socket where nothing comes."""
 
     def __init__(self, data: bytes, size: int) -> None:
         super().__init__()
@@ -39,18 +40,25 @@ class Pieces(SocketStream):
 
 async def read_all(
     data: bytes, size: int, method: str = "GET", *, is_handshake: bool = False
-) -> tuple[bytes, NetworkStream]:
-    """Ask once and read to the end; the empty piece is the connection's."""
+) -> tuple[bytes, bool, bool]:
+    """Ask once and read to the end, the empty piece; is the connection spent, and to be left?"""
     dialer = Dialer(SocketOptions(), ERRORS)
-    stream = NetworkStream(Pieces(data, size), dialer, lambda: False)
+    ours, theirs = socket.socketpair()
+    pieces = Pieces(data, size)
+    await asyncio.get_running_loop().create_connection(lambda: pieces, sock=ours)
+    stream = NetworkStream(pieces, dialer, lambda: False)
     terms = Terms(
         method, "h:80", lambda: Deadline(1), 1, is_handshake=is_handshake, may_repeat=False
     )
-    await stream.write(b"GET / HTTP/1.1\r\n\r\n", terms)
-    got = b""
-    while piece := await stream.read(65536, terms):
-        got += piece
-    return got, stream
+    try:
+        await stream.write(b"GET / HTTP/1.1\r\n\r\n", terms)
+        got = b""
+        while piece := await stream.read(65536, terms):
+            got += piece
+        return got, stream.is_spent, stream.get_extra_info("is_readable")
+    finally:
+        theirs.close()
+        await pieces.aclose()
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
@@ -85,25 +93,22 @@ async def read_all(
 async def test_a_head_says_no_more_than_where_the_body_ends(
     answer: bytes, seen: bytes, is_spent: bool, size: int
 ) -> None:
-    got, stream = await read_all(INTERIM * 3 + answer, size)
-    assert got == seen
-    assert stream.is_spent == is_spent
-    assert stream.get_extra_info("is_readable") == is_spent
+    assert await read_all(INTERIM * 3 + answer, size) == (seen, is_spent, is_spent)
 
 
 async def test_what_comes_behind_a_101_passes() -> None:
     answer = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\x81\x02ok"
     for size in (1, 1 << 20):
-        got, _ = await read_all(answer, size, is_handshake=True)
+        got, _, _ = await read_all(answer, size, is_handshake=True)
         assert got.startswith(b"HTTP/1.1 101 ")
         assert got.endswith(b"\r\n\r\n\x81\x02ok")
 
 
 async def test_an_answer_to_a_head_request_has_no_body() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
-    got, stream = await read_all(answer, 1 << 20, "HEAD")
+    got, is_spent, _ = await read_all(answer, 1 << 20, "HEAD")
     assert got == b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    assert not stream.is_spent
+    assert not is_spent
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
@@ -131,6 +136,5 @@ async def test_an_end_before_an_answer_and_within_one() -> None:
 
 async def test_a_connection_that_the_server_keeps_for_a_while() -> None:
     answer = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n"
-    _, stream = await read_all(answer, 1 << 20)
-    await asyncio.sleep(0)
-    assert stream.get_extra_info("is_readable")
+    _, is_spent, is_to_be_left = await read_all(answer, 1 << 20)
+    assert (is_spent, is_to_be_left) == (False, True)
