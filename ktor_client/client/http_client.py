@@ -51,6 +51,7 @@ from ktor_client.http.request import EXPECT_SUCCESS
 from ktor_client.plugin import Events, HttpClientPlugin
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import SessionCore, WebSocketSession
+from ktor_client.session.base import core_of
 from ktor_client.session.oneshot import OneShot
 from ktor_client.unset import UNSET
 
@@ -212,7 +213,7 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
         async def open_session(request: HttpRequest) -> S:
             view = PluginView(self, self._scope, plugin)
             session = await opening(plugin, view, request, draft.subprotocols)
-            core = session._core
+            core = core_of(session)
             if self._closing:
                 core.cancel()
                 raise ClientClosedError("the client was closed while the session was being opened")

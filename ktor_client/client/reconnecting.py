@@ -12,6 +12,7 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import AnyBlock
 from ktor_client.link import Clock
+from ktor_client.plugins import reconnect, websockets
 from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.reconnect import Outbox, ReconnectingStatement, Resume
@@ -68,17 +69,15 @@ class ReconnectingCalls:
         age = optional_seconds(max_age, "max_age")
         options = FeedOptions(on_open, outbox, resume, overlap, age)
         client = cast("HttpClient", self)
-        plugin = client.plugin_or_none(WebSocketReconnect)
+        settings = reconnect.settings_of(client.plugin_or_none(WebSocketReconnect))
         if not isinstance(policy, RetryPolicy | None):
             raise TypeError(f"policy takes RetryPolicy(...), not {policy!r}")
-        if policy is None:
-            policy = RetryPolicy() if plugin is None else plugin._policy
         target = Target(url, blocks, headers, params, subprotocols)
         parts = {"method": method, "host": host, "port": port, "path": path}
-        source = _Source(client, parts, None if plugin is None else plugin._budget)
+        source = _Source(client, parts, settings.budget)
         for known in target.known():
             source.prepare(known)
-        return ReconnectingStatement(source, target, policy, options)
+        return ReconnectingStatement(source, target, policy or settings.policy, options)
 
 
 class _Source:
@@ -86,13 +85,13 @@ class _Source:
 
     def __init__(self, client: HttpClient, parts: dict[str, Any], budget: Budget | None) -> None:
         """Open what `parts`, which are the same for every attempt, say."""
-        plugin = client.plugin(WebSockets)
+        settings = websockets.settings_of(client.plugin(WebSockets), client.engine)
         self._client = client
         self._parts = parts
         self.budget = budget
-        self.open_timeout = plugin._open_timeout
-        self.incoming_limit = plugin._channels_for(client.engine).incoming
-        self.converter = plugin._converter
+        self.open_timeout = settings.open_timeout
+        self.incoming_limit = settings.incoming
+        self.converter = settings.converter
 
     @property
     def clock(self) -> Clock:

@@ -6,12 +6,13 @@ Only settings live here. `client.web_socket_reconnecting(...)` works without it.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.reconnect.budget import Budget
 from ktor_client.retry import RetryPolicy
 
-__all__ = ["WebSocketReconnect"]
+__all__ = ["ReconnectSettings", "WebSocketReconnect", "settings_of"]
 
 
 class WebSocketReconnect(HttpClientPlugin):
@@ -44,3 +45,18 @@ class WebSocketReconnect(HttpClientPlugin):
 
     def install(self, scope: PluginScope) -> None:
         """Register nothing: the client asks this plugin."""
+
+
+class ReconnectSettings(NamedTuple):
+    """What holds for calls that say nothing else."""
+
+    policy: RetryPolicy
+    budget: Budget | None
+    """What gives all sessions of a client their turns; None where nothing limits them."""
+
+
+def settings_of(plugin: WebSocketReconnect | None) -> ReconnectSettings:
+    """Return a plugin's settings, and without one the usual ones: for the client, not for users."""
+    if plugin is None:
+        return ReconnectSettings(RetryPolicy(), None)
+    return ReconnectSettings(plugin._policy, plugin._budget)

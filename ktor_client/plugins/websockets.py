@@ -6,7 +6,7 @@ The handshake's rules are in `protocol/handshake.py`, the session's in `session/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ktor_client.channels import ChannelLimit, ChannelOverflow, Channels
 from ktor_client.durations import Duration, optional_seconds, seconds
@@ -41,7 +41,7 @@ from ktor_client.session import (
 from ktor_client.session.base import checked_max_frame_size
 from ktor_client.unset import UNSET
 
-__all__ = ["WebSockets"]
+__all__ = ["SessionSettings", "WebSockets", "settings_of"]
 
 OPEN_LIMIT: AttributeKey[TimeLimit] = AttributeKey("open_timeout, as it counts")
 """On the request of a handshake: whoever lets it wait before another attempt pauses the limit."""
@@ -258,6 +258,23 @@ class WebSockets(HttpClientPlugin):
             for attempt in attempts:
                 if attempt is not chosen:
                     attempt.upgrade.abort()
+
+
+class SessionSettings(NamedTuple):
+    """What a plugin says of each session on an engine, for who makes one stream of several."""
+
+    open_timeout: float
+    """Seconds that an opening may take."""
+    incoming: ChannelLimit
+    """Of the messages that wait to be received."""
+    converter: WebSocketContentConverter | None
+    """For typed messages, where there is one."""
+
+
+def settings_of(plugin: WebSockets, engine: HttpClientEngine) -> SessionSettings:
+    """Return what holds for the plugin's sessions on that engine: for the client, not for users."""
+    incoming = plugin._channels_for(engine).incoming
+    return SessionSettings(plugin._open_timeout, incoming, plugin._converter)
 
 
 class _Answer:

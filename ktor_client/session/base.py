@@ -20,6 +20,7 @@ __all__ = [
     "SessionStatistics",
     "WebSocketSession",
     "checked_max_frame_size",
+    "core_of",
 ]
 
 _NORMAL = CloseReason(CloseReason.Codes.NORMAL)
@@ -277,3 +278,8 @@ class WebSocketSession:
     def __repr__(self) -> str:
         state = "open" if self.is_open else repr(self._core.ending.reason())
         return f"<{type(self).__name__} {state}>"
+
+
+def core_of(session: WebSocketSession) -> SessionCore:
+    """Return the machinery of a session: for rooms above that hold sessions, not for users."""
+    return session._core

@@ -5,13 +5,24 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import assert_never
 
 from ktor_client import (
     Backoff,
+    Connecting,
     DefaultClientWebSocketSession,
+    FeedEvent,
     HttpClient,
     HttpClientConfig,
+    Lost,
+    Opened,
+    Outbox,
     RetryPolicy,
+    Sent,
+    SequenceResume,
+    Stopped,
+    Waiting,
+    WebSocketFeed,
     basic_auth,
     install,
     on_upload,
@@ -32,6 +43,7 @@ from ktor_client.plugins import (
     Logging,
     PluginScope,
     UserAgent,
+    WebSocketReconnect,
     WebSockets,
     client_plugin,
 )
@@ -112,3 +124,62 @@ async def main(client: HttpClient, session: DefaultClientWebSocketSession) -> No
         pass
     number: int = await session.receive_text()  # wrong
     print(number)
+
+
+def no_gap(event: FeedEvent) -> str:
+    """A member is missing."""
+    match event:
+        case Connecting() | Opened() | Lost():
+            return "about a connection"
+        case Waiting() | Stopped():
+            return "about none"
+        case _:
+            assert_never(event)  # wrong
+
+
+def no_unknown(sent: Sent) -> str:
+    """A verdict is missing."""
+    match sent:
+        case Sent.WRITTEN | Sent.ACKNOWLEDGED | Sent.NOT_SENT:
+            return "known"
+        case _:
+            assert_never(sent)  # wrong
+
+
+def forgets_bytes(item: str | bytes | FeedEvent) -> str:
+    """Messages are text or bytes."""
+    if isinstance(item, str):
+        return item
+    return no_gap(item)  # wrong
+
+
+def synchronous(session: DefaultClientWebSocketSession) -> None:
+    """An `on_open` must not be this."""
+
+
+async def come_back(client: HttpClient, feed: WebSocketFeed) -> None:
+    client.web_socket_reconnecting("ws://h/", polcy=RetryPolicy())  # wrong
+    client.web_socket_reconnecting("ws://h/", policy=Backoff())  # wrong
+    client.web_socket_reconnecting("ws://h/", on_open=synchronous)  # wrong
+    client.web_socket_reconnecting("ws://h/", outbox=256)  # wrong
+    client.web_socket_reconnecting("ws://h/", resume=SequenceResume)  # wrong
+    client.web_socket_reconnecting(["ws://h/", 1])  # wrong
+    client.web_socket_reconnecting("ws://h/", headers=lambda: 1)  # wrong
+    Outbox(when_full="block")  # wrong
+    Outbox(mode="exactly_once")  # wrong
+    RetryPolicy(decide=lambda failure: True)  # wrong
+    install(WebSocketReconnect, max_attempts=5)  # wrong
+    await client.web_socket_reconnecting("ws://h/")  # wrong
+    with client.web_socket_reconnecting("ws://h/"):  # wrong
+        pass
+    for _ in feed:  # wrong
+        pass
+    await feed.send(1)  # wrong
+    await (await feed.send("x", kye=1))  # wrong
+    feed.state = "open"  # wrong
+    feed.session.cancel()  # wrong
+    async for event in feed.events:
+        print(event.attempt)  # wrong
+    async for item in feed.merged():
+        item.upper()  # wrong
+    await feed.receive_deserialised(dict)  # wrong

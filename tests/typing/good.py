@@ -7,27 +7,45 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, assert_never, assert_type
 
 from ktor_client import (
     Backoff,
     Channels,
     ClientWebSocketSession,
     CloseReason,
+    Connecting,
     DefaultClientWebSocketSession,
     Failure,
+    FeedEvent,
+    FeedState,
     Frame,
+    Gap,
     Headers,
     HttpClient,
     HttpClientConfig,
     HttpRequest,
     HttpRequestBuilder,
     HttpResponse,
+    Lost,
+    Opened,
+    Outbox,
+    Position,
+    PositionResume,
+    Receipt,
+    ReconnectingSession,
     RequestFailed,
+    Resume,
+    Resumed,
     Retry,
     RetryPolicy,
+    Sent,
+    SequenceResume,
     Stop,
+    Stopped,
+    Waiting,
     WebSocketCapability,
+    WebSocketFeed,
     accept,
     basic_auth,
     bearer_auth,
@@ -68,6 +86,7 @@ from ktor_client.plugins import (
     RequestRetried,
     UserAgent,
     WebSocketDeflate,
+    WebSocketReconnect,
     WebSockets,
     client_plugin,
 )
@@ -252,3 +271,138 @@ async def main() -> None:
     async with client.prepare_get("http://h/") as streamed:
         async for chunk in streamed.chunks():
             assert_type(chunk, bytes)
+
+
+# --- sessions that come back
+
+
+def describe(event: FeedEvent) -> str:
+    """Name every member; a new one is refused here until it is named too."""
+    match event:
+        case Connecting(attempt, url):
+            assert_type(attempt, int)
+            return f"attempt {attempt} at {url}"
+        case Opened(generation, resumed):
+            assert_type(resumed, bool)
+            return f"connection {generation}"
+        case Lost(failure):
+            assert_type(failure, Failure)
+            assert_type(failure.reason, CloseReason | None)
+            return f"attempt {failure.attempt} failed"
+        case Waiting(delay, until):
+            assert_type(delay + until, float)
+            return f"for {delay} s"
+        case Gap(after, before, missed):
+            assert_type(missed, int | None)
+            return f"{missed} from {after} to {before}"
+        case Stopped(failure):
+            assert_type(failure, Failure | None)
+            return "stopped"
+        case _:
+            assert_never(event)
+
+
+def shown(item: str | bytes | FeedEvent) -> str:
+    """Tell messages from events, exhaustively."""
+    match item:
+        case str():
+            return item
+        case bytes():
+            return item.hex()
+        case _:
+            assert_type(item, FeedEvent)
+            return describe(item)
+
+
+def verdict_of(sent: Sent) -> str:
+    match sent:
+        case Sent.WRITTEN | Sent.ACKNOWLEDGED:
+            return "sent"
+        case Sent.UNKNOWN:
+            return "perhaps"
+        case Sent.NOT_SENT:
+            return "not sent"
+        case _:
+            assert_never(sent)
+
+
+def state_of(state: FeedState) -> bool:
+    match state:
+        case FeedState.OPEN:
+            return True
+        case FeedState.CONNECTING | FeedState.WAITING | FeedState.STOPPED:
+            return False
+        case _:
+            assert_never(state)
+
+
+class Gateway(Resume):
+    """A plug of the user's."""
+
+    async def on_open(
+        self, session: DefaultClientWebSocketSession, position: Any
+    ) -> Resumed | bool | None:
+        await session.send(f"resume {position}")
+        return True
+
+    def position_of(self, message: str | bytes) -> int | None:
+        return len(message)
+
+
+async def ask(
+    session: DefaultClientWebSocketSession, position: Position | None
+) -> Resumed | bool | None:
+    await session.send(str(position and position.offset))
+    return Resumed(complete=True)
+
+
+async def fresh_headers() -> dict[str, str]:
+    return {"X-Token": "1"}
+
+
+async def subscribe(session: DefaultClientWebSocketSession) -> None:
+    await session.send("subscribe")
+
+
+async def first_text(session: ReconnectingSession) -> str:
+    return await session.receive_text()
+
+
+async def come_back(client: HttpClient) -> None:
+    async for session in client.web_socket_reconnecting("ws://h/", on_open=subscribe):
+        assert_type(session, ReconnectingSession)
+        async with session as same:
+            assert_type(same, ReconnectingSession)
+            async for message in session:
+                assert_type(message, str | bytes)
+    assert_type(await client.web_socket_reconnecting("ws://h/").execute(first_text), str | None)
+
+    async with client.web_socket_reconnecting(
+        ["ws://a/", lambda: "ws://b/"],
+        headers=fresh_headers,
+        params=lambda: {"token": "1"},
+        policy=RetryPolicy(decide=lambda failure: Stop() if failure.was_open else None),
+        outbox=Outbox(64, when_full="drop_oldest", mode="at_least_once", expires=30),
+        resume=SequenceResume(),
+        max_age=timedelta(hours=1),
+        overlap=True,
+    ) as feed:
+        assert_type(feed, WebSocketFeed)
+        receipt = await feed.send("order", key="bid")
+        assert_type(receipt, Receipt)
+        assert_type(await receipt, Sent)
+        assert_type(receipt.verdict, Sent | None)
+        assert_type(await feed.receive_deserialized(Customer), Customer)
+        assert_type(feed.session, DefaultClientWebSocketSession | None)
+        async for message in feed:
+            assert_type(message, str | bytes)
+        async for event in feed.events:
+            assert_type(event, FeedEvent)
+            print(describe(event))
+        async for item in feed.merged():
+            assert_type(item, str | bytes | FeedEvent)
+            print(shown(item), state_of(feed.state))
+
+    client.web_socket_reconnecting("ws://h/", resume=Gateway())
+    client.web_socket_reconnecting("ws://h/", resume=PositionResume(ask, len, start=7))
+    install(WebSocketReconnect, policy=RetryPolicy(), max_attempts_per_second=10)

@@ -1,0 +1,301 @@
+"""What users of other libraries complain of, and the engines that need no socket: as they are met.
+
+Tokens that nobody accepts, names that cannot be had, proxies that refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ktor_client import (
+    Backoff,
+    ConnectionClosedError,
+    DnsError,
+    FeedEvent,
+    HttpClient,
+    HttpRequest,
+    Lost,
+    Opened,
+    Outbox,
+    ProxyError,
+    ReconnectStoppedError,
+    Retry,
+    RetryPolicy,
+    Sent,
+    SequenceResume,
+    WebSocketFeed,
+    WebSocketHandshakeError,
+    install,
+)
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import MockEngine, TestEngine
+from ktor_client.plugins import Auth, BearerAuth, BearerTokens, WebSocketReconnect, WebSockets
+from ktor_client.testing import MockPeerSession, accept, echo_server, respond
+from tests.engines.asgi.apps import accept as accept_asgi
+from tests.engines.asgi.apps import web_socket_app
+from tests.support.proxy_server import http_proxy
+from tests.support.sequence_server import SequenceServer
+
+STEADY = RetryPolicy(Backoff(first=1, longest=8, jitter="none"))
+QUICK = RetryPolicy(Backoff(first=0.001, longest=0.01))
+URL = "ws://test/feed"
+
+
+class Gate:
+    """A handshake that wants a token; counts what it was offered, and its tokens come from here."""
+
+    def __init__(self, *valid: str) -> None:
+        self.valid = set(valid)
+        self.offered: list[str] = []
+        self.refreshed = 0
+
+    def __call__(self, request: HttpRequest) -> Any:
+        token = (request.headers.get("Authorization") or "none").removeprefix("Bearer ")
+        self.offered.append(token)
+        return accept(self.serve) if token in self.valid else respond(status=401)
+
+    async def serve(self, session: MockPeerSession) -> None:
+        await session.send("welcome")
+        with suppress(ConnectionClosedError):
+            async for message in session:
+                await session.send(message)
+
+    async def load(self) -> BearerTokens:
+        return BearerTokens("token 0")
+
+    async def refresh(self, _: object) -> BearerTokens:
+        self.refreshed += 1
+        return BearerTokens(f"token {self.refreshed}")
+
+    def client(self, engine: MockEngine) -> HttpClient:
+        auth = install(Auth, providers=[BearerAuth(self.load, self.refresh)])
+        return HttpClient(engine, install(WebSockets), auth)
+
+
+# --- tokens
+
+
+async def test_a_token_that_has_expired_is_refreshed_within_the_attempt() -> None:
+    engine, gate = MockEngine(), Gate("token 0")
+    engine.on_handshake("/feed", gate)
+    async with engine, gate.client(engine) as client:
+        async with client.web_socket_reconnecting(URL, policy=STEADY) as feed:
+            assert await feed.receive_text() == "welcome"
+            gate.valid = {"token 1"}  # the old one has expired
+            assert feed.session is not None
+            feed.session.cancel()
+            assert await feed.receive_text() == "welcome"
+            assert feed.generation == 2
+    assert gate.offered == ["token 0", "token 0", "token 1"]
+    assert gate.refreshed == 1
+
+
+@pytest.mark.parametrize("form", ["feed", "loop"])
+async def test_a_second_401_stops(form: str) -> None:
+    """The new token is refused too: no further attempt would help."""
+    engine, gate = MockEngine(), Gate()
+    engine.on_handshake("/feed", gate)
+    async with engine, gate.client(engine) as client:
+        statement = client.web_socket_reconnecting(URL, policy=STEADY)
+        with pytest.raises(ReconnectStoppedError, match="gave up after 1 attempt") as caught:
+            if form == "loop":
+                async for _ in statement:
+                    raise AssertionError
+            else:
+                async with statement as feed:
+                    await feed.receive_text()
+        cause = caught.value.__cause__
+        assert isinstance(cause, WebSocketHandshakeError)
+        assert cause.response.status == 401
+        assert engine.clock.time() == 0  # it did not wait either
+    assert gate.offered == ["token 0", "token 1"]
+    assert gate.refreshed == 1
+
+
+async def test_a_401_that_decide_lets_pass_is_refreshed_once_per_attempt() -> None:
+    engine, gate = MockEngine(), Gate("token 3")
+    engine.on_handshake("/feed", gate)
+    policy = RetryPolicy(STEADY.backoff, decide=lambda failure: Retry())
+    async with engine, gate.client(engine) as client:
+        async with client.web_socket_reconnecting(URL, policy=policy) as feed:
+            assert await feed.receive_text() == "welcome"
+            lost = [event async for event in _so_far(feed) if isinstance(event, Lost)]
+    assert [event.failure.attempt for event in lost] == [1, 2]
+    assert gate.offered == ["token 0", "token 1", "token 1", "token 2", "token 2", "token 3"]
+
+
+async def _so_far(feed: WebSocketFeed) -> AsyncIterator[FeedEvent]:
+    """Yield the events up to the one that opened the connection."""
+    async for event in feed.events:
+        yield event
+        if isinstance(event, Opened):
+            return
+
+
+# --- names and proxies
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_names_that_cannot_be_had_for_a_minute(seed: int) -> None:
+    """A network without DNS: it goes on trying, keeps what is sent, and is back soon after."""
+    random.seed(seed)
+    engine, heard = MockEngine(), list[str | bytes]()
+    attempts: list[float] = []
+    gone = False
+
+    async def serve(session: MockPeerSession) -> None:
+        with suppress(ConnectionClosedError):
+            async for message in session:
+                heard.append(message)
+
+    def decide(_: HttpRequest) -> Any:
+        attempts.append(engine.clock.time())
+        return DnsError("name or service not known") if gone else accept(serve)
+
+    engine.on_handshake("/feed", decide)
+    async with engine, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket_reconnecting(URL) as feed:
+            await feed.opened()
+            await engine.clock.sleep(20)
+            gone, begun = True, engine.clock.time()
+            assert feed.session is not None
+            feed.session.cancel()
+            await asyncio.sleep(0)
+            receipts = [await feed.send(str(number)) for number in range(100)]
+            await engine.clock.sleep(60)
+            assert feed.state == "waiting" or feed.session is None
+            assert all(receipt.verdict is None for receipt in receipts)
+            during = len(attempts) - 1
+            assert 4 <= during <= 20
+            gone = False
+            await feed.opened()
+            assert engine.clock.time() - begun <= 60 + 30  # no delay is longer than that
+            assert Counter([await receipt for receipt in receipts]) == {Sent.WRITTEN: 100}
+    assert heard == [str(number) for number in range(100)]
+
+
+@pytest.mark.parametrize("status", ["503 Service Unavailable", "403 Forbidden"])
+async def test_a_proxy_that_refuses(engine: EngineFactory, status: str) -> None:
+    """It is a failed connection, tried again as one; what the proxy says is no server's answer."""
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with echo_server() as server, http_proxy(answer=answer) as log:
+        policy, url = RetryPolicy(QUICK.backoff, max_attempts=4), f"{server.url}/echo"
+        async with HttpClient(partial(engine, proxy=log.url), install(WebSockets)) as client:
+            with pytest.raises(ReconnectStoppedError, match="max_attempts=4") as caught:
+                async with client.web_socket_reconnecting(url, policy=policy) as feed:
+                    await feed.receive_text()
+    assert isinstance(caught.value.__cause__, ProxyError)
+    assert len(log.heads) == 4
+
+
+# --- an application in memory
+
+
+async def test_a_feed_over_an_application() -> None:
+    """TestEngine: one stream over several connections, what waits is sent, and nothing is left."""
+    connections = 0
+    heard: list[str] = []
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal connections
+        connections += 1
+        await accept_asgi(receive, send)
+        await send({"type": "websocket.send", "text": f"hello {connections}"})
+        while (event := await receive())["type"] == "websocket.receive":
+            heard.append(event["text"])
+            if event["text"].startswith("go"):
+                await send({"type": "websocket.close", "code": 1012, "reason": "restart"})
+                return
+
+    before = asyncio.all_tasks()
+    async with HttpClient(TestEngine(web_socket_app(run)), install(WebSockets)) as client:
+        async with client.web_socket_reconnecting("/", policy=QUICK) as feed:
+            receipts = []
+            for number in (1, 2, 3):
+                assert await feed.receive_text() == f"hello {number}"
+                receipts.append(await feed.send(f"go {number}"))
+            assert await feed.receive_text() == "hello 4"
+            receipts.append(await feed.send("last"))
+        assert [await receipt for receipt in receipts] == [Sent.WRITTEN] * 4
+    assert heard == ["go 1", "go 2", "go 3", "last"]
+    assert asyncio.all_tasks() == before
+
+
+class Cut(Exception):
+    """The application lets go of its end."""
+
+
+class Socket:
+    """An application's end in the words of a session; it is cut after so many messages."""
+
+    def __init__(self, receive: Any, send: Any, lasts: int | None) -> None:
+        self._receive, self._send = receive, send
+        self._lasts = lasts
+
+    async def receive_text(self) -> str:
+        message = await self._next()
+        assert isinstance(message, str)
+        return message
+
+    async def _next(self) -> str | bytes:
+        if self._lasts == 0:
+            raise Cut
+        if self._lasts is not None:
+            self._lasts -= 1
+        event = await self._receive()
+        if event["type"] != "websocket.receive":
+            raise Cut
+        text: str = event["text"]
+        return text
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        while True:
+            yield await self._next()
+
+    async def send(self, message: str | bytes) -> None:
+        await self._send({"type": "websocket.send", "text": message})
+
+
+async def test_sequences_over_an_application() -> None:
+    """TestEngine under `SequenceResume`: an application that drops people loses nothing."""
+    server = SequenceServer(acknowledge_every=1)
+    connections = 0
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal connections
+        connections += 1
+        await accept_asgi(receive, send)
+        socket: Any = Socket(receive, send, 5 if connections < 4 else None)
+        try:
+            await server.serve(socket)
+        except Cut:
+            if connections < 4:
+                await send({"type": "websocket.close", "code": 1012})
+
+    async with HttpClient(TestEngine(web_socket_app(run)), install(WebSockets)) as client:
+        async with client.web_socket_reconnecting(
+            "/", policy=QUICK, resume=SequenceResume(), outbox=Outbox(mode="at_least_once")
+        ) as feed:
+            receipts = [await feed.send(str(number)) for number in range(30)]
+            assert {await receipt for receipt in receipts} == {Sent.ACKNOWLEDGED}
+            assert feed.generation == 4
+    (stream,) = server.streams.values()
+    assert [message for _, message in stream.received] == [str(number) for number in range(30)]
+
+
+async def test_the_settings_of_the_plugin_are_the_clients() -> None:
+    engine = MockEngine()
+    engine.on_web_socket("/feed", respond(status=503))
+    settings = install(WebSocketReconnect, policy=RetryPolicy(max_attempts=2))
+    async with engine, HttpClient(engine, install(WebSockets), settings) as client:
+        with pytest.raises(ReconnectStoppedError, match="max_attempts=2"):
+            async with client.web_socket_reconnecting(URL) as feed:
+                await feed.receive_text()
