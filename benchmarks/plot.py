@@ -27,6 +27,7 @@ COLOURS = {
     "picows": "#6a8f5a",
     "ours-aiohttp": "#2b5fc2",
     "ours-httpx": "#7a4fc4",
+    "ours-cio": "#1f9e77",
 }
 
 mpl.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9, "axes.axisbelow": True})

@@ -28,8 +28,9 @@ class Leaving:
         return left, left
 
     def watch(self, callback: Callable[[], object]) -> None:
-        """Call back when all that was sent has left."""
+        """Call back when all that was sent has left: what is on its way, and what follows."""
         self._callback = callback
+        self.sent()
 
     def sent(self) -> None:
         """Take note that something was sent."""

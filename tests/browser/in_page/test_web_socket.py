@@ -373,8 +373,8 @@ async def test_a_message_over_the_limit(site: Site, name: str) -> None:
         with pytest.raises(FrameTooBigError) as caught:
             await session.incoming.receive()
         assert caught.value.reason.code == 1009
-        assert caught.value.reason.sent == CloseReason(4009, caught.value.reason.message)
         await session.wait_closed()
+        assert session.close_reason.sent == CloseReason(4009, caught.value.reason.message)
     assert (await site.seen(name))["code"] == 4009
 
 
