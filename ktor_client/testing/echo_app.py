@@ -34,7 +34,16 @@ __all__ = ["EchoApp", "echo_app"]
 UNSPEAKABLE = ("ping_interval", "timeout", "max_frame_size", "close_timeout", "hex", "deflate")
 """Query parameters that ask for what an ASGI app cannot do."""
 KNOWN_HOSTS = ("127.0.0.1", "localhost")
-OUT_OF_REACH = ("/ping", "/stalled", "/drop", "/hang-up", "/silence", "/garbage", "/truncated")
+OUT_OF_REACH = (
+    "/ping",
+    "/stalled",
+    "/drop",
+    "/hang-up",
+    "/silence",
+    "/garbage",
+    "/truncated",
+    "/serial",
+)
 
 
 def _cannot(what: str) -> SkippedCheck:

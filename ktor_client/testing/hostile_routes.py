@@ -171,6 +171,11 @@ async def garbage(exchange: Exchange) -> Response | None:
     return None
 
 
+async def big_head(exchange: Exchange) -> Response | None:
+    """[size=1000]: answer with a field X-Big of that size."""
+    return Response(200, "big", headers={"X-Big": "x" * exchange.number("size", 1000, 1 << 20)})
+
+
 async def truncated(exchange: Exchange) -> Response | None:
     """Promise 100 bytes, send 10, end."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
@@ -203,6 +208,7 @@ ROUTES: dict[str, Callable[[Exchange], Awaitable[Response | None]]] = {
     "/wrong-pong": wrong_pong,
     "/silence": silence,
     "/garbage": garbage,
+    "/big-head": big_head,
     "/truncated": truncated,
     "/data-after-close": data_after_close,
 }

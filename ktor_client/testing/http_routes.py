@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,19 @@ from ktor_client.testing.exchange import Refusal, Response
 if TYPE_CHECKING:
     from ktor_client.testing.exchange import Exchange
 
-__all__ = ["BASIC_PASSWORD", "BASIC_USER", "NO_HEADERS", "ROUTES", "TOKEN", "check_basic"]
+__all__ = [
+    "BASIC_PASSWORD",
+    "BASIC_USER",
+    "NO_HEADERS",
+    "PATTERN",
+    "ROUTES",
+    "TOKEN",
+    "check_basic",
+]
 
 NO_HEADERS = Headers()
+PATTERN = b"0123456789abcdef"
+"""What the bodies of /coded repeat."""
 TOKEN = "valid"
 BASIC_USER, BASIC_PASSWORD = "user1", "Password1"
 RECORD_TIMEOUT = 15.0
@@ -95,6 +106,23 @@ async def gzipped(exchange: Exchange) -> Response:
     """[size=5]: that many times "x", with Content-Encoding: gzip."""
     body = await asyncio.to_thread(gzip.compress, b"x" * exchange.number("size", 5, 1 << 26))
     return Response(200, body, headers={"Content-Encoding": "gzip"})
+
+
+async def coded(exchange: Exchange) -> Response:
+    """[coding=gzip][&size=10000][&cut=0][&status=200]: a body in those codings, less its end."""
+    codings = exchange.query.get("coding", "gzip")
+    body = PATTERN * (exchange.number("size", 10_000, 1 << 24) // len(PATTERN))
+    for coding in codings.split(","):
+        pack = _PACK.get(coding.strip())
+        body = body if pack is None else await asyncio.to_thread(pack, body)
+    body = body[: len(body) - exchange.number("cut", 0, len(body))]
+    status = exchange.number("status", 200, 599)
+    return Response(status, body, headers={"Content-Encoding": codings, "Retry-After": "9"})
+
+
+async def serial(exchange: Exchange) -> Response:
+    """The number of the connection: the same for requests that went over the same one."""
+    return Response(200, str(exchange.stream.serial))
 
 
 async def chunks(exchange: Exchange) -> Response:
@@ -192,6 +220,9 @@ async def connections(exchange: Exchange) -> Response:
     return Response.json({"connections": server.connections, "sessions": len(server.sessions)})
 
 
+_PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
+
+
 def _last_number(exchange: Exchange, most: int) -> int:
     text = exchange.path.rpartition("/")[2]
     if not (text.isascii() and text.isdigit() and int(text) <= most):
@@ -211,6 +242,8 @@ ROUTES: dict[str, Callable[[Exchange], Awaitable[Response | None]]] = {
     "/cookies": cookies,
     "/cookies/": cookies,
     "/gzip": gzipped,
+    "/coded": coded,
+    "/serial": serial,
     "/chunks": chunks,
     "/events": events,
     "/auth/bearer": bearer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import count
 from typing import Any
 
 from ktor_client.engine.socket_stream import SocketStream
@@ -26,11 +27,15 @@ class BadRequestError(Exception):
 class ServerStream(SocketStream):
     """An accepted connection."""
 
+    _serials = count(1)
+
     is_session = False
     """Whether a web socket session has the transport, and ends it."""
 
     def __init__(self, on_made: Callable[[ServerStream], None]) -> None:
         super().__init__()
+        self.serial = next(self._serials)
+        """Its number among all connections of this process."""
         self._on_made = on_made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ktor_client.testing.conformance import (
     calls,
     closing,
+    connections,
     deflate,
     handshake,
     http,
@@ -25,6 +26,7 @@ CHECKS: tuple[Check, ...] = tuple(
     for room in (
         values,
         http,
+        connections,
         calls,
         handshake,
         refusals,

@@ -10,8 +10,24 @@ from ktor_client.engine.capabilities import (
     ManualRedirectsCapability,
     StreamingUploadCapability,
 )
-from ktor_client.errors import ClientRequestError, ConnectError, ServerResponseError
-from ktor_client.testing.conformance.check import Lab, Room, equal, expect, raises
+from ktor_client.errors import (
+    ClientRequestError,
+    ConnectError,
+    RedirectError,
+    ResponseError,
+    ServerResponseError,
+)
+from ktor_client.http import Body, FilePart, HttpRequestBuilder
+from ktor_client.http.codings import max_decoded_size
+from ktor_client.testing.conformance.check import (
+    Lab,
+    Room,
+    equal,
+    expect,
+    raises,
+)
+from ktor_client.testing.conformance.connections import OWN_CONNECTIONS, hello
+from ktor_client.testing.http_routes import PATTERN
 
 __all__ = ["ROOM"]
 
@@ -157,3 +173,133 @@ async def hang_ups_are_connect_errors(lab: Lab) -> None:
         for path in ("/hang-up", "/garbage", "/truncated"):
             with raises(ConnectError):
                 await client.get(lab.http_url(path))
+
+
+# --- without a body ---
+
+
+@check("RFC 9110 9.3.2, 15.3.5")
+async def no_body_is_an_empty_body(lab: Lab) -> None:
+    """An answer to HEAD, and one of status 204, has no body, whatever its headers say."""
+    async with lab.client() as client:
+        for url in (lab.http_url("/hello"), lab.http_url("/coded"), lab.http_url("/chunks")):
+            response = await client.head(url)
+            equal((response.status, await response.body_as_bytes()), (200, b""), "HEAD")
+        response = await client.get(lab.http_url("/status/204"))
+        equal((response.status, await response.body_as_bytes()), (204, b""), "204")
+        equal(await hello(client, lab), "hello from the echo server", "the text afterwards")
+
+
+# --- codings ---
+
+
+@check("RFC 9110 8.4.1")
+async def codings_are_undone(lab: Lab) -> None:
+    """Bodies in gzip and in deflate come out decoded, read or streamed."""
+    async with lab.client() as client:
+        for coding in ("gzip", "deflate", "identity"):
+            url = lab.http_url("/coded", coding=coding, size=160_000)
+            body = await (await client.get(url)).body_as_bytes()
+            expect(body == PATTERN * 10_000, f"a body in {coding} differs")
+            async with client.prepare_get(url) as response:
+                body = b"".join([chunk async for chunk in response.chunks()])
+            expect(body == PATTERN * 10_000, f"a streamed body in {coding} differs")
+
+
+@check("RFC 9110 8.4", ManualRedirectsCapability)
+async def lists_of_codings_are_undone(lab: Lab) -> None:
+    """The coding that was applied last comes off first."""
+    async with lab.client() as client:
+        for codings in ("deflate, gzip", "gzip, deflate", "gzip, identity, gzip"):
+            response = await client.get(lab.http_url("/coded", coding=codings))
+            expect(await response.body_as_bytes() == PATTERN * 625, f"{codings} differs")
+
+
+@check("ktor-client: errors")
+async def half_a_coded_body_is_an_error(lab: Lab) -> None:
+    """A body that ends in the middle of its coded data is no body."""
+    async with lab.client() as client:
+        for coding in ("gzip", "deflate"):
+            with raises(ConnectError):
+                await client.get(lab.http_url("/coded", coding=coding, cut=15))
+
+
+@check("ktor-client: errors", ManualRedirectsCapability)
+async def an_unknown_coding_hides_no_status(lab: Lab) -> None:
+    """Status, headers and bytes are there; reading the text says which coding it is."""
+    async with lab.client() as client:
+        response = await client.get(lab.http_url("/coded", coding="x-rot13", status=403))
+        equal((response.status, response.retry_after), (403, 9.0), "the status")
+        expect(await response.body_as_bytes() == PATTERN * 625, "the bytes differ")
+        with raises(ResponseError) as caught:
+            await response.body_as_text()
+        expect("x-rot13" in str(caught.error), f"the coding is not named: {caught.error}")
+
+
+@check("ktor-client: limits", ManualRedirectsCapability)
+async def decoded_bodies_have_a_limit(lab: Lab) -> None:
+    """A coded body that is larger than `max_decoded_size` is refused."""
+
+    def limited(request: HttpRequestBuilder) -> None:
+        request.attributes[max_decoded_size] = 1000
+
+    async with lab.client() as client:
+        with raises(ResponseError):
+            await client.get(lab.http_url("/coded"), limited)
+        equal(await hello(client, lab), "hello from the echo server", "the text afterwards")
+
+
+# --- bodies of requests ---
+
+
+@check("RFC 7578; HTML: multipart/form-data")
+async def forms_arrive(lab: Lab) -> None:
+    """Fields arrive as a browser sends them, files as parts."""
+    async with lab.client() as client:
+        url = lab.http_url("/request")
+        seen = await (await client.post(url, form={"a": "1 &", "b": ["x", "y"]})).body(
+            dict[str, Any]
+        )
+        equal(seen["body"], "a=1+%26&b=x&b=y", "the form")
+        file = FilePart("a file", "ü.txt")
+        seen = await (await client.post(url, form={"a": 1}, files={"f": file})).body(dict[str, Any])
+        expect('name="f"; filename="ü.txt"\r\n' in seen["body"], f"no file: {seen['body']!r}")
+        expect("\r\n\r\na file\r\n--" in seen["body"], f"no content: {seen['body']!r}")
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    yield b"one "
+    yield b"two"
+
+
+async def _bodies_again(lab: Lab) -> None:
+    url = lab.http_url("/redirect", to="/echo-body", status=307)
+    async with lab.client() as client:
+        for body in (b"one two", Body(_pieces), Body(_pieces, 7)):
+            response = await client.post(url, body=body)
+            equal(await response.body_as_text(), "one two", "the body")
+        with raises(RedirectError):
+            await client.post(url, body=_pieces())
+
+
+ROOM.add_for_all(
+    "bodies_are_opened_again",
+    "A redirect sends a body again that can be opened again, and refuses one that cannot.",
+    "RFC 9110 15.4.8",
+    _bodies_again,
+    StreamingUploadCapability,
+    ManualRedirectsCapability,
+)
+
+
+@check("RFC 9112 6.2", StreamingUploadCapability, *OWN_CONNECTIONS)
+async def a_known_length_is_sent(lab: Lab) -> None:
+    """A streamed body of a known length has a Content-Length, any other is chunked."""
+    async with lab.client() as client:
+        for body, name in ((Body(_pieces, 7), "content-length"), (_pieces(), "transfer-encoding")):
+            response = await client.post(lab.http_url("/request"), body=body)
+            seen = await response.body(dict[str, Any])
+            equal(seen["body"], "one two", "the body")
+            names = [one.lower() for one, _ in seen["headers"]]
+            found = {"content-length", "transfer-encoding"}.intersection(names)
+            equal(found, {name}, "what tells where the body ends")
