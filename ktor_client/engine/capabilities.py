@@ -15,6 +15,7 @@ __all__ = [
     "RawFramesCapability",
     "ReceiveBackpressureCapability",
     "RefusedBodyCapability",
+    "SocketTimeoutCapability",
     "StreamingUploadCapability",
     "TimeoutCapability",
     "TlsOptionsCapability",
@@ -64,7 +65,8 @@ UnixSocketCapability = Capability("UnixSocketCapability", "Unix domain sockets")
 RefusedBodyCapability = Capability(
     "RefusedBodyCapability", "status, headers and body of a refused handshake"
 )
-TimeoutCapability = Capability("TimeoutCapability", "limits for connecting and for silence")
+TimeoutCapability = Capability("TimeoutCapability", "a limit for connecting")
+SocketTimeoutCapability = Capability("SocketTimeoutCapability", "a limit for silence")
 StreamingUploadCapability = Capability(
     "StreamingUploadCapability", "request bodies from an async iterator"
 )
@@ -86,6 +88,7 @@ ALL_CAPABILITIES: tuple[Capability, ...] = (
     UnixSocketCapability,
     RefusedBodyCapability,
     TimeoutCapability,
+    SocketTimeoutCapability,
     StreamingUploadCapability,
     ManualRedirectsCapability,
     CookiesCapability,

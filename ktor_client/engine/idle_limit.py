@@ -1,6 +1,6 @@
-"""`socket_timeout` on engines that have no socket: how long the other side may say nothing.
+"""`socket_timeout` on engines that see no socket: how long the other side may say nothing.
 
-Nothing is on the way there, so that a request counts while its head or the next chunk is awaited.
+A request counts while its head or the next chunk of its answer is awaited.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ T = TypeVar("T")
 
 
 class IdleLimit:
-    """The limit of one request, by the engine's clock; there is none unless one was asked for."""
+    """The limit of one request, by the engine's clock."""
 
     __slots__ = ("_engine", "_limit", "_request")
 
-    def __init__(self, engine: HttpClientEngine, request: HttpRequest) -> None:
+    def __init__(
+        self, engine: HttpClientEngine, request: HttpRequest, default: float | None = None
+    ) -> None:
+        """Take a request, and the limit that it has unless one was asked for; None is none."""
         self._engine = engine
         self._request = request
-        self._limit = SOCKET_TIMEOUT.of(request, None)
+        self._limit = SOCKET_TIMEOUT.of(request, default)
 
     async def wait(self, awaitable: Awaitable[T], phase: str = "waiting for the answer") -> T:
         """Return what the other side says.

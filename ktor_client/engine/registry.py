@@ -15,6 +15,7 @@ from ktor_client.engine.capabilities import (
     ALL_CAPABILITIES,
     Capability,
     ProxyCapability,
+    SocketTimeoutCapability,
     TlsOptionsCapability,
     UnixSocketCapability,
     WebSocketCapability,
@@ -132,7 +133,7 @@ BUILT_IN: dict[str, EngineEntry] = {
             "browser",
             "ktor_client.engines._browser",
             "BrowserEngine",
-            frozenset({WebSocketCapability}),
+            frozenset({SocketTimeoutCapability, WebSocketCapability}),
             note="like Ktor's Js; in a browser, under Pyodide",
         ),
         EngineEntry(

@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ktor_client.durations import Duration, optional_seconds
-from ktor_client.engine.capabilities import Capability, TimeoutCapability
+from ktor_client.engine.capabilities import (
+    Capability,
+    SocketTimeoutCapability,
+    TimeoutCapability,
+)
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.engine.shared import require
 from ktor_client.http import AttributeKey, HttpRequest, HttpRequestBuilder, RequestBlock
@@ -40,7 +44,9 @@ class EngineSetting(AttributeKey[T]):
 
 CONNECT_TIMEOUT: EngineSetting[float | None] = EngineSetting("connect_timeout", TimeoutCapability)
 """Seconds to get a connection: a free slot, DNS, TCP, TLS and proxy together. None: no limit."""
-SOCKET_TIMEOUT: EngineSetting[float | None] = EngineSetting("socket_timeout", TimeoutCapability)
+SOCKET_TIMEOUT: EngineSetting[float | None] = EngineSetting(
+    "socket_timeout", SocketTimeoutCapability
+)
 """Seconds without a byte, either way, once there is a connection. None: no limit."""
 
 DEFAULT_SOCKET_TIMEOUT = 60.0

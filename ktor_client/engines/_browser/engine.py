@@ -9,11 +9,14 @@ from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgr
 from ktor_client.engine.capabilities import (
     Capability,
     ProxyCapability,
+    SocketTimeoutCapability,
     TimeoutCapability,
     TlsOptionsCapability,
     UnixSocketCapability,
     WebSocketCapability,
 )
+from ktor_client.engine.idle_limit import IdleLimit
+from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT
 from ktor_client.engine.shared import require, require_handshake_headers
 from ktor_client.engines._browser.bursts import Bursts
 from ktor_client.engines._browser.fetch import Exchange, check
@@ -36,6 +39,10 @@ _SOCKET_OPTIONS = {
     "unix_socket": UnixSocketCapability,
 }
 """Options that socket engines share, and what an engine needs for them."""
+
+
+SHORT = 64 * 1024
+"""Bytes of a body that has left at once, so that what is waited for then is the answer."""
 
 
 class BrowserEngine(HttpClientEngine):
@@ -89,8 +96,9 @@ class BrowserEngine(HttpClientEngine):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Web sockets, wherever there is a global `WebSocket`."""
-        return frozenset({WebSocketCapability} if self._platform.has_web_sockets else ())
+        """A limit for silence; web sockets, wherever there is a global `WebSocket`."""
+        own: set[Capability] = {SocketTimeoutCapability}
+        return frozenset(own | ({WebSocketCapability} if self._platform.has_web_sockets else set()))
 
     def on_network_back(self, callback: Callable[[], object]) -> Callable[[], None]:
         """See `HttpClientEngine.on_network_back`."""
@@ -101,7 +109,10 @@ class BrowserEngine(HttpClientEngine):
         check(request)
         exchange = Exchange(self._platform, self._live.discard)
         self._live.add(exchange)
-        return await exchange.send(request, self._credentials)
+        # How far a body is on its way, a page does not hear.
+        is_short = request.body is None or len(request.body) <= SHORT
+        limit = IdleLimit(self, request, DEFAULT_SOCKET_TIMEOUT if is_short else None)
+        return limit.watched(await limit.wait(exchange.send(request, self._credentials)))
 
     async def open_web_socket(
         self, request: HttpRequest, options: WebSocketOptions

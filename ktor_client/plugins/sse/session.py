@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ktor_client.engine.capabilities import TimeoutCapability
 from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, REQUEST_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.errors import (
     ConverterNotFoundError,
@@ -323,7 +322,7 @@ def _prepared(scope: PluginScope, request: HttpRequest) -> HttpRequest:
     for name, value in (("Accept", "text/event-stream"), ("Cache-Control", "no-store")):
         if name not in request.headers:
             request = request.with_header(name, value)
-    if TimeoutCapability in scope.engine.capabilities:
+    if SOCKET_TIMEOUT.capability in scope.engine.capabilities:
         request = request.with_setting(SOCKET_TIMEOUT, None)
     request.attributes[REQUEST_TIMEOUT] = None
     return request

@@ -14,7 +14,7 @@ from ktor_client.client import HttpClient
 from ktor_client.engine import Capability
 from ktor_client.engine.capabilities import (
     ProxyCapability,
-    TimeoutCapability,
+    SocketTimeoutCapability,
     TlsOptionsCapability,
 )
 from ktor_client.engine.settings import timeout
@@ -175,7 +175,7 @@ async def proxies_get_the_absolute_form(lab: Lab) -> None:
 # --- time, and the end ---
 
 
-@check("ktor-client: time limits", TimeoutCapability)
+@check("ktor-client: time limits", SocketTimeoutCapability)
 async def silence_has_a_limit(lab: Lab) -> None:
     """A server that never answers ends in a SocketTimeoutError, which names the option."""
     async with lab.client() as client:
