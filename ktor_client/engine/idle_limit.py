@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.engine.error_table import place
+from ktor_client.engine.phases import READING_THE_BODY, WAITING_FOR_THE_ANSWER
 from ktor_client.engine.settings import SOCKET_TIMEOUT
 from ktor_client.engine.silence import socket_timeout_error
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
@@ -35,7 +36,7 @@ class IdleLimit:
         self._request = request
         self._limit = SOCKET_TIMEOUT.of(request, default)
 
-    async def wait(self, awaitable: Awaitable[T], phase: str = "waiting for the answer") -> T:
+    async def wait(self, awaitable: Awaitable[T], phase: str = WAITING_FOR_THE_ANSWER) -> T:
         """Return what the other side says.
 
         Raises:
@@ -71,7 +72,7 @@ class _WatchedBody(WrappedBody):
         async with self.source() as chunks:
             while True:
                 try:
-                    chunk = await self._limit.wait(anext(chunks), "reading the body")
+                    chunk = await self._limit.wait(anext(chunks), READING_THE_BODY)
                 except StopAsyncIteration:
                     return
                 yield chunk

@@ -1,4 +1,4 @@
-"""How far a connection had come when the time for opening it was over.
+"""How far a request had come when a time was over, in the words of the errors.
 
 A deadline cancels, and the cancellation comes through the libraries as it is to who has set the
 deadline. So what was under way is written on it, as a note.
@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ktor_client.causes import causes
 
-__all__ = ["Phase", "waiting_for_a_slot", "was_still"]
+if TYPE_CHECKING:
+    from ktor_client.http1 import AnswerParser
 
+__all__ = [
+    "READING_THE_BODY",
+    "WAITING_FOR_THE_ANSWER",
+    "Phase",
+    "phase_of_an_exchange",
+    "waiting_for_a_slot",
+    "was_still",
+]
+
+WAITING_FOR_THE_ANSWER = "waiting for the answer"
+READING_THE_BODY = "reading the body"
 _STILL = "still "
 
 
@@ -40,6 +53,17 @@ class Phase:
 def waiting_for_a_slot(limit: int) -> Phase:
     """Return what is done while all connections that there may be are in use."""
     return Phase(f"waiting for a free connection (limit={limit})")
+
+
+def phase_of_an_exchange(answers: AnswerParser | None, *, is_sending: bool) -> str:
+    """Return what is done on a connection; `answers` is None once the head is here."""
+    if is_sending:
+        return "sending the request"
+    if answers is None:
+        return READING_THE_BODY
+    if answers.has_begun:
+        return "waiting for the rest of the answer's head"
+    return WAITING_FOR_THE_ANSWER
 
 
 def was_still(error: BaseException) -> str:

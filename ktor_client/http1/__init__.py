@@ -5,7 +5,7 @@ What is accepted, repaired or refused stands in `rules.py`. No socket, no asynci
 
 from ktor_client.http1.answers import AnswerParser
 from ktor_client.http1.bodies import AnswerBody
-from ktor_client.http1.heads import AnswerHead
+from ktor_client.http1.heads import AnswerHead, is_bodiless
 from ktor_client.http1.requests import LAST_CHUNK, chunk, request_head
 from ktor_client.http1.rules import AnswerError
 
@@ -16,5 +16,6 @@ __all__ = [
     "AnswerHead",
     "AnswerParser",
     "chunk",
+    "is_bodiless",
     "request_head",
 ]

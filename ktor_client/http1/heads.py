@@ -15,7 +15,7 @@ from ktor_client.http1.bodies import (
 )
 from ktor_client.http1.rules import MAX_FIELDS, AnswerError
 
-__all__ = ["AnswerHead", "parse_fields", "parse_head", "split_lines"]
+__all__ = ["AnswerHead", "is_bodiless", "parse_fields", "parse_head", "split_lines"]
 
 _status_line = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?").fullmatch
 _find_control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
@@ -125,6 +125,11 @@ def parse_head(head: bytes, method: str, *, is_handshake: bool) -> AnswerHead:
     return answer
 
 
+def is_bodiless(method: str, status: int) -> bool:
+    """Whether a final answer has no body, whatever its fields say (RFC 9112 6.3)."""
+    return method == "HEAD" or status in (204, 304)
+
+
 def _frame(answer: AnswerHead, method: str) -> None:
     """Decide how the body ends and whether the connection stays (RFC 9112 6.3, 9.3)."""
     length: int | None = None
@@ -145,7 +150,7 @@ def _frame(answer: AnswerHead, method: str) -> None:
                 answer.keeps = False
             elif b"keep-alive" in tokens and answer.version == "1.0":
                 answer.keeps = not codings
-    if method == "HEAD" or answer.status in (204, 304):
+    if is_bodiless(method, answer.status):
         return
     if codings:
         if length is not None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from ktor_client.durations import Duration, optional_seconds
 from ktor_client.engine import HttpClientEngine
-from ktor_client.engine.phases import was_still
+from ktor_client.engine.phases import READING_THE_BODY, WAITING_FOR_THE_ANSWER, was_still
 from ktor_client.engine.settings import CONNECT_TIMEOUT, REQUEST_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.errors import RequestTimeoutError
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
@@ -77,7 +77,7 @@ class HttpTimeout(HttpClientPlugin):
             return await send(request)
         deadline = _Deadline(self._engine, request, limit)
         try:
-            with deadline.waiting("waiting for the answer"):
+            with deadline.waiting(WAITING_FOR_THE_ANSWER):
                 response = await send(request)
             return response.copy(body=lambda body: _LimitedBody(body, deadline))
         except BaseException:
@@ -131,7 +131,7 @@ class _LimitedBody(WrappedBody):
         async with self.source() as chunks:
             while True:
                 try:
-                    with self._deadline.waiting("reading the body"):
+                    with self._deadline.waiting(READING_THE_BODY):
                         chunk = await anext(chunks)
                 except StopAsyncIteration:
                     return

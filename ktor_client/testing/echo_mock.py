@@ -163,6 +163,10 @@ class _Connection:
         """Wait for ever: a client that gives up cancels the route."""
         await asyncio.get_running_loop().create_future()
 
+    def close(self) -> None:
+        """End the connection."""
+        self.transport.close()
+
     async def write(self, data: bytes) -> None:
         """Answer with bytes of the route's own, which are no HTTP."""
         self._hang_up()

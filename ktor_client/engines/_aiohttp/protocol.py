@@ -15,6 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.readable import poll_of
 from ktor_client.engine.sending import Sending
 from ktor_client.engine.silence import Silence, socket_timeout_error
@@ -99,14 +100,8 @@ class PooledProtocol(ResponseHandler):
         return self._reading_paused or not self.is_awaited
 
     def _was_silent(self, limit: float) -> None:
-        if self._unsent() or self.sending.is_running:
-            phase = "sending the request"
-        elif self._answers is None:
-            phase = "reading the body"
-        elif self._answers.has_begun:
-            phase = "waiting for the rest of the answer's head"
-        else:
-            phase = "waiting for the answer"
+        is_sending = self.sending.is_running or self._unsent() > 0
+        phase = phase_of_an_exchange(self._answers, is_sending=is_sending)
         self.fail(socket_timeout_error(ENGINE, self._where, limit, phase))
 
     # --- the pool's calls ---

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from ktor_client.engines._asgi.body import AppBody
 from ktor_client.engines._asgi.scope import Event, headers_from
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http1 import is_bodiless
 
 __all__ = ["ResponseInTheMaking"]
 
@@ -29,7 +30,7 @@ class ResponseInTheMaking:
             raise RuntimeError(f"the app started the response to {self._request!r} twice")
         status = int(event["status"])
         headers = headers_from(event)
-        empty = self._request.method == "HEAD" or status in (204, 304)
+        empty = is_bodiless(self._request.method, status)
         self._body = AppBody(self.over.set, empty=empty)
         try:
             reason = HTTPStatus(status).phrase

@@ -40,9 +40,8 @@ _SOCKET_OPTIONS = {
 }
 """Options that socket engines share, and what an engine needs for them."""
 
-
 SHORT = 64 * 1024
-"""Bytes of a body that has left at once, so that what is waited for then is the answer."""
+"""Bytes of a body that leaves at once, so that what is waited for then is the answer."""
 
 
 class BrowserEngine(HttpClientEngine):
@@ -110,9 +109,10 @@ class BrowserEngine(HttpClientEngine):
         exchange = Exchange(self._platform, self._live.discard)
         self._live.add(exchange)
         # How far a body is on its way, a page does not hear.
-        is_short = request.body is None or len(request.body) <= SHORT
-        limit = IdleLimit(self, request, DEFAULT_SOCKET_TIMEOUT if is_short else None)
-        return limit.watched(await limit.wait(exchange.send(request, self._credentials)))
+        is_long = isinstance(request.body, bytes) and len(request.body) > SHORT
+        limit = IdleLimit(self, request, None if is_long else DEFAULT_SOCKET_TIMEOUT)
+        response = await limit.wait(exchange.send(request, self._credentials))
+        return IdleLimit(self, request, DEFAULT_SOCKET_TIMEOUT).watched(response)
 
     async def open_web_socket(
         self, request: HttpRequest, options: WebSocketOptions
@@ -129,7 +129,7 @@ class BrowserEngine(HttpClientEngine):
         )
         self._live.add(link)
         try:
-            await link.opened()
+            await IdleLimit(self, request, DEFAULT_SOCKET_TIMEOUT).wait(link.opened())
         except BaseException:
             link.abort()
             raise

@@ -18,7 +18,6 @@ from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import place
 from ktor_client.engine.open_links import LostTransport, OpenLinks
 from ktor_client.engine.outgoing import fields_to_send
-from ktor_client.engine.phases import Phase
 from ktor_client.engine.pool import Pool
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.received import ReceivedHeaders
@@ -277,8 +276,7 @@ class CioEngine(HttpClientEngine):
         deadline = self._dialer.deadline(request)
         if not self._pool.take_slot_now():
             async with self._dialer.limited(place(request), deadline):
-                with Phase(f"waiting for a free connection (limit={self._dialer.options.limit})"):
-                    await self._pool.take_slot()
+                await self._pool.take_slot()
         try:
             kept = self._pool.choose(way, fresh=fresh)
             if kept is not None:

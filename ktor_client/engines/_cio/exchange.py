@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.sending import Sending
 from ktor_client.engine.silence import Silence, socket_timeout_error
 from ktor_client.engine.upload import Upload
@@ -151,7 +152,10 @@ class Exchange:
         return self._is_paused or self.sending.is_ours
 
     def _was_silent(self, limit: float) -> None:
-        phase = "waiting for the answer" if self.head is None else "reading the body"
+        unsent = self.connection.transport.get_write_buffer_size()
+        answers = self._parser if self.head is None else None
+        is_sending = self.sending.is_running or unsent > 0
+        phase = phase_of_an_exchange(answers, is_sending=is_sending)
         self._fail(socket_timeout_error("CioEngine", self._where, limit, phase))
 
     # --- told by the connection ---

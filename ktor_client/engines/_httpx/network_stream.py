@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.readable import poll_of
 from ktor_client.engine.silence import socket_timeout_error
 from ktor_client.engine.socket_stream import SocketStream
@@ -185,14 +186,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
     def _silent(self, terms: Terms | None, *, is_sending: bool = False) -> KtorClientError:
         assert terms is not None
         assert terms.limit is not None
-        if is_sending:
-            phase = "sending the request"
-        elif self._answers is None:
-            phase = "reading the body"
-        elif self._answers.has_begun:
-            phase = "waiting for the rest of the answer's head"
-        else:
-            phase = "waiting for the answer"
+        phase = phase_of_an_exchange(self._answers, is_sending=is_sending)
         return socket_timeout_error(ENGINE, terms.where, terms.limit, phase)
 
     async def aclose(self) -> None:

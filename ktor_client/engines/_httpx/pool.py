@@ -13,7 +13,6 @@ from typing import Any
 import httpcore
 import httpx
 
-from ktor_client.engine.phases import waiting_for_a_slot
 from ktor_client.engine.settle import settle
 from ktor_client.engine.slots import Slots
 from ktor_client.engines._httpx.errors import UnheardError
@@ -50,8 +49,7 @@ class ConnectionPool:
         is_repetition = False
         while True:
             async with terms.deadline.limited("HttpxEngine", terms.where):
-                with waiting_for_a_slot(self._limit):
-                    await self._slots.take()
+                await self._slots.take()
             connection, surplus, was_used = self._choose(request.url.origin, fresh=is_repetition)
             try:
                 if surplus:

@@ -60,7 +60,10 @@ class PoolTransport:
         url, body = request.url, request.body
         proxy = self.dialer.proxy_for(url)
         forward = proxy is not None and proxy.forwards and url.scheme == "http"
-        host = in_brackets(url.server_name) if forward else url.host  # as in the absolute form
+        host: str = url.host
+        port: int | None = url.port
+        if forward:  # as they stand in the absolute form
+            host, port = in_brackets(url.server_name), None if url.port == 80 else url.port
         terms = Terms(
             request.method,
             place(request),
@@ -76,7 +79,7 @@ class PoolTransport:
             httpcore.URL(
                 scheme=b"https" if url.is_secure else b"http",
                 host=host.encode("ascii"),
-                port=url.port,
+                port=port,
                 target=url.target.encode("ascii"),
             ),
             headers=_fields(request, upload),

@@ -10,6 +10,7 @@ from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse,
 from ktor_client.http.body import checked_chunk
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.typed_json import to_json
+from ktor_client.http1 import is_bodiless
 from ktor_client.unset import UNSET
 
 __all__ = ["Answer", "Handler", "MockResponse", "answer_of", "raisable", "respond", "response_to"]
@@ -116,7 +117,7 @@ def response_to(request: HttpRequest, answer: MockResponse) -> HttpResponse:
     except ValueError:
         reason = ""
     body: ResponseBody | bytes
-    if request.method == "HEAD":
+    if is_bodiless(request.method, answer.status):
         body = b""
     elif isinstance(answer.content, bytes):
         body = answer.content

@@ -161,17 +161,20 @@ class Socket:
 
 
 class Reader:
-    """Of a response's body: chunks, then an error or the end."""
+    """Of a response's body: chunks, then an error, silence or the end."""
 
-    def __init__(self, chunks: list[bytes], error: JsException | None) -> None:
+    def __init__(self, chunks: list[bytes], error: JsException | None, *, is_stalled: bool) -> None:
         self._chunks = list(chunks)
         self._error = error
+        self._is_stalled = is_stalled
 
     async def read(self) -> SimpleNamespace:
         if self._chunks:
             return SimpleNamespace(done=False, value=Bytes(self._chunks.pop(0)))
         if self._error is not None:
             raise self._error
+        if self._is_stalled:
+            await asyncio.Event().wait()
         return SimpleNamespace(done=True, value=None)
 
 
@@ -183,6 +186,8 @@ class Response:
         chunks: list[bytes] | None = None,
         error: JsException | None = None,
         redirected_to: str = "",
+        *,
+        is_stalled: bool = False,
     ) -> None:
         self.status = 200
         self.statusText = "OK"
@@ -190,7 +195,9 @@ class Response:
         self.redirected = bool(redirected_to)
         self.url = redirected_to
         self.body = (
-            None if chunks is None else SimpleNamespace(getReader=lambda: Reader(chunks, error))
+            None
+            if chunks is None
+            else SimpleNamespace(getReader=lambda: Reader(chunks, error, is_stalled=is_stalled))
         )
 
 

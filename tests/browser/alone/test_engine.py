@@ -16,13 +16,16 @@ from ktor_client import (
     HttpMethod,
     HttpRequest,
     InvalidUrlError,
+    SocketTimeoutError,
     UnsupportedCapabilityError,
     Url,
     WebSocketCapability,
     install,
+    timeout,
 )
 from ktor_client.engine import registry
 from ktor_client.engines import BrowserEngine, WebSocketOptions
+from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.plugins import WebSockets
 from tests.support.receiver import get, handshake
 
@@ -30,6 +33,8 @@ from .conftest import URL, Pair, opening, put_in_place
 from .fake_browser import OPEN, Browser, JsException, Response
 
 WEB = "http://example.org/"
+LONG = 1_000_000
+"""Bytes of an upload."""
 
 
 async def streamed() -> AsyncIterator[bytes]:
@@ -266,3 +271,64 @@ async def test_closing_the_engine_aborts_responses(browser: Browser) -> None:
     await engine.execute(get("http://example.org/"))
     await engine.close()
     assert browser.aborted == 1
+
+
+# --- a limit for silence
+
+
+class TimedEngine(BrowserEngine):
+    """Time passes at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = VirtualClock()
+
+    @property
+    def clock(self) -> VirtualClock:
+        return self.time
+
+
+async def test_a_server_that_does_not_answer(browser: Browser) -> None:
+    told = (
+        r"TimedEngine: .* from example.org:80 .* for 60 s \(socket_timeout\); it was still waiting"
+    )
+    with pytest.raises(SocketTimeoutError, match=told):
+        await TimedEngine().execute(get("http://example.org/"))
+    assert browser.aborted == 1
+
+
+async def test_a_limit_of_the_requests_own(browser: Browser) -> None:
+    async with HttpClient(TimedEngine, install(WebSockets)) as client:
+        with pytest.raises(SocketTimeoutError, match="for 3 s"):
+            await client.get("http://example.org/", timeout(socket=3))
+        with pytest.raises(SocketTimeoutError, match="for 3 s"):
+            await client.web_socket_session(URL, timeout(socket=3))
+        with pytest.raises(UnsupportedCapabilityError, match=r"TimeoutCapability.*connect_timeout"):
+            await client.get("http://example.org/", timeout(connect=3))
+    assert browser.socket.closed_with
+
+
+async def test_a_body_that_stalls(browser: Browser) -> None:
+    browser.answer = Response([b"a"], is_stalled=True)
+    for request in (
+        get("http://example.org/"),
+        HttpRequest(HttpMethod("POST"), Url.parse(WEB), body=bytes(LONG)),
+    ):
+        response = await TimedEngine().execute(request)
+        with pytest.raises(SocketTimeoutError, match=r"60 s .*; it was still reading the body"):
+            await response.body_as_bytes()
+
+
+async def test_a_long_upload_may_take_its_time(browser: Browser) -> None:
+    """A page hears nothing of it, and so knows of no silence."""
+    engine = TimedEngine()
+    long = HttpRequest(HttpMethod("POST"), Url.parse(WEB), body=bytes(LONG))
+    sending = asyncio.create_task(engine.execute(long))
+    await browser.opened.wait()
+    await engine.time.sleep(3600)
+    assert not sending.done()
+    sending.cancel()
+    await asyncio.wait({sending})
+    async with HttpClient(TimedEngine) as client:
+        with pytest.raises(SocketTimeoutError, match="for 5 s"):
+            await client.post(WEB, timeout(socket=5), body=bytes(LONG))

@@ -9,6 +9,7 @@ from ktor_client import (
     Channels,
     Frame,
     HttpClient,
+    SocketTimeoutCapability,
     UnsupportedCapabilityError,
     WebSocketCapability,
     bearer_auth,
@@ -25,7 +26,7 @@ from .conftest import Site
 def test_the_default_engine_is_the_browsers() -> None:
     client = HttpClient()
     assert isinstance(client.engine, BrowserEngine)
-    assert client.engine.capabilities == {WebSocketCapability}
+    assert client.engine.capabilities == {WebSocketCapability, SocketTimeoutCapability}
 
 
 @pytest.mark.parametrize(
