@@ -241,7 +241,7 @@ class FrameTooBigError(ConnectionClosedError):
 
 
 class PingTimeoutError(ConnectionClosedError):
-    """No pong came within `timeout`; we closed with 1011."""
+    """No pong came within `timeout`, or nothing of ours was taken; we closed with 1011."""
 
 
 class ChannelOverflowError(ConnectionClosedError):

@@ -105,6 +105,9 @@ class FrameLink(ABC):
     bytes_received: int = 0
     bytes_sent: int = 0
 
+    received_at: float | None = None
+    """The clock's time at which something came last; None before, or where nobody can tell."""
+
     is_cut_off: bool = False
     """Whether the peer has closed in the midst of a message."""
 

@@ -57,6 +57,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._decoder: FrameDecoder | None = None  # as `_receiver`, since the session's start
         self._direct: memoryview | None = None
         self._discarding = False
+        self._time = self.clock.time
         # Reading: `_is_paused` by the session; soon the transport `_is_reading` as that asks for.
         self._is_paused = False
         self._is_reading = True
@@ -215,6 +216,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
             self._stop_reading()
             return False
         self.bytes_received += size
+        self.received_at = self._time()
         if self._discarding:
             return False
         messages = decoder.messages

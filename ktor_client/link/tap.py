@@ -61,6 +61,11 @@ class TapLink(FrameLink):
         return self.inner.bytes_sent
 
     @property
+    def received_at(self) -> float | None:  # type: ignore[override]  # the connection's
+        """See `FrameLink`."""
+        return self.inner.received_at
+
+    @property
     def is_cut_off(self) -> bool:  # type: ignore[override]  # the connection's
         """See `FrameLink`."""
         return self.inner.is_cut_off

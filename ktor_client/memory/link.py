@@ -211,6 +211,7 @@ class MemoryLink(FrameLink):
             peer._stepped = False
             peer.frames_received += 1
             peer.bytes_received += size
+            peer.received_at = peer._clock.time()
             receiver.messages.append(frame)
             receiver.arrived(size)
             return
@@ -235,6 +236,7 @@ class MemoryLink(FrameLink):
         receiver = self._receiver
         if self._paused or self._is_lost or receiver is None:
             return
+        self.received_at = self._clock.time()
         peer = self._peer
         self._stepped = peer._stepped = False
         inbox, self._inbox = self._inbox, []

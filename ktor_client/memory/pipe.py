@@ -257,8 +257,8 @@ class PipedLink(StreamLink):
         clock: Clock | None = None,
         address: str | None = None,
     ) -> None:
-        super().__init__(transport)
         self._clock: Clock = asyncio.get_running_loop() if clock is None else clock
+        super().__init__(transport)
         self._pipe = transport
         self._address = address
         self._on_start: Callable[[], None] | None = None

@@ -71,7 +71,7 @@ class WebSockets(HttpClientPlugin):
 
         Args:
             ping_interval: from a pong to the next keepalive ping; 20 s where the engine can ping.
-                None turns keepalive off.
+                None turns keepalive off. From 5 s on it may be up to a second more.
             timeout: for keepalive's pong; twice `ping_interval`. Then Close 1011,
                 `PingTimeoutError`. Without `ping_interval` there is no pong to wait for, and it
                 does nothing.

@@ -211,22 +211,24 @@ class SessionCore:
         self.ending.unsent_bytes = self.link.unsent
         self._leave(CANCELLED)
 
-    def ping_timed_out(self) -> None:
+    def ping_timed_out(self, why: str) -> None:
         """End the session because the peer does not answer."""
-        self._fail(1011, "Ping timeout", PingTimeoutError)
+        self._fail(1011, "Ping timeout", PingTimeoutError, why)
 
     def overflow(self, which: str) -> ConnectionClosedError:
         """End the session because a channel is full; return the error to raise."""
         self._fail(OVERFLOW_CODE, f"Channel {which} overflowed", ChannelOverflowError)
         return self.ending.error()
 
-    def _fail(self, code: int, why: str, error_type: type[ConnectionClosedError]) -> None:
-        """Fail the connection (RFC 6455 7.1.7): say why, stop listening, let the peer end it."""
+    def _fail(
+        self, code: int, what: str, error_type: type[ConnectionClosedError], why: str = ""
+    ) -> None:
+        """Fail the connection (RFC 6455 7.1.7): say what, stop listening, let the peer end it."""
         if self.ending.initiator is None:
             self.ending.has_failed = True
             self.ending.error_type = error_type
-            self.ending.why = why
-            self._leave(FAILURE, CloseReason(code, shorten(why)))
+            self.ending.why = why or what
+            self._leave(FAILURE, CloseReason(code, shorten(what)))
 
     # --- told by the channels, as `IncomingOwner` and `SendingOwner` say ---
 

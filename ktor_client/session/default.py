@@ -120,6 +120,8 @@ class DefaultWebSocketSession(WebSocketSession):
     async def ping(self, data: bytes = b"") -> float:
         """Send a ping and return the seconds until its pong; empty data means 8 random bytes.
 
+        While `incoming` is full nothing is read, a pong neither: then this waits for room, too.
+
         Raises:
             ConnectionClosedError: the session has ended before the pong came.
             UnsupportedCapabilityError: the engine has no pings.

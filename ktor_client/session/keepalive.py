@@ -1,7 +1,7 @@
 """Keepalive: one ping after each interval, and a limit for its pong (Ktor's `PingPong.kt`).
 
-When the consumer is slow and we stop reading, the pong cannot be seen; such time does not count
-against the peer.
+What we cannot see is not held against the peer: while we do not read there is no ping, and while
+bytes of ours wait and leave, its pong may be late. Who takes none of them is dead all the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from ktor_client.link.contract import Timer
+from ktor_client.session.shared_timers import call_later
 
 if TYPE_CHECKING:
     from ktor_client.session.core import SessionCore
@@ -21,16 +22,18 @@ PAYLOAD_SIZE = 8
 
 
 class Keepalive:
-    """The pinger of one session."""
+    """The pinger of one session, which it does not keep alive itself."""
 
-    __slots__ = ("_core", "_interval", "_payload", "_timeout", "_timer")
+    __slots__ = ("_core", "_interval", "_payload", "_seen", "_timeout", "_timer")
 
     def __init__(self, core: SessionCore, interval: float | None, timeout: float | None) -> None:
-        self._core = weakref.proxy(core)
+        self._core = weakref.ref(core)
         self._interval = interval
         self._timeout = timeout
         self._payload: bytes | None = None
         self._timer: Timer | None = None
+        self._seen: tuple[int, bool] | None = None
+        """What had left when we looked last, and whether more was waiting."""
 
     @property
     def interval(self) -> float | None:
@@ -57,40 +60,62 @@ class Keepalive:
     def start(self) -> None:
         """Begin anew: the next ping comes after one interval."""
         self.stop()
-        if self._interval is not None and self._core.is_open:
-            self._timer = self._core.clock.call_later(self._interval, self._ping)
+        if self._interval is not None:
+            self._look_in(self._interval)
 
     def stop(self) -> None:
         """Send no more pings."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._payload is not None:
-            self._core.pings.forget(self._payload)
-            self._payload = None
+        core = self._core()
+        if self._payload is not None and core is not None:
+            core.pings.forget(self._payload)
+        self._payload = self._seen = None
 
     def relieved(self) -> None:
         """Give an outstanding pong its full time again: until now we were not reading."""
         if self._payload is not None:
-            self._limit_pong()
+            self._look_in(self.timeout)
 
-    def _ping(self) -> None:
-        self._payload = os.urandom(PAYLOAD_SIZE)
-        self._core.pings.send(self._payload, self._ponged)
-        self._limit_pong()
+    # --- inside ---
+
+    def _look_in(self, delay: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        core = self._core()
+        if core is not None and core.is_open and delay is not None:
+            self._timer = call_later(core.clock, delay, self._look)
+
+    def _look(self) -> None:
+        """Send a ping, or judge the peer by what has happened since we looked last."""
+        self._timer = None
+        core = self._core()
+        if core is None:
+            return
+        link = core.link
+        left, waits = link.left[0], link.unsent > 0 or not link.writable
+        before, waited = self._seen or (left, False)
+        self._seen = left, waits
+        if core.incoming.is_full:  # a pong would not be seen, a ping could destroy what waits
+            if waited and left == before and not link.writable:
+                return self._give_up(core, "nothing of what we send was taken")
+        elif self._payload is None:
+            self._payload = os.urandom(PAYLOAD_SIZE)
+            core.pings.send(self._payload, self._ponged)
+        elif left == before or not (waited or waits):
+            return self._give_up(core, "no pong came")
+        return self._look_in(self.timeout)
 
     def _ponged(self, _: BaseException | None) -> None:
         self._payload = None
         self.start()
 
-    def _limit_pong(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        timeout = self.timeout
-        assert timeout is not None
-        self._timer = self._core.clock.call_later(timeout, self._expired)
-
-    def _expired(self) -> None:
-        self._timer = None
-        if not self._core.incoming.is_full:
-            self._core.ping_timed_out()
+    def _give_up(self, core: SessionCore, what: str) -> None:
+        if self._timeout is None:
+            option = f"twice ping_interval={self._interval:g}"
+        else:
+            option = f"timeout={self._timeout:g}"
+        at = core.link.received_at
+        last = "no data" if at is None else f"the last data {core.clock.time() - at:.1f} s before"
+        core.ping_timed_out(f"Ping timeout: {what} within {self.timeout:g} s ({option}); {last}")

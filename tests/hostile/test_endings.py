@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -260,9 +261,29 @@ async def test_a_peer_that_is_silent_times_out(engine: EngineFactory) -> None:
         with pytest.raises(PingTimeoutError) as caught:
             await session.incoming.receive()
         assert caught.value.reason == CloseReason(1011, "Ping timeout")
+        said = "Ping timeout: no pong came within 0.05 s (timeout=0.05); no data"
+        assert str(caught.value) == said
         with pytest.raises(PingTimeoutError):
             await session.send("x")
     assert closes == [(1011, "Ping timeout")]
+
+
+async def test_a_peer_that_sends_but_answers_no_ping(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        ended = asyncio.create_task(peer.read_close())
+        while not ended.done():
+            await peer.send(frame(TEXT, b"event"))
+            await asyncio.sleep(0.01)
+
+    async with conversation(engine, script, ping_interval=0.05) as session:
+        with pytest.raises(PingTimeoutError) as caught:
+            while True:
+                assert await session.receive_text() == "event"
+        assert re.fullmatch(
+            r"Ping timeout: no pong came within 0\.1 s \(twice ping_interval=0\.05\); "
+            r"the last data \d+\.\d s before",
+            str(caught.value),
+        )
 
 
 async def test_pongs_that_answer_nothing_do_not_count(engine: EngineFactory) -> None:

@@ -16,6 +16,7 @@ from ktor_client import (
     Frame,
     FrameTooBigError,
     HttpClient,
+    PingTimeoutError,
     ProtocolViolationError,
     bounded,
     install,
@@ -103,6 +104,59 @@ async def test_a_dead_peer_is_found_once_the_consumer_is_back(engine: EngineFact
         for _ in range(100):
             assert len(await session.receive_bytes()) == SIZE
         assert (await session.close_reason).code == 1011
+
+
+async def test_no_ping_destroys_what_waits_in_the_kernel(engine: EngineFactory) -> None:
+    """A peer that has said all and left answers what comes by a reset, which drops what waits."""
+    count = 200
+
+    async def script(peer: Peer) -> None:
+        await peer.send(MESSAGE * count, close_frame(1000))
+        peer.writer.close()
+
+    options = {"ping_interval": 0.05, "timeout": 0.1, "channels": Channels(incoming=bounded(8))}
+    async with conversation(engine, script, **options) as session:
+        await _settled(session)
+        await asyncio.sleep(0.4)
+        assert len([message async for message in session]) == count
+        assert session.close_reason.code == 1000
+
+
+async def test_who_only_sends_hears_of_a_dead_network(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(MESSAGE * 100)
+        transport: Any = peer.writer.transport
+        transport.pause_reading()
+        await sent.wait()
+
+    sent = asyncio.Event()
+    options = {"ping_interval": 0.1, "timeout": 0.3, "channels": Channels(incoming=bounded(8))}
+    async with conversation(engine, script, close_timeout=0.1, **options) as session:
+        await _settled(session)
+        with pytest.raises(PingTimeoutError, match="nothing of what we send was taken"):
+            while True:
+                await session.send(bytes(SIZE))
+        sent.set()
+
+
+async def test_a_slow_upload_is_not_a_dead_peer(engine: EngineFactory) -> None:
+    """Our ping waits behind the message for longer than a pong may take."""
+    size, arrived, said = 8 << 20, asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        total = 0
+        while total < size:
+            await asyncio.sleep(0.012)
+            total += len(await peer.reader.readexactly(1 << 16))
+        arrived.set()
+        await said.wait()
+
+    options = {"ping_interval": 0.1, "timeout": 1, "close_timeout": 0.1}
+    async with conversation(engine, script, **options) as session:
+        await session.send(bytes(size))
+        await arrived.wait()
+        assert session.is_open
+        said.set()
 
 
 async def test_pings_are_answered_though_nobody_receives(engine: EngineFactory) -> None:

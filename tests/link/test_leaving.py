@@ -29,17 +29,16 @@ class _Tap(TapLink):
 class SlowTransport(FakeTransport):
     """One whose buffer is emptied by the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_tls: bool = False) -> None:
         super().__init__()
+        if is_tls:
+            asyncio.Transport.__init__(self, {"sslcontext": object()})
         self.buffered = 0
         self.marks: tuple[int | None, int | None] | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         super().write(data)
         self.buffered += len(data)
-
-    def set_extra(self, **extra: object) -> None:
-        super(FakeTransport, self).__init__(extra)
 
     def get_write_buffer_size(self) -> int:
         return self.buffered
@@ -48,8 +47,8 @@ class SlowTransport(FakeTransport):
         self.marks = high, low
 
 
-def slow() -> tuple[StreamLink, SlowTransport]:
-    transport = SlowTransport()
+def slow(*, is_tls: bool = False) -> tuple[StreamLink, SlowTransport]:
+    transport = SlowTransport(is_tls=is_tls)
     link = StreamLink(transport)
     link.start(Receiver(), OPTIONS)
     return link, transport
@@ -115,8 +114,7 @@ async def test_what_an_abort_throws_away_is_known() -> None:
 
 
 async def test_of_tls_no_end_says_that_all_has_left() -> None:
-    link, transport = slow()
-    transport.set_extra(sslcontext=object())
+    link, _ = slow(is_tls=True)
     link.send_text("one")
     link.connection_lost(None)
     assert link.left == (0, link.taken)

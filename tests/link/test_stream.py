@@ -415,3 +415,71 @@ async def test_a_broken_rule_leaves_nothing_behind() -> None:
     violation = weakref.ref(receiver.violation)
     receiver.violation = None
     assert violation() is None, "without the garbage collector"
+
+
+# --- a rest that waits for room when the connection is lost
+
+
+async def test_a_rest_waits_for_room_and_the_end_behind_it() -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(PING, b"p") * (3 * WORK))
+    link.pause()
+    transport.closing = True
+    error = ConnectionResetError("reset")
+    link.connection_lost(error)
+    assert receiver.is_cut
+    assert not link.writable
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert len(receiver.controls) == WORK
+    assert not receiver.end.done()
+    link.resume()
+    assert await receiver.end is error
+    assert len(receiver.controls) == 3 * WORK
+
+
+@pytest.mark.parametrize("how", ["abort", "discard"])
+async def test_a_rest_that_nobody_wants_any_more(how: str) -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(PING, b"p") * (3 * WORK))
+    link.pause()
+    transport.closing = True
+    link.connection_lost(None)
+    await asyncio.sleep(0)
+    getattr(link, how)()
+    assert await receiver.end is None
+    assert len(receiver.controls) == WORK
+
+
+async def test_the_end_of_the_stream_with_a_rest() -> None:
+    link, transport, receiver = link_on()
+    feed(link, frame(TEXT, b"x") + frame(PING, b"p") * (2 * WORK))
+    transport.waiting = 1000
+    link.eof_received()
+    assert receiver.is_cut
+    assert not receiver.end.done()
+    assert await receiver.end is None
+    assert len(receiver.controls) == 2 * WORK
+    link.connection_lost(None)
+
+
+async def test_bytes_that_do_not_leave_have_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    link, transport, receiver = link_on()
+    aborted = asyncio.Event()
+    monkeypatch.setattr(transport, "abort", aborted.set)
+    transport.waiting = 1000
+    link.eof_received()
+    assert receiver.end.done()
+    assert not aborted.is_set()
+    await aborted.wait()
+    link.connection_lost(None)
+
+
+async def test_a_close_that_met_a_closing_transport_has_not_left() -> None:
+    link, transport, _ = link_on()
+    transport.closing = True
+    link.send(Frame.Close(CloseReason(1000)))
+    link.flush()
+    assert link.unsent
+    assert (link.frames_sent, link.bytes_sent) == (0, 0)
+    assert transport.writes == []

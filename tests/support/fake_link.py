@@ -90,6 +90,7 @@ class FakeLink(FrameLink):
 
     def deliver(self, *frames: Frame) -> None:
         """Let frames come in one read."""
+        self.received_at = self.time.time()
         size = 0
         control: list[Frame] = []
         for frame in frames:
@@ -123,9 +124,11 @@ class FakeLink(FrameLink):
         """Let the transport be above its mark."""
         self.writable = False
 
-    def leave(self) -> None:
-        """Let all that was sent leave."""
-        self.stuck = 0
+    def leave(self, size: int | None = None) -> None:
+        """Let bytes that were sent leave, all that are stuck unless told how many."""
+        size = self.stuck if size is None else size
+        self.stuck -= size
+        self.bytes_sent += size
         for callback in self._watchers:
             callback()
 
