@@ -49,6 +49,8 @@ class Site:
         self._archive = archive()
         self._seen: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._go: dict[str, asyncio.Event] = {}
+        self._streams: dict[tuple[str, str], tuple[int, int, dict[int, str]]] = {}
+        """By id and name: connections before, the last message that came, and what was sent."""
         self.app = web.Application(client_max_size=64 * 1024 * 1024)
         self.app.on_response_prepare.append(self._forbid_eval)
         self.app.router.add_static("/page", HERE / "page")
@@ -60,7 +62,7 @@ class Site:
         self.app.router.add_post("/go/{id}", self._let_go)
         self.app.router.add_get("/passed/{id}", self._wait_passed)
         peers = [self.echo, self.close, self.silent, self.abort]
-        peers += [self.burst, self.stuck, self.refuse, self.ping]
+        peers += [self.burst, self.stuck, self.refuse, self.ping, self.sequence]
         for peer in peers:
             self.app.router.add_get(f"/ws/{peer.__name__}", peer)
         answers = [self.mirror, self.status, self.stream, self.endless, self.hang, self.redirect]
@@ -211,6 +213,36 @@ class Site:
         message = await socket.receive()
         await socket.send_str(f"{message.type.name} {message.data.decode()}")
         await self._until_closed(request, socket)
+        return socket
+
+    async def sequence(self, request: web.Request) -> web.StreamResponse:
+        """Speak with `SequenceResume`: echo each message, and drop the first connections."""
+        name, cuts = request.query["id"], int(request.query["cuts"])
+        socket = await self._accept(request)
+        _, stream, came = (await socket.receive_str()).split()
+        connection, last, kept = self._streams.setdefault((name, stream), (0, 0, {}))
+        for number in list(kept):
+            if number <= int(came):
+                del kept[number]
+        await socket.send_str(f"resumed {last}")
+        for number, text in kept.items():
+            await socket.send_str(f"{number} {text}")
+        taken = 0
+        async for message in socket:
+            word, _, text = message.data.partition(" ")
+            if word == "ack":
+                continue
+            if int(word) > last:
+                last = int(word)
+                kept[last] = f"echo {text}"
+                await socket.send_str(f"{last} {kept[last]}")
+            self._streams[name, stream] = connection + 1, last, kept
+            taken += 1
+            if taken == 7 and connection < cuts:  # not even acknowledged
+                assert request.transport is not None
+                request.transport.abort()
+                break
+            await socket.send_str(f"ack {last}")
         return socket
 
     # --- HTTP ---

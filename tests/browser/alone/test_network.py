@@ -3,7 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from ktor_client import Backoff, HttpClient, RetryPolicy, Waiting, install
 from ktor_client.engines import BrowserEngine
+from ktor_client.plugins import WebSockets
 
 from .fake_browser import Browser
 
@@ -59,3 +63,29 @@ async def test_a_worker(browser: Browser) -> None:
     assert heard == [1]
     end()
     assert window.listeners == []
+
+
+@pytest.mark.parametrize("event", ["online", "visibilitychange"])
+async def test_a_feed_that_waits_tries_at_once(browser: Browser, event: str) -> None:
+    window, document = listening(browser, page=True)
+    target = window if event == "online" else document
+    policy = RetryPolicy(Backoff(first=600, longest=600, jitter="none"))
+    async with HttpClient(BrowserEngine, install(WebSockets, close_timeout=0.01)) as client:
+        async with client.web_socket_reconnecting("ws://h.test/", policy=policy) as feed:
+            await browser.opened.wait()
+            browser.socket.fire_error()
+            browser.socket.fire_close(1006)
+            async for told in feed.events:
+                if isinstance(told, Waiting):
+                    break
+            browser.opened.clear()
+            target.fire(event)
+            await browser.opened.wait()
+            assert len(browser.sockets) == 2
+            browser.socket.fire_open()
+            await feed.opened()
+            assert (window.listeners, document.listeners) == ([], [])
+            await feed.send("hello")
+            assert browser.socket.sent == ["hello"]
+            feed.cancel()
+            await browser.come_out_of_the_event()
