@@ -1,14 +1,21 @@
-"""Lines of a file descriptor, read without blocking the event loop: a terminal, a pipe, a file."""
+"""Lines of a file descriptor, read without blocking the event loop: a terminal, a pipe, a file.
+
+And the sending of them, as both kinds of chat do it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
+from ktor_client import ConnectionClosedError
 from ktor_client.cli.failure import CommandError
+from ktor_client.cli.screen import is_interactive
 
-__all__ = ["Lines"]
+__all__ = ["Lines", "send_lines"]
 
 MAX_LINE = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -82,3 +89,40 @@ class Lines:
     def _deliver(self, chunk: bytes) -> None:
         assert self._chunk is not None
         self._chunk.set_result(chunk)
+
+
+async def send_lines(
+    send: Callable[[str], Awaitable[object]],
+    sent: Callable[[], Awaitable[object]],
+    close: Callable[[], Awaitable[object]],
+    *,
+    arrived: asyncio.Event,
+    wait: float,
+) -> None:
+    """Send each line; then, unless somebody typed, wait for answers; then close.
+
+    Args:
+        send: sends one.
+        sent: waits until all of them are on their way.
+        close: closes; the server may have been first.
+        arrived: is set when an answer has come.
+        wait: seconds without an answer that are the end.
+    """
+    failure: CommandError | None = None
+    try:
+        async for line in Lines(0):
+            await send(line)
+        await sent()
+        while not is_interactive():
+            arrived.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await arrived.wait()
+            except TimeoutError:
+                break
+    except CommandError as error:
+        failure = error
+    with suppress(ConnectionClosedError):
+        await close()
+    if failure is not None:
+        raise failure

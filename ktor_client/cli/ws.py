@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import ssl
-import sys
-from contextlib import suppress
-from typing import Any, TextIO
+from collections.abc import Awaitable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from ktor_client import (
     CloseReason,
@@ -17,18 +16,20 @@ from ktor_client import (
     Frame,
     HttpClient,
     HttpClientConfig,
+    ReconnectStoppedError,
     TlsError,
 )
 from ktor_client.cli.engine_choice import find_engine
 from ktor_client.cli.failure import USAGE, CommandError
-from ktor_client.cli.lines import Lines
+from ktor_client.cli.lines import send_lines
+from ktor_client.cli.screen import is_interactive, say, show
+from ktor_client.cli.ws_feed import talk
 from ktor_client.http.redaction import shown
 from ktor_client.plugins import WebSockets
 
 __all__ = ["add_to", "run"]
 
 DEFAULT_WAIT = 1.0
-SHOWN_BYTES = 32
 
 
 def add_to(commands: Any) -> None:
@@ -63,6 +64,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--insecure", action="store_true", help="do not check the server's certificate"
     )
+    parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="connect again when the connection is lost; lines typed meanwhile wait. What happens "
+        "is told on stderr; status 1 says that a line may not have arrived",
+    )
     parser.set_defaults(run=run)
 
 
@@ -96,7 +103,7 @@ async def run(options: argparse.Namespace) -> int:
     def blocks(config: HttpClientConfig) -> None:
         config.install(WebSockets)
         if options.insecure:
-            _say("warning: the server's certificate is not checked")
+            say("warning: the server's certificate is not checked")
             config.engine(ssl_context=_unchecked())
 
     try:
@@ -107,91 +114,76 @@ async def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--insecure is for engines with TLS: {error}", USAGE) from error
     async with made as client:
         try:
-            statement = client.web_socket(
-                options.url, headers=options.header, subprotocols=options.subprotocol
-            )
-        except ValueError as error:
-            raise CommandError(str(error), USAGE) from error
-        try:
-            async with statement as session:
-                await _talk(session, client.engine.name, options)
-        except TlsError as error:
+            await (_come_back(client, options) if options.reconnect else _once(client, options))
+        except (TlsError, ReconnectStoppedError) as error:
             if "the certificate of" in str(error):
                 error.add_note("--insecure goes on without that check")
             raise
-        reason = await session.close_reason
-        if _is_interactive():
-            _say(f"closed by {'you' if reason.initiator == 'local' else 'the server'}: {reason}")
     return 0
 
 
-async def _talk(
-    session: DefaultClientWebSocketSession, engine: str, options: argparse.Namespace
-) -> None:
-    if _is_interactive():
-        chosen = f", subprotocol {session.subprotocol}" if session.subprotocol else ""
-        _say(f"connected to {options.url} through {engine}{chosen}; Ctrl-D ends")
-    arrived = asyncio.Event()
-    typist = asyncio.create_task(_type(session, arrived, options.wait))
+async def _once(client: HttpClient, options: argparse.Namespace) -> None:
+    with _usage():
+        statement = client.web_socket(
+            options.url, headers=options.header, subprotocols=options.subprotocol
+        )
+    async with statement as session:
+        if is_interactive():
+            say(f"connected to {_where(client, options, session)}")
+        await _talk(session, options.wait)
+    reason = await session.close_reason
+    if is_interactive():
+        say(f"closed by {'you' if reason.initiator == 'local' else 'the server'}: {reason}")
+
+
+async def _come_back(client: HttpClient, options: argparse.Namespace) -> None:
+    with _usage():
+        statement = client.web_socket_reconnecting(
+            options.url, headers=options.header, subprotocols=options.subprotocol
+        )
+    async with statement as feed:
+        await talk(feed, _where(client, options), options.wait)
+
+
+@contextmanager
+def _usage() -> Generator[None]:
+    """Say what is wrong with a URL or an option."""
     try:
-        async for frame in session.incoming:
+        yield
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from error
+
+
+def _where(
+    client: HttpClient,
+    options: argparse.Namespace,
+    session: DefaultClientWebSocketSession | None = None,
+) -> str:
+    chosen = "" if session is None else session.subprotocol
+    return (
+        f"{options.url} through {client.engine.name}"
+        f"{f', subprotocol {chosen}' if chosen else ''}"
+        f"{'; Ctrl-D ends' if is_interactive() else ''}"
+    )
+
+
+async def _talk(session: DefaultClientWebSocketSession, wait: float) -> None:
+    def close() -> Awaitable[object]:  # without waiting: what still comes is shown
+        return session.send(Frame.Close(CloseReason(CloseReason.Codes.NORMAL)))
+
+    arrived = asyncio.Event()
+    typist = asyncio.create_task(
+        send_lines(session.send, session.flush, close, arrived=arrived, wait=wait)
+    )
+    try:
+        async for message in session:
             arrived.set()
-            _say(_shown(frame), sys.stdout)
+            show(message)
     finally:
         typist.cancel()
         await asyncio.wait([typist])
     with suppress(asyncio.CancelledError, ConnectionClosedError):
         typist.result()
-
-
-async def _type(
-    session: DefaultClientWebSocketSession, arrived: asyncio.Event, wait: float
-) -> None:
-    """Send each line; then, unless somebody typed, wait for answers; then begin to close."""
-    failure: CommandError | None = None
-    try:
-        async for line in Lines(0):
-            await session.send(line)
-        await session.flush()
-        while not _is_interactive():
-            arrived.clear()
-            try:
-                async with asyncio.timeout(wait):
-                    await arrived.wait()
-            except TimeoutError:
-                break
-    except CommandError as error:
-        failure = error
-    with suppress(ConnectionClosedError):  # the server may have been first
-        await session.send(Frame.Close(CloseReason(CloseReason.Codes.NORMAL)))
-    if failure is not None:
-        raise failure
-
-
-def _is_interactive() -> bool:
-    return os.isatty(0)
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    """Write a line at once, so that what is typed meanwhile does not come between."""
-    print(f"{text}\n", end="", file=stream or sys.stderr, flush=True)
-
-
-def _shown(frame: Frame) -> str:
-    match frame:
-        case Frame.Text(text):
-            return _harmless(text) if sys.stdout.isatty() else text
-        case _:
-            more = " ..." if len(frame.data) > SHOWN_BYTES else ""
-            return f"[{len(frame.data)} bytes: {frame.data[:SHOWN_BYTES].hex(' ')}{more}]"
-
-
-def _harmless(text: str) -> str:
-    """Show control characters instead of letting a server steer the terminal."""
-    return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
-        for one in text
-    )
 
 
 def _unchecked() -> ssl.SSLContext:

@@ -26,7 +26,11 @@ from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Asked, Rotation, Target
 from ktor_client.reconnect.waits import Waits
 from ktor_client.retry import Attempts, Failure, RetryPolicy, Stop, is_worth_a_retry
-from ktor_client.session import DefaultClientWebSocketSession, WebSocketContentConverter
+from ktor_client.session import (
+    DefaultClientWebSocketSession,
+    SessionCore,
+    WebSocketContentConverter,
+)
 
 __all__ = ["Connector", "PeerIsDoneError", "Source"]
 
@@ -216,7 +220,7 @@ class Connector:
         core = session._core
         try:
             resumed = await self._opening(session)
-            if not session.is_open:
+            if not session.is_open and not self._has_brought(core):
                 raise core.ending.error()
         except Exception as error:
             core.close_without_waiting(CloseReason(CloseReason.Codes.INTERNAL_ERROR))
@@ -226,6 +230,11 @@ class Connector:
             core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
             raise
         return resumed
+
+    @staticmethod
+    def _has_brought(core: SessionCore) -> bool:
+        """Whether messages came with the end of a session that is over: they are to be read."""
+        return bool(core.messages) and core.ending.initiator == "peer"
 
     async def _pause(self, delay: float) -> None:
         if delay > 0:

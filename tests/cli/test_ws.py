@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from ktor_client import CloseReason, ConnectionClosedError
 from ktor_client.testing import EchoServer, Exchange, Response, echo_server
 from tests.cli.command import outcome, run, start, terminal
 from tests.support.certificates import server_context
@@ -276,3 +278,112 @@ async def test_a_terminal_that_is_gone_ends_the_chat(server: EchoServer) -> None
     record = server.sessions.get("a")
     assert record is not None
     await record.ended.wait()
+
+
+# --- --reconnect ---
+
+
+class Restless:
+    """A server that goes away after each message but the last."""
+
+    def __init__(self, connections: int, code: int = 1012) -> None:
+        self.heard: list[str] = []
+        self.count = 0
+        self._connections = connections
+        self._code = code
+
+    async def __call__(self, exchange: Exchange) -> Response | None:
+        async with exchange.accept() as session:
+            self.count += 1
+            await session.send(f"hello {self.count}")
+            if self.count < self._connections:
+                await session.close(CloseReason(self._code))
+                return None
+            with suppress(ConnectionClosedError):
+                async for line in session:
+                    assert isinstance(line, str)
+                    self.heard.append(line)
+                    await session.send(f"{line}!")
+                    if line == "end":
+                        break
+        return None
+
+
+async def test_a_pipe_over_a_connection_that_comes_back(server: EchoServer) -> None:
+    server.routes["/feed"] = restless = Restless(3)
+    process = await start("ws", f"{server.url}/feed", "--reconnect", "--wait", "60")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for number in (1, 2, 3):
+        assert await process.stdout.readline() == f"hello {number}\n".encode()
+    out, err = await process.communicate(b"one\ntwo\nend\n")
+    assert (process.returncode, out) == (0, b"one!\ntwo!\nend!\n")
+    assert restless.heard == ["one", "two", "end"]
+    told = err.decode().splitlines()
+    assert told[0].startswith(f"connected to {server.url}/feed through ")
+    assert sum(line == "connected again" for line in told) == 2
+    assert sum(line.startswith("the connection is gone: ") for line in told) == 2
+
+
+async def test_lines_wait_for_a_server_that_is_not_there_yet() -> None:
+    async with echo_server() as server:
+        port, url = server.port, server.url
+    process = await start("ws", f"{url}/feed", "--reconnect", "--wait", "60")
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(b"one\nend\n")
+    assert (await process.stderr.readline()).startswith(b"no connection: ")
+    async with echo_server(port=port) as server:
+        server.routes["/feed"] = Restless(1)
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (0, b"hello 1\none!\nend!\n")
+    assert b"connected to " in err
+
+
+async def test_it_stops_where_no_attempt_would_help(server: EchoServer) -> None:
+    done = await run("ws", f"{server.url}/status/403", "--reconnect", stdin=b"one\ntwo\n")
+    assert (done.status, done.out) == (1, "")
+    *_, last = done.err.splitlines()
+    assert "gave up after 1 attempt" in last
+    assert "but was 403" in last
+    done = await run("ws", f"{server.url}/close?code=4001&reason=bye", "--reconnect")
+    assert done.status == 1
+    assert "4001" in done.err.splitlines()[-1]
+
+
+async def test_wrong_options_are_usage_with_it_too() -> None:
+    done = await run("ws", "ws://127.0.0.1/", "--reconnect", "-H", "Upgrade: x")
+    done.fails(2, "Upgrade")
+
+
+async def test_a_certificate_is_no_matter_of_another_attempt() -> None:
+    async with echo_server(ssl_context=server_context()) as server:
+        done = await run("ws", f"{server.url}/text?size=5", "--reconnect")
+        assert done.status == 1
+        assert "--insecure goes on without that check" in done.err.splitlines()[-1]
+
+
+async def test_a_terminal_sees_what_happens(server: EchoServer) -> None:
+    server.routes["/feed"] = Restless(2)
+    async with terminal("ws", f"{server.url}/feed", "--reconnect") as screen:
+        await screen.sees("Ctrl-D ends\r\n")
+        await screen.sees("hello 1\r\nthe connection is gone: ")
+        await screen.sees("connected again\r\nhello 2\r\n")
+        screen.type("hi\n")
+        await screen.sees("hi!\r\n")
+        screen.type("\x04")
+        await screen.sees("closed by you")
+        assert await screen.process.wait() == 0
+
+
+async def test_ctrl_c_while_it_waits() -> None:
+    async with echo_server() as server:
+        url = server.url
+    process = await start("ws", f"{url}/echo", "--reconnect")
+    assert process.stderr is not None
+    assert (await process.stderr.readline()).startswith(b"no connection: ")
+    assert (await process.stderr.readline()).startswith(b"trying again in ")
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    out, err = await process.communicate()
+    assert b"Traceback" not in out + err

@@ -18,6 +18,7 @@ import pytest
 from ktor_client import (
     Backoff,
     ConnectionClosedError,
+    DefaultClientWebSocketSession,
     DnsError,
     FeedEvent,
     HttpClient,
@@ -42,6 +43,7 @@ from ktor_client.testing import MockPeerSession, accept, echo_server, respond
 from tests.engines.asgi.apps import accept as accept_asgi
 from tests.engines.asgi.apps import web_socket_app
 from tests.support.proxy_server import http_proxy
+from tests.support.raw_server import CLOSE, TEXT, Peer, frame, raw_server
 from tests.support.sequence_server import SequenceServer
 
 STEADY = RetryPolicy(Backoff(first=1, longest=8, jitter="none"))
@@ -194,6 +196,46 @@ async def test_a_proxy_that_refuses(engine: EngineFactory, status: str) -> None:
                     await feed.receive_text()
     assert isinstance(caught.value.__cause__, ProxyError)
     assert len(log.heads) == 4
+
+
+# --- servers in a hurry
+
+
+@pytest.mark.parametrize("form", ["feed", "loop", "on_open"])
+async def test_messages_that_come_with_the_end(engine: EngineFactory, form: str) -> None:
+    """101, messages and Close in one packet: what was said is received, and the end is an end."""
+    connections = 0
+
+    async def serve(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await peer.read_request()
+        code = (1000 if connections == 3 else 1012).to_bytes(2, "big")
+        said = b"".join(frame(TEXT, f"{connections}{word}".encode()) for word in "abc")
+        await peer.send(peer.switch(trailing=said + frame(CLOSE, code)))
+        await peer.read_eof()
+
+    taken: list[str] = []
+
+    async def take_one(session: DefaultClientWebSocketSession) -> None:
+        taken.append(await session.receive_text())
+
+    received: list[str | bytes] = []
+    async with raw_server(serve) as server, HttpClient(engine, install(WebSockets)) as client:
+        on_open = take_one if form == "on_open" else None
+        statement = client.web_socket_reconnecting(server.url, policy=QUICK, on_open=on_open)
+        if form == "loop":
+            async for session in statement:
+                async with session:
+                    async for message in session:
+                        received.append(message)
+        else:
+            async with statement as feed:
+                received += [message async for message in feed]
+                assert feed.generation == 3
+    assert taken == (["1a", "2a", "3a"] if form == "on_open" else [])
+    words = "bc" if form == "on_open" else "abc"
+    assert received == [f"{number}{word}" for number in (1, 2, 3) for word in words]
 
 
 # --- an application in memory

@@ -12,7 +12,7 @@ from ktor_client.engines import MockEngine
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import MockPeerSession
 from tests.reconnect.simulation import simulate
-from tests.reconnect.stampede import attempts_after_a_restart, per_bin, percentile
+from tests.reconnect.stampede import attempts_after_a_restart, outage, per_bin, percentile
 
 URL = "ws://test/feed"
 
@@ -58,6 +58,20 @@ async def test_without_jitter_they_would() -> None:
     times = await attempts_after_a_restart(clients=200, away=1.0, seed=1, policy=policy)
     bins = per_bin(times, 0.1, until=1.0)
     assert percentile(bins, 99) > 2 * statistics.mean(bins)
+
+
+async def test_a_longer_outage_brings_no_more_than_chance_would() -> None:
+    """The rate falls as delays grow, so the front is above the mean; but nothing adds to it."""
+    one = await outage(2.0, Backoff())
+    assert one.off_course <= 1.5
+    assert one.p99 <= 600  # of 1,000 clients, who all try once within the first 250 ms
+    assert one.on_return <= 100
+
+
+async def test_a_longer_first_delay_flattens_it() -> None:
+    one = await outage(2.0, Backoff(first=1))
+    assert one.p99 <= 2 * one.mean
+    assert one.on_return <= 100
 
 
 async def test_nor_do_they_while_it_is_away_for_long() -> None:
