@@ -51,7 +51,9 @@ HandshakeHeadersCapability = Capability(
     "HandshakeHeadersCapability", "request headers on the web socket handshake"
 )
 RawFramesCapability = Capability("RawFramesCapability", "raw sessions: every frame as it came")
-FragmentationCapability = Capability("FragmentationCapability", "sending a message in fragments")
+FragmentationCapability = Capability(
+    "FragmentationCapability", "sending a message in fragments, and counting those that come"
+)
 ExtensionsCapability = Capability(
     "ExtensionsCapability", "choosing extensions such as permessage-deflate"
 )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
 from ktor_client.link.home_loop import HomeLoop, session_loop
 from ktor_client.protocol.handshake import Negotiated
+from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["LINGER", "Clock", "FrameLink", "LinkOptions", "LinkReceiver", "Timer"]
@@ -41,18 +42,21 @@ class Clock(Protocol):
 class LinkOptions:
     """What a session tells its link when it starts."""
 
-    __slots__ = ("client", "max_frame_size", "negotiated", "raw")
+    __slots__ = ("client", "max_fragments", "max_frame_size", "negotiated", "raw")
 
     def __init__(
         self,
         *,
         max_frame_size: int,
+        max_fragments: int = MAX_FRAGMENTS,
         raw: bool = False,
         client: bool = True,
         negotiated: Negotiated | None = None,
     ) -> None:
         self.max_frame_size = max_frame_size
         """Bytes of a whole message after inflation; of one frame when `raw`."""
+        self.max_fragments = max_fragments
+        """Frames that a message may have, where the link puts it together."""
         self.raw = raw
         """Whether every frame is delivered as it came."""
         self.client = client

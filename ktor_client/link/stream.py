@@ -95,6 +95,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._decoder = FrameDecoder(
             receiver.messages,
             max_size=options.max_frame_size,
+            max_fragments=options.max_fragments,
             masked=not options.client,
             raw=options.raw,
             extensions=extensions,

@@ -59,6 +59,7 @@ class MemoryLink(FrameLink):
         self._peer: MemoryLink = self
         self._receiver: LinkReceiver | None = None
         self._max_size = 1 << 62
+        self._max_fragments = 1
         # What is under way to this end.
         self._inbox: list[Frame | _End] = []
         self._inbox_size = 0
@@ -100,6 +101,7 @@ class MemoryLink(FrameLink):
         assert not options.negotiated.extensions, "extensions need a pipe"
         self._receiver = receiver
         self.set_max_frame_size(options.max_frame_size)
+        self._max_fragments = options.max_fragments
         if self._on_start is not None:
             self._on_start()
         if self._is_lost:
@@ -299,7 +301,7 @@ class MemoryLink(FrameLink):
         """Take a data frame, as `FrameDecoder` does: its size first."""
         begun = self._message
         message = OpenMessage(frame.frame_type) if begun is None else begun
-        message.expect(len(frame.data), self._max_size)
+        message.expect(len(frame.data), self._max_size, self._max_fragments)
         message.frames += 1
         if begun is None and frame.fin:
             messages.append(frame)

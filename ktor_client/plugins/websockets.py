@@ -14,6 +14,7 @@ from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgr
 from ktor_client.engine.capabilities import (
     Capability,
     ExtensionsCapability,
+    FragmentationCapability,
     PingCapability,
     RawFramesCapability,
     ReceiveBackpressureCapability,
@@ -31,6 +32,7 @@ from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
 from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
+from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.session import (
     ClientWebSocketSession,
     DefaultClientWebSocketSession,
@@ -38,7 +40,7 @@ from ktor_client.session import (
     SessionCore,
     WebSocketContentConverter,
 )
-from ktor_client.session.base import checked_max_frame_size
+from ktor_client.session.base import checked_limit
 from ktor_client.unset import UNSET
 
 __all__ = ["SessionSettings", "WebSockets", "settings_of"]
@@ -61,6 +63,7 @@ class WebSockets(HttpClientPlugin):
         ping_interval: Duration | None = UNSET,
         timeout: Duration = UNSET,
         max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
+        max_fragments: int = UNSET,
         channels: Channels = UNSET,
         close_timeout: Duration = 10.0,
         open_timeout: Duration = 10.0,
@@ -77,6 +80,8 @@ class WebSockets(HttpClientPlugin):
                 does nothing.
             max_frame_size: bytes of a whole message after inflation, inclusive. Beyond it Close
                 1009, `FrameTooBigError`.
+            max_fragments: frames of a message that comes, however small they are; 131,072. Beyond
+                it Close 1008, `ProtocolViolationError`. A raw session gets each frame by itself.
             channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
             close_timeout: for the whole close handshake; then the connection is dropped.
             open_timeout: for DNS, TCP, TLS, proxy and handshake together. Half of what is left of
@@ -94,7 +99,11 @@ class WebSockets(HttpClientPlugin):
         self._timeout = UNSET if timeout is UNSET else seconds(timeout, "timeout")
         if channels is not UNSET and not isinstance(channels, Channels):
             raise TypeError("channels takes Channels(incoming=bounded(64), outgoing=bounded(64))")
-        self._max_frame_size = checked_max_frame_size(max_frame_size)
+        self._max_frame_size = checked_limit(max_frame_size, "max_frame_size", "byte")
+        self._max_fragments: int = MAX_FRAGMENTS
+        self._counts_fragments = max_fragments is not UNSET
+        if self._counts_fragments:
+            self._max_fragments = checked_limit(max_fragments, "max_fragments", "fragment")
         self._channels: Channels = Channels() if channels is UNSET else channels
         self._close_timeout = seconds(close_timeout, "close_timeout")
         self._open_timeout = seconds(open_timeout, "open_timeout")
@@ -133,6 +142,8 @@ class WebSockets(HttpClientPlugin):
             require(engine, PingCapability, "ping_interval")
         if self._timeout is not UNSET:
             require(engine, PingCapability, "timeout")
+        if self._counts_fragments:
+            require(engine, FragmentationCapability, "max_fragments")
         if self._extensions:
             require(engine, ExtensionsCapability, "extensions")
         if not self._channels._adapts:
@@ -158,6 +169,7 @@ class WebSockets(HttpClientPlugin):
         core = answer.start(
             channels=channels,
             max_frame_size=self._max_frame_size,
+            max_fragments=self._max_fragments,
             close_timeout=self._close_timeout,
             ping_interval=default_interval if self._ping_interval is UNSET else self._ping_interval,
             timeout=None if self._timeout is UNSET else self._timeout,

@@ -45,7 +45,7 @@ class OpenMessage:
         """Whether its bytes are those of a text, to be taken as they come (RFC 6455 8.1)."""
         return self.kind == _TEXT and not self._codecs
 
-    def expect(self, length: int, limit: int, max_fragments: int = MAX_FRAGMENTS) -> None:
+    def expect(self, length: int, limit: int, max_fragments: int) -> None:
         """Check the header of its next frame.
 
         Raises:

@@ -45,7 +45,7 @@ class Violation(Exception):
     @classmethod
     def too_many_fragments(cls, limit: int) -> Violation:
         """Close 1008: more frames than a message may have, however small they are."""
-        return cls(_Codes.VIOLATED_POLICY, f"Message has more than {limit} fragments")
+        return cls(_Codes.VIOLATED_POLICY, f"Message has more than max_fragments={limit}")
 
     @classmethod
     def of(cls, error: Violation | MemoryError) -> Violation:

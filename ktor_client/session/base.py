@@ -19,25 +19,25 @@ from ktor_client.session.ending import checked_reason
 __all__ = [
     "SessionStatistics",
     "WebSocketSession",
-    "checked_max_frame_size",
+    "checked_limit",
     "core_of",
 ]
 
 _NORMAL = CloseReason(CloseReason.Codes.NORMAL)
 
 
-def checked_max_frame_size(size: int) -> int:
-    """Return a limit for messages.
+def checked_limit(limit: int, option: str, unit: str) -> int:
+    """Return a limit for messages, such as `max_frame_size` in "byte".
 
     Raises:
         ValueError: below 1.
-        TypeError: not a number of bytes.
+        TypeError: not a number.
     """
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"max_frame_size is a number of bytes, not {type(size).__name__}")
-    if size < 1:
-        raise ValueError(f"max_frame_size must be at least 1 byte, not {size}")
-    return size
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"{option} is a number of {unit}s, not {type(limit).__name__}")
+    if limit < 1:
+        raise ValueError(f"{option} must be at least 1 {unit}, not {limit}")
+    return limit
 
 
 class SessionStatistics(NamedTuple):
@@ -204,7 +204,7 @@ class WebSocketSession:
 
     @max_frame_size.setter
     def max_frame_size(self, size: int) -> None:
-        size = checked_max_frame_size(size)
+        size = checked_limit(size, "max_frame_size", "byte")
         self._core.home.check()
         self._core.max_frame_size = size
         self._link.set_max_frame_size(size)

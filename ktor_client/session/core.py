@@ -28,6 +28,7 @@ from ktor_client.errors import (
 from ktor_client.frames import CloseFrame, CloseReason, Frame, Initiator, PongFrame
 from ktor_client.link.contract import LINGER, Clock, FrameLink, LinkOptions, Timer
 from ktor_client.protocol.handshake import Negotiated
+from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.protocol.violation import Violation
 from ktor_client.session.ending import Ending, shorten
 from ktor_client.session.incoming import Incoming
@@ -115,6 +116,7 @@ class SessionCore:
         *,
         channels: Channels,
         max_frame_size: int,
+        max_fragments: int = MAX_FRAGMENTS,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         ping_interval: float | None = None,
         timeout: float | None = None,
@@ -149,7 +151,11 @@ class SessionCore:
         self._violation: Violation | None = None
         self._on_closed: list[Callable[[SessionCore], object]] = []
         options = LinkOptions(
-            max_frame_size=max_frame_size, raw=raw, client=client, negotiated=negotiated
+            max_frame_size=max_frame_size,
+            max_fragments=max_fragments,
+            raw=raw,
+            client=client,
+            negotiated=negotiated,
         )
         link.start(self, options)
         self.keepalive.start()

@@ -74,6 +74,7 @@ def test_an_unknown_option_lists_what_there_is() -> None:
         ({"channels": 5}, "channels takes Channels("),
         ({"max_frame_size": 1.5}, "max_frame_size is a number of bytes"),
         ({"max_frame_size": True}, "max_frame_size is a number of bytes"),
+        ({"max_fragments": "10"}, "max_fragments is a number of fragments, not str"),
         ({"extensions": 5}, "extensions takes a sequence: extensions=[5]"),
         ({"timeout": None}, "timeout takes seconds (a number) or a timedelta"),
     ],
@@ -85,6 +86,8 @@ def test_options_of_another_type_are_told(options: dict[str, Any], message: str)
 def test_no_frame_fits_into_nothing() -> None:
     with pytest.raises(ValueError, match="max_frame_size must be at least 1"):
         HttpClient(MockEngine, install(WebSockets, max_frame_size=0))
+    with pytest.raises(ValueError, match="max_fragments must be at least 1 fragment, not 0"):
+        HttpClient(MockEngine, install(WebSockets, max_fragments=0))
 
 
 def test_positional_options_are_refused() -> None:

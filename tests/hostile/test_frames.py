@@ -21,7 +21,7 @@ from ktor_client import (
     install,
 )
 from ktor_client.engine.registry import EngineFactory
-from ktor_client.plugins import WebSockets
+from ktor_client.plugins import WebSocketDeflate, WebSockets
 from ktor_client.protocol import decoder
 from ktor_client.protocol.payload import OpenPayload
 from tests.hostile.conversation import conversation, saying
@@ -132,6 +132,29 @@ VIOLATIONS: dict[str, tuple[bytes, int]] = {
         1008,
     ),
 }
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "deflate"])
+async def test_fragments_beyond_the_option(engine: EngineFactory, packed: bool) -> None:
+    def message(parts: int) -> bytes:
+        first = frame(TEXT, b"\x00" if packed else b"", fin=False, rsv=0x40 * packed)
+        return first + frame(CONTINUATION, fin=False) * (parts - 2) + frame(CONTINUATION)
+
+    head = ("Sec-WebSocket-Extensions: permessage-deflate",) if packed else ()
+    closes: list[int | None] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade(*head, trailing=message(5) + message(6))
+        closes.append((await peer.read_close())[0])
+
+    extensions = [WebSocketDeflate()] if packed else []
+    plugin = install(WebSockets, max_fragments=5, extensions=extensions)
+    async with raw_server(script) as server, HttpClient(engine, plugin) as client:
+        async with client.web_socket(server.url) as session:
+            assert await session.receive_text() == ""
+            with pytest.raises(ProtocolViolationError, match="more than max_fragments=5"):
+                await session.receive_text()
+        assert closes == [1008]
 
 
 def error_for(code: int) -> type[ConnectionClosedError]:

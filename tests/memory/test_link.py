@@ -595,7 +595,11 @@ BROKEN: dict[str, tuple[list[Frame], int, str]] = {
         1007,
         "not valid UTF-8",
     ),
-    "endless": (fragments(FrameType.BINARY, *[b""] * 131_073), 1008, "more than 131072 fragments"),
+    "endless": (
+        fragments(FrameType.BINARY, *[b""] * 131_073),
+        1008,
+        "more than max_fragments=131072",
+    ),
 }
 
 
@@ -631,6 +635,20 @@ async def test_a_limit_that_is_just_met(join: Join) -> None:
     assert await client.receive_text() == "é€"
     assert await client.receive_bytes() == b"12345"
     await client.close()
+
+
+@pytest.mark.parametrize("join", [messages, pipe])
+async def test_as_many_fragments_as_one_likes(join: Join) -> None:
+    client, server = sessions(join, max_fragments=2)
+    for part in (*fragments(FrameType.TEXT, b"a"), Frame.Text("b"), Frame.Text("c")):
+        await server.send(part)
+    assert await client.receive_text() == "ab"
+    assert await client.receive_text() == "c"
+    for part in (*fragments(FrameType.TEXT, b"", b""), Frame.Text("")):
+        await server.send(part)
+    with pytest.raises(ProtocolViolationError, match="max_fragments=2") as caught:
+        await client.receive_text()
+    assert caught.value.reason.code == 1008
 
 
 @pytest.mark.parametrize("join", [messages, pipe])

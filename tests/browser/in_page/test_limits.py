@@ -33,6 +33,7 @@ def test_the_default_engine_is_the_browsers() -> None:
     ("option", "value", "named"),
     [
         ("ping_interval", 20, "PingCapability (ping_interval"),
+        ("max_fragments", 10, "FragmentationCapability (max_fragments"),
         ("timeout", 5, "PingCapability (timeout"),
         ("extensions", [WebSocketDeflate()], "ExtensionsCapability"),
         ("channels", Channels(incoming=bounded(5)), "ReceiveBackpressureCapability"),

@@ -230,3 +230,6 @@ class TestCapabilities:
             async with HttpClient(engine, install(WebSockets)) as client:
                 async with client.web_socket("/") as session:
                     assert session.ping_interval is None
+            async with HttpClient(engine, install(WebSockets, max_fragments=131_072)) as client:
+                with pytest.raises(UnsupportedCapabilityError, match="max_fragments needs"):
+                    client.web_socket("/")
