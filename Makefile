@@ -14,10 +14,12 @@ sources := pyproject.toml $(shell find $(typed) -name '*.py')
 
 # -X dev: asyncio's debug mode, and a warning (so an error) for everything left open.
 pytest := $(python) -X dev -m pytest
+# What runs whole runs on every core; what needs one browser or one foreign server stays together.
+parallel := -n auto --dist loadgroup
 # A run of the whole suite leaves its coverage in .coverage, where `make check` finds it.
 define covered
 rm -f .coverage .coverage.*
-$(python) -X dev -m coverage run -m pytest
+$(python) -X dev -m coverage run -m pytest $(parallel)
 $(python) -m coverage combine --quiet
 endef
 
@@ -39,7 +41,7 @@ else
 endif
 
 test-all: $(VENV)/.dev ## the suite and its long matrices
-	@$(pytest) -m '' $(ARGS)
+	@$(pytest) $(parallel) -m '' $(ARGS)
 
 .coverage: $(VENV)/.dev $(sources)
 	@$(covered)

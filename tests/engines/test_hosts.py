@@ -76,7 +76,7 @@ class Heard:
         assert peer.request.lower().count(b"\r\nhost:") == 1
         if "upgrade" in peer.headers:
             await peer.send(peer.switch(trailing=close_frame(1000)))
-            await peer.read_eof()
+            await peer.read_frame()  # and be the first to leave
         elif "/go" in self.lines[-1]:
             await peer.send(
                 b"HTTP/1.1 307 Go\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ",
