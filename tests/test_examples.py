@@ -23,6 +23,8 @@ SHOWN = {
     "login_and_listen.py": r"\nwelcome, ada; 10 sessions were told \{'good morning'\}\n"
     r"10 handshakes were refused, 1 token was fetched\n$",
     "file_upload.py": r"\.bin: 33554432 bytes in 129 fragments, 83ee47245398adee",
+    "tornado_engine.py": r"^Conformance of TornadoEngine\n(.*\n)+"
+    r"[23]\d\d passed, 0 failed, \d+ skipped\n$",
     "many_sessions.py": r"\n5 sessions, 20 frames in\n$",
     "market_data.py": r"\nSYM00 +500 .*\nSYM01 +500 .*\nSYM02 +500 ",
     "typed_messages.py": r"^received Customer\(id=1, .*\nnot a customer: \$\.id: expected int",

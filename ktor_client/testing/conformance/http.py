@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ktor_client.client import HttpClient
+from ktor_client.engine import Capability
 from ktor_client.engine.capabilities import (
     ManualRedirectsCapability,
     StreamingUploadCapability,
@@ -33,6 +34,10 @@ __all__ = ["ROOM"]
 
 ROOM = Room("http")
 check = ROOM.check_for_all
+
+OWN_CODINGS: tuple[Capability, ...] = (ManualRedirectsCapability,)
+"""What engines have whose bodies come as they were sent: a browser, which follows redirects by
+itself, undoes codings by itself too, by rules of its own."""
 
 
 @check("ktor-client: HTTP")
@@ -206,7 +211,7 @@ async def codings_are_undone(lab: Lab) -> None:
             expect(body == PATTERN * 10_000, f"a streamed body in {coding} differs")
 
 
-@check("RFC 9110 8.4", ManualRedirectsCapability)
+@check("RFC 9110 8.4", *OWN_CODINGS)
 async def lists_of_codings_are_undone(lab: Lab) -> None:
     """The coding that was applied last comes off first."""
     async with lab.client() as client:
@@ -215,7 +220,7 @@ async def lists_of_codings_are_undone(lab: Lab) -> None:
             expect(await response.body_as_bytes() == PATTERN * 625, f"{codings} differs")
 
 
-@check("ktor-client: errors")
+@check("ktor-client: errors", *OWN_CODINGS)
 async def half_a_coded_body_is_an_error(lab: Lab) -> None:
     """A body that ends in the middle of its coded data is no body."""
     async with lab.client() as client:
@@ -224,7 +229,7 @@ async def half_a_coded_body_is_an_error(lab: Lab) -> None:
                 await client.get(lab.http_url("/coded", coding=coding, cut=15))
 
 
-@check("ktor-client: errors", ManualRedirectsCapability)
+@check("ktor-client: errors", *OWN_CODINGS)
 async def an_unknown_coding_hides_no_status(lab: Lab) -> None:
     """Status, headers and bytes are there; reading the text says which coding it is."""
     async with lab.client() as client:
@@ -236,7 +241,7 @@ async def an_unknown_coding_hides_no_status(lab: Lab) -> None:
         expect("x-rot13" in str(caught.error), f"the coding is not named: {caught.error}")
 
 
-@check("ktor-client: limits", ManualRedirectsCapability)
+@check("ktor-client: limits", *OWN_CODINGS)
 async def decoded_bodies_have_a_limit(lab: Lab) -> None:
     """A coded body that is larger than `max_decoded_size` is refused."""
 
