@@ -127,7 +127,7 @@ class FrameDecoder:
         try:
             payload.received(size)
             self._advance(payload, b"", fed)
-        except (Violation, MemoryError) as error:
+        except Exception as error:
             self._fail(error, fed)
         return fed
 
@@ -148,7 +148,7 @@ class FrameDecoder:
             fed = Fed()
             fed.size = position
             self._feed(memoryview(data), position, fed)
-        except (Violation, MemoryError) as error:
+        except Exception as error:
             fed = Fed() if fed is None else fed
             self._fail(error, fed)
         return fed
@@ -294,7 +294,7 @@ class FrameDecoder:
             self.messages.append(frame)
             fed.size += message.size
 
-    def _fail(self, error: Violation | MemoryError, fed: Fed) -> None:
+    def _fail(self, error: Exception, fed: Fed) -> None:
         """Tell why the connection must fail."""
         self.finish()
         fed.violation = Violation.of(error)

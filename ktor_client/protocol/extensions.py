@@ -44,7 +44,8 @@ class ExtensionCodec(ABC):
         An extension without RSV bits is called for every message.
 
         Raises:
-            Violation: the payload is illegal, or its result would exceed `limit` bytes.
+            Violation: the payload is illegal, or its result would exceed `limit` bytes. Any other
+                exception ends the session with 1011, and is the cause of its error.
         """
 
     def wants(self, frame: Frame) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from ktor_client.errors import ConnectionClosedError, FrameTooBigError, ProtocolViolationError
 from ktor_client.frames import CloseReason
 
@@ -48,15 +50,20 @@ class Violation(Exception):
         return cls(_Codes.VIOLATED_POLICY, f"Message has more than max_fragments={limit}")
 
     @classmethod
-    def of(cls, error: Violation | MemoryError) -> Violation:
-        """Return what ends a connection: Close 1011 if there is no room, though limits allow it.
+    def of(cls, error: Exception) -> Violation:
+        """Return what ends a connection: Close 1011 where the peer has broken no rule.
 
+        So it is if there is no room, though limits allow it, or if an extension's code fails.
         Without tracebacks: they would keep what was read for as long as the error lives.
         """
         if isinstance(error, Violation):
             violation, cause = error, error.__cause__
         else:
             message = "Out of memory while receiving"
+            if not isinstance(error, MemoryError):
+                message = "What came could not be decoded"
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                error.add_note(f"raised in {place.filename}, line {place.lineno}, {place.name}")
             violation, cause = cls(_Codes.INTERNAL_ERROR, message, ConnectionClosedError), error
         violation.__cause__ = None if cause is None else cause.with_traceback(None)
         return violation.with_traceback(None)

@@ -16,6 +16,7 @@ import enum
 import math
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -251,6 +252,10 @@ class SessionCore:
         """End the session: a strict limit was exceeded."""
         self.overflow("incoming")
 
+    def ping_sent(self, payload: bytes) -> None:
+        """Take note of a ping that is nobody's to wait for."""
+        self.pings.passed(payload)
+
     def close_has_left(self) -> None:
         """Take note that nothing more is to be sent."""
         assert self.ending.said is not None
@@ -334,11 +339,12 @@ class SessionCore:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for codec in self.negotiated.codecs:
-            codec.close()
         self.closed.set(None)
         while self._on_closed:
             self._on_closed.pop(0)(self)
+        with ExitStack() as stack:  # whatever one of them raises
+            for codec in self.negotiated.codecs:
+                stack.callback(codec.close)
 
     # --- inside ---
 

@@ -102,7 +102,8 @@ class Keepalive:
                 return self._give_up(core, "nothing of what we send was taken")
         elif self._payload is None:
             self._payload = os.urandom(PAYLOAD_SIZE)
-            core.pings.send(self._payload, self._ponged)
+            self._look_in(self.timeout)  # first: should the link raise, it is judged all the same
+            return core.pings.send(self._payload, self._ponged)
         elif left == before or not (waited or waits):
             return self._give_up(core, "no pong came")
         return self._look_in(self.timeout)

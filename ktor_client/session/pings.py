@@ -1,4 +1,7 @@
-"""Pings that were sent and not yet answered, the application's and the keepalive's."""
+"""Pings that were sent and not yet answered, the application's and the keepalive's.
+
+One sent as a frame (`send(Frame.Ping(...))`) is here only for the sake of those before it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Pings"]
 
 OnPong: TypeAlias = Callable[[BaseException | None], None]
+
+
+def _nobody(_: BaseException | None) -> None:
+    """Tell nobody."""
 
 
 class Pings:
@@ -42,6 +49,11 @@ class Pings:
             raise ValueError(f"a ping with payload {payload!r} is still under way")
         self._sent[payload] = (self.time(), on_pong)
         self._sending.send_ping(frame)
+
+    def passed(self, payload: bytes) -> None:
+        """Take note of a ping that was sent as a frame: its pong answers those before it too."""
+        if self._sent:
+            self._sent.setdefault(payload, (self.time(), _nobody))
 
     def forget(self, payload: bytes) -> None:
         """Do not wait for that pong any longer."""

@@ -20,12 +20,14 @@ from ktor_client.frames import (
     CloseFrame,
     CloseReason,
     Frame,
+    PingFrame,
     PongFrame,
     TextFrame,
 )
 from ktor_client.link.contract import FrameLink
 from ktor_client.link.home_loop import HomeLoop, wake
 from ktor_client.session.ending import Ending, checked_reason
+from ktor_client.session.oneshot import OneShot
 from ktor_client.session.turns import Turn
 
 __all__ = ["Sending", "SendingOwner"]
@@ -45,6 +47,9 @@ class SendingOwner(Protocol):
         """End the session because a strict limit is reached; return the error to raise."""
         ...
 
+    def ping_sent(self, payload: bytes) -> None:
+        """Take note that a ping was sent as a frame."""
+
     def close_has_left(self) -> None:
         """Take note that our Close, and so all that was sent before it, is on the way."""
 
@@ -63,7 +68,7 @@ class Sending:
         "_may_fragment",
         "_owed_pong",
         "_owner",
-        "_waits_for_room",
+        "_room",
         "error",
         "is_closed",
         "on_end",
@@ -84,7 +89,7 @@ class Sending:
         self._close: Turn | None = None
         self._has_left = False
         self._owed_pong: PongFrame | None = None
-        self._waits_for_room: list[asyncio.Future[None]] = []
+        self._room: OneShot[None] = OneShot()
         self.on_end: list[Callable[[], None]] = []
         """What is called, once, when nothing more may be sent."""
         self.error = owner.ending.error
@@ -122,7 +127,7 @@ class Sending:
             was_writable = self._link.writable
             self._send_control(frame)
             if not (was_writable or self.is_closed):  # it has passed what waits, as no way around
-                await self._room()
+                await self._room.wait()
         elif self.is_free or not self._limit.suspends:
             self._put(frame)
         else:
@@ -186,7 +191,7 @@ class Sending:
     async def send_fragment(self, turn: Turn, frame: Frame) -> None:
         """Send a fragment within the turn, once the link is writable."""
         while not (self._link.writable or self.is_closed):
-            await self._room()
+            await self._room.wait()
         self.check_open()
         self._link.send(frame)
         turn.has_begun = True
@@ -217,7 +222,7 @@ class Sending:
         if self._owed_pong is not None:
             pong, self._owed_pong = self._owed_pong, None
             self._link.send(pong)
-        self._wake_for_room()
+        self._make_room()
         self._drain()
 
     def close(self, frame: CloseFrame) -> None:
@@ -282,13 +287,15 @@ class Sending:
             raise self._owner.overflow("outgoing")
 
     def _send_control(self, frame: Frame) -> None:
+        assert self._owner is not None  # until the end
         if isinstance(frame, CloseFrame):
             reason = frame.read_reason()  # a Close without a code is legal
             reason = CloseReason(1005) if reason is None else checked_reason(reason)
-            assert self._owner is not None  # until the end
             self._owner.start_close(reason)
-        else:
-            self._link.send(frame)
+            return
+        self._link.send(frame)
+        if isinstance(frame, PingFrame):
+            self._owner.ping_sent(frame.data)
 
     def _enqueue(self, place: Turn) -> None:
         self.queue.append(place)
@@ -381,17 +388,11 @@ class Sending:
 
     def _stop(self) -> None:
         self.is_closed = True
-        self._wake_for_room()
+        self._make_room()
         while self.on_end:
             self.on_end.pop()()
 
-    async def _room(self) -> None:
-        """Wait until the link takes frames or the session ends."""
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waits_for_room.append(room)
-        await room
-
-    def _wake_for_room(self) -> None:
-        waiting, self._waits_for_room = self._waits_for_room, []
-        for room in waiting:
-            wake(room)
+    def _make_room(self) -> None:
+        """Wake those who wait until the link takes frames or the session ends."""
+        room, self._room = self._room, OneShot()
+        room.set(None)

@@ -290,6 +290,47 @@ async def test_a_close_while_a_pong_is_awaited() -> None:
     assert session.close_reason.code == 1000
 
 
+async def test_the_pong_of_a_ping_sent_as_a_frame_answers_the_keepalive_too() -> None:
+    """A peer need only answer the newest ping (RFC 6455 5.5.3)."""
+    session, link = on_fake_link(ping_interval=10, timeout=5)
+    await session.send(Frame.Ping(b"nobody waits for this"))
+    assert session._core.pings._sent == {}
+    await link.time.sleep(10)
+    await session.send(Frame.Ping(b"mine"))
+    session.outgoing.send_nowait(Frame.Ping(b"mine"))
+    await session.send(Frame.Pong(b"unasked"))
+    link.deliver(Frame.Pong(b"mine"))
+    assert session._core.pings._sent == {}
+    await link.time.sleep(9)
+    assert session.is_open
+    assert len(pings(link)) == 4
+    await link.time.sleep(1)
+    assert len(pings(link)) == 5
+    link.lose()
+
+
+async def test_a_ping_that_cannot_be_sent_is_judged_like_one_without_a_pong() -> None:
+    session, link = on_fake_link(ping_interval=10, timeout=5)
+    told: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    lost = LookupError("no link")
+    send = link.send
+
+    def fail(frame: Frame) -> None:
+        if isinstance(frame, Frame.Ping):
+            raise lost
+        send(frame)
+
+    link.send = fail  # type: ignore[method-assign]  # for this one only
+    await link.time.sleep(12)
+    assert told == [lost]
+    assert session.is_open
+    await link.time.sleep(4)
+    assert session.close_reason.code == 1011
+    link.lose()
+
+
 async def test_a_later_pong_answers_the_keepalive_too() -> None:
     session, link = on_fake_link(ping_interval=10, timeout=5)
     await link.time.sleep(10)

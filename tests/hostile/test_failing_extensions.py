@@ -1,0 +1,139 @@
+"""Extensions whose code fails: the session ends and says why, whatever it was doing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from ktor_client import CloseReason, ConnectionClosedError, HttpClient, install
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import MockEngine
+from ktor_client.plugins import WebSockets
+from ktor_client.protocol.extensions import (
+    ExtensionCodec,
+    ExtensionParameters,
+    WebSocketExtension,
+)
+from ktor_client.testing import MockPeerSession
+from tests.support.raw_server import PING, TEXT, Peer, frame, raw_server
+
+RSV = 0x40
+
+
+class Picky(ExtensionCodec):
+    """Changes nothing; fails on a payload with "bad" in it, and at the end if told to."""
+
+    def __init__(self, *, fails_at_the_end: bool = False) -> None:
+        self.fails_at_the_end = fails_at_the_end
+
+    def encode(self, payload: bytes, *, first: bool, fin: bool) -> bytes:
+        return payload
+
+    def decode(self, payload: bytes, *, first: bool, fin: bool, limit: int) -> bytes:
+        if b"bad" in payload:
+            raise LookupError("the table has no such entry")
+        return payload
+
+    def close(self) -> None:
+        if self.fails_at_the_end:
+            raise LookupError("closed twice")
+
+
+class Pickiness(WebSocketExtension):
+    """Offers itself without parameters."""
+
+    name = "x-picky"
+    rsv = RSV
+
+    def __init__(self, *, fails_at_the_end: bool = False) -> None:
+        self.fails_at_the_end = fails_at_the_end
+
+    def offers(self) -> Sequence[ExtensionParameters]:
+        return [[]]
+
+    def accept(self, parameters: ExtensionParameters) -> Picky:
+        return Picky(fails_at_the_end=self.fails_at_the_end)
+
+    def agree(self, parameters: ExtensionParameters) -> tuple[ExtensionParameters, Picky]:
+        return [], Picky()
+
+
+WAYS = {
+    "a message": frame(TEXT, b"bad", rsv=RSV),
+    "a fragment": frame(TEXT, b"ba", rsv=RSV, fin=False) + frame(0, b"d and bad"),
+    "a long one": frame(TEXT, b"bad" * 50_000, rsv=RSV),
+    "what is left for the next step": frame(PING) * 1024 + frame(TEXT, b"bad", rsv=RSV),
+}
+
+
+@pytest.mark.parametrize("when", ["with the 101", "later"])
+@pytest.mark.parametrize("data", WAYS.values(), ids=WAYS)
+async def test_what_cannot_be_decoded(engine: EngineFactory, data: bytes, when: str) -> None:
+    closes: list[int | None] = []
+
+    async def script(peer: Peer) -> None:
+        rest = frame(TEXT, b"good", rsv=RSV) + data + frame(TEXT, b"behind it")
+        if when == "later":
+            await peer.upgrade("Sec-WebSocket-Extensions: x-picky")
+            await peer.send(rest)
+        else:
+            await peer.upgrade("Sec-WebSocket-Extensions: x-picky", trailing=rest)
+        closes.append((await peer.read_close())[0])
+
+    plugin = install(WebSockets, extensions=[Pickiness()])
+    async with (
+        asyncio.timeout(20),
+        raw_server(script) as server,
+        HttpClient(engine, plugin) as client,
+    ):
+        async with client.web_socket(server.url) as session:
+            assert await session.receive_text() == "good"
+            with pytest.raises(ConnectionClosedError, match="could not be decoded") as caught:
+                await session.receive_text()
+        error = caught.value
+        assert error.reason == CloseReason(1011, "What came could not be decoded")
+        assert isinstance(error.__cause__, LookupError)
+        assert "test_failing_extensions.py" in error.__cause__.__notes__[0]
+        assert ", decode" in error.__cause__.__notes__[0]
+    assert closes == [1011]
+
+
+async def test_in_memory() -> None:
+    async def peer(session: MockPeerSession) -> None:
+        await session.send("good")
+        await session.send("bad")
+        await session.wait_closed()
+
+    engine = MockEngine()
+    engine.on_web_socket("/", peer, extensions=[Pickiness()])
+    async with HttpClient(engine, install(WebSockets, extensions=[Pickiness()])) as client:
+        async with client.web_socket("/") as session:
+            assert await session.receive_text() == "good"
+            with pytest.raises(ConnectionClosedError) as caught:
+                await session.receive_text()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert caught.value.reason.code == 1011
+
+
+async def test_an_end_that_fails_is_told_and_strands_nobody(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade("Sec-WebSocket-Extensions: x-picky")
+        await peer.read_frame()
+        peer.reset()
+
+    told: list[BaseException] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    plugin = install(WebSockets, extensions=[Pickiness(fails_at_the_end=True)])
+    async with (
+        asyncio.timeout(20),
+        raw_server(script) as server,
+        HttpClient(engine, plugin) as client,
+    ):
+        session = await client.web_socket_session(server.url)
+        await session.send("leave")
+        assert (await session.close_reason).code == 1006
+        await session.wait_closed()
+    assert [str(error) for error in told] == ["closed twice"]
