@@ -17,7 +17,7 @@ PYTHON = [sys.executable, "-W", "error"]
 TYPED_BY_TESTS = {"chat.py"}
 SMALL = {
     "many_sessions.py": ["--sessions", "5", "--messages", "3"],
-    "market_data.py": ["--symbols", "3", "--ticks", "500"],
+    "market_data.py": ["--demo", "--ticks", "150"],
 }
 SHOWN = {
     "login_and_listen.py": r"\nwelcome, ada; 10 sessions were told \{'good morning'\}\n"
@@ -26,7 +26,9 @@ SHOWN = {
     "tornado_engine.py": r"^Conformance of TornadoEngine\n(.*\n)+"
     r"[23]\d\d passed, 0 failed, \d+ skipped\n$",
     "many_sessions.py": r"\n5 sessions, 20 frames in\n$",
-    "market_data.py": r"\nSYM00 +500 .*\nSYM01 +500 .*\nSYM02 +500 ",
+    "market_data.py": r"(?s)fetched a new one\n.*connected\n.*the server is killed\n"
+    r".*connection lost.*goes on behind tick.*the server is killed\n"
+    r".*\n150 ticks over [23] connections, 0 missing\n$",
     "typed_messages.py": r"^received Customer\(id=1, .*\nnot a customer: \$\.id: expected int",
 }
 PROGRAMS = sorted(path.name for path in (ROOT / "examples").glob("[!_]*.py"))
@@ -98,6 +100,24 @@ async def test_chat_with_nobody() -> None:
     out, err = await process.communicate(b"")
     assert (process.returncode, out) == (1, b"")
     assert re.fullmatch(r"\w+Engine could not connect to 127\.0\.0\.1:9: .*\n", err.decode())
+
+
+async def test_a_bot_and_ctrl_c() -> None:
+    """Server and bot in processes of their own, until Ctrl-C ends each without a traceback."""
+    server = await start("examples/market_data.py", "--serve", "0", "--every", "0.001")
+    assert server.stdout is not None
+    url = (await server.stdout.readline()).decode().strip()
+    bot = await start("examples/market_data.py", url)
+    assert bot.stdout is not None
+    while b"connected" not in (line := await bot.stdout.readline()):
+        assert line, "it did not connect"
+    bot.send_signal(signal.SIGINT)
+    out, err = await bot.communicate(b"")
+    assert (bot.returncode, err) == (0, b"")
+    assert re.search(rb"(over 1 connections, 0 missing|no ticks)\n$", out), out
+    server.send_signal(signal.SIGINT)
+    assert await server.communicate(b"") == (b"", b"")
+    assert server.returncode == 0
 
 
 def test_the_fastapi_service(pytester: pytest.Pytester) -> None:
