@@ -10,6 +10,7 @@ The daily vocabulary is here; engines are in `ktor_client.engines`, plugins in
 first used; no network library is, before an engine needs it.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -305,6 +306,20 @@ _ROOMS = (
 )
 
 
+class _NoSuchModule:
+    """The last of `sys.meta_path`: asked for a module of ours only when there is none."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name.startswith("ktor_client."):
+            from ktor_client.mistakes import tell_of_missing_module
+
+            tell_of_missing_module(name)
+
+
+sys.meta_path.append(_NoSuchModule)
+
+
 def __getattr__(name: str) -> object:
     """Import a public name on first use, so that `import ktor_client` costs next to nothing."""
     if name in __all__:
@@ -314,7 +329,9 @@ def __getattr__(name: str) -> object:
         value: object = getattr(next(room for room in rooms if name in room.__all__), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'ktor_client' has no attribute {name!r}")
+    from ktor_client.mistakes import absent
+
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -7,11 +7,12 @@ waits, who is woken.
 from __future__ import annotations
 
 import enum
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
 from ktor_client.frames import CloseReason
+from ktor_client.mistakes import TaughtABC, TaughtEnum
 
 __all__ = [
     "ChannelLimit",
@@ -32,7 +33,7 @@ OVERFLOW_CODE = CloseReason.Codes.VIOLATED_POLICY
 """What the peer is told when a channel with `ChannelOverflow.CLOSE` is full."""
 
 
-class ChannelOverflow(enum.Enum):
+class ChannelOverflow(enum.Enum, metaclass=TaughtEnum):
     """What a full channel does (Ktor's `ChannelOverflow`)."""
 
     SUSPEND = "suspend"
@@ -120,7 +121,7 @@ class Channels:
         return f"Channels(incoming={self.incoming!r}, outgoing={self.outgoing!r})"
 
 
-class SendChannel(ABC, Generic[S_contra]):
+class SendChannel(Generic[S_contra], metaclass=TaughtABC):
     """The sending end of a channel."""
 
     @abstractmethod
@@ -143,7 +144,7 @@ class SendChannel(ABC, Generic[S_contra]):
         """
 
 
-class ReceiveChannel(ABC, Generic[T_co]):
+class ReceiveChannel(Generic[T_co], metaclass=TaughtABC):
     """The receiving end of a channel: `await receive()`, or `async for`.
 
     Any number of tasks may receive; each item goes to one of them, in the order of their calls.

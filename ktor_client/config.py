@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 from ktor_client.http import redacted
 from ktor_client.http.redaction import HIDDEN, is_secret_name
+from ktor_client.mistakes import Taught, advice_on
 from ktor_client.plugin import HttpClientPlugin
 
 __all__ = ["Block", "HttpClientConfig", "install"]
@@ -21,7 +22,7 @@ P = ParamSpec("P")
 PluginKey: TypeAlias = Callable[..., HttpClientPlugin]
 
 
-class HttpClientConfig:
+class HttpClientConfig(metaclass=Taught):
     """What blocks change before a client is made (Ktor's `HttpClientConfig`)."""
 
     __slots__ = ("_engine_options", "_plugins", "expect_success", "follow_redirects")
@@ -183,9 +184,11 @@ def check_names(owner: str, factory: Callable[..., object], options: dict[str, A
     parameters = inspect.signature(factory).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    for name in options:
+    for name, value in options.items():
         if name not in parameters:
-            raise TypeError(f"{owner} has no option {name!r}{_hint(name, list(parameters))}")
+            advice = advice_on(owner, name, value, parameters)
+            hint = _hint(name, list(parameters)) if advice is None else f"; {advice}"
+            raise TypeError(f"{owner} has no option {name!r}{hint}")
 
 
 def _hint(name: str, known: list[str]) -> str:

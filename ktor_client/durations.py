@@ -6,12 +6,16 @@ Only the conversion lives here. Timers belong to whoever waits.
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 Duration: TypeAlias = "float | timedelta"
+
+HOUR = 3600.0
 
 
 def seconds(value: Duration, option: str, *, or_zero: bool = False) -> float:
@@ -31,6 +35,20 @@ def seconds(value: Duration, option: str, *, or_zero: bool = False) -> float:
         least = "zero or a positive" if or_zero else "a positive"
         raise ValueError(f"{option} must be {least}, finite time in seconds, not {number!r}")
     return float(number)
+
+
+def question(number: float, option: str) -> None:
+    """Warn of a time that looks like milliseconds; a `timedelta` of that length is meant."""
+    if number > HOUR:
+        frame, level = sys._getframe(1), 2
+        while frame.f_back is not None and frame.f_globals["__name__"].startswith("ktor_client"):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(
+            f"{option}={number:g} is {number / HOUR:.1f} hours: times are in seconds. "
+            f"Write {option}={number / 1000:g} if these are milliseconds, and "
+            f"{option}=timedelta(seconds={number:g}) if they are not",
+            stacklevel=level,
+        )
 
 
 def optional_seconds(value: Duration | None, option: str) -> float | None:

@@ -58,7 +58,7 @@ def absence(entry: EngineEntry) -> str | None:
     missing = " and ".join(name.replace("_", "-") for name in entry.missing())
     if not missing:
         return None
-    return f"{missing} not installed; try: pip install 'ktor-client[{entry.extra}]'"
+    return f"{missing} not installed; try: {entry.remedy}"
 
 
 def versions(name: str) -> str:

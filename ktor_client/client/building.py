@@ -12,9 +12,9 @@ from ktor_client.config import HttpClientConfig, Install, PluginKey, check_names
 from ktor_client.engine import HttpClientEngine
 from ktor_client.engine.registry import default_engine, engine_class
 from ktor_client.engine.shared import SharedEngine
+from ktor_client.mistakes import advice_on
 from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.redirect import HttpRedirect
-from ktor_client.plugins.websockets import WebSockets
 
 __all__ = ["EngineLike", "install_plugins", "make_engine", "make_plugins", "only_known_options"]
 
@@ -32,18 +32,24 @@ def only_known_options(init: Callable[P, None]) -> Callable[P, None]:
         for name in options:
             if name not in own:
                 engine = options.get("engine", args[1] if len(args) > 1 else None)
-                where = _where_it_belongs(name, engine)
+                where = advice_on("HttpClient", name, options[name], own)
+                if where is None:
+                    where = _where_it_belongs(name, engine)
                 raise TypeError(f"HttpClient has no option {name!r}; {where}")
         init(*args, **options)
 
     return checked
 
 
-def _where_it_belongs(name: str, engine: object) -> str:
-    if name in inspect.signature(WebSockets).parameters:
-        return f"the plugin has it: install(WebSockets, {name}=...)"
-    made = engine.__name__ if isinstance(engine, type) else "AiohttpEngine"
-    return f"an engine's options go with it: functools.partial({made}, {name}=...)"
+def _where_it_belongs(name: str, engine: Any) -> str:
+    factory = engine_class(engine) if isinstance(engine, str) else engine or default_engine()
+    if isinstance(factory, type) and name in inspect.signature(factory).parameters:
+        made = factory.__name__
+        return f"the engine has it: HttpClient(functools.partial({made}, {name}=...))"
+    return (
+        "it has expect_success and follow_redirects; plugins bring others: "
+        "HttpClient(CIO, install(WebSockets, ping_interval=20))"
+    )
 
 
 def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:

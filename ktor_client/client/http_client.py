@@ -48,6 +48,7 @@ from ktor_client.http import (
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import EXPECT_SUCCESS
+from ktor_client.mistakes import TaughtABC
 from ktor_client.plugin import Events, HttpClientPlugin
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import SessionCore, WebSocketSession
@@ -62,7 +63,7 @@ R = TypeVar("R")
 S = TypeVar("S", bound=WebSocketSession)
 
 
-class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls):
+class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metaclass=TaughtABC):
     """A client on an exchangeable engine: `HttpClient(AiohttpEngine, install(WebSockets))`.
 
     Making one touches no event loop; the engine binds to the loop of the first call. Use it as an

@@ -160,7 +160,7 @@ def web_socket_draft(
 
     And what `http_draft` raises.
     """
-    if method != "GET":
+    if method != "GET" and method.upper() != "GET":
         raise ValueError(f"a web socket opens with GET, not {method} (RFC 6455 4.1)")
     check_subprotocols(subprotocols)
     builder = HttpRequestBuilder()

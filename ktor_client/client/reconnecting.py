@@ -12,6 +12,7 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import AnyBlock
 from ktor_client.link import Clock
+from ktor_client.mistakes import answering
 from ktor_client.plugins import reconnect, websockets
 from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.websockets import WebSockets
@@ -32,6 +33,7 @@ __all__ = ["ReconnectingCalls"]
 class ReconnectingCalls:
     """Mixed into `HttpClient`."""
 
+    @answering("web_socket")
     def web_socket_reconnecting(
         self,
         url: UrlAnew | RequestBlock | Sequence[UrlAnew] | None = None,

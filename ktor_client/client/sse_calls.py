@@ -13,6 +13,7 @@ from ktor_client.http import HttpMethod, HttpRequest, RequestBlock
 from ktor_client.http.content import BodyLike
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.mistakes import answering
 from ktor_client.plugins.sse import SSE, SseSession
 from ktor_client.unset import UNSET
 
@@ -25,6 +26,7 @@ __all__ = ["SseCalls"]
 class SseCalls:
     """Mixed into `HttpClient`."""
 
+    @answering("request")
     def sse(
         self,
         url: UrlLike = None,

@@ -13,6 +13,7 @@ from ktor_client.http.content import BodyLike
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.multipart import FilesLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.mistakes import answering
 from ktor_client.unset import UNSET
 
 __all__ = ["HttpCalls"]
@@ -37,6 +38,7 @@ class HttpCalls(ABC):
     async def _send(self, draft: Draft, *, read: bool) -> HttpResponse:
         """Send it and return its response, open or read to the end."""
 
+    @answering("request")
     def prepare_request(
         self,
         method: HttpMethod | str,
@@ -61,6 +63,7 @@ class HttpCalls(ABC):
         )
         return HttpStatement(lambda: self._send(draft, read=False))
 
+    @answering("request")
     async def request(
         self,
         method: HttpMethod | str,
@@ -102,6 +105,7 @@ class HttpCalls(ABC):
         draft = self._draft(method, url, blocks, params, headers, content)
         return await self._send(draft, read=True)
 
+    @answering("request")
     async def get(
         self,
         url: UrlLike = None,
@@ -112,6 +116,7 @@ class HttpCalls(ABC):
         """Send a GET; see `request`."""
         return await self.request(HttpMethod.Get, url, *blocks, params=params, headers=headers)
 
+    @answering("request")
     async def head(
         self,
         url: UrlLike = None,
@@ -122,6 +127,7 @@ class HttpCalls(ABC):
         """Send a HEAD; see `request`."""
         return await self.request(HttpMethod.Head, url, *blocks, params=params, headers=headers)
 
+    @answering("request")
     async def options(
         self,
         url: UrlLike = None,
@@ -132,6 +138,7 @@ class HttpCalls(ABC):
         """Send an OPTIONS; see `request`."""
         return await self.request(HttpMethod.Options, url, *blocks, params=params, headers=headers)
 
+    @answering("request")
     async def delete(
         self,
         url: UrlLike = None,
@@ -156,6 +163,7 @@ class HttpCalls(ABC):
             files=files,
         )
 
+    @answering("request")
     async def post(
         self,
         url: UrlLike = None,
@@ -180,6 +188,7 @@ class HttpCalls(ABC):
             files=files,
         )
 
+    @answering("request")
     async def put(
         self,
         url: UrlLike = None,
@@ -204,6 +213,7 @@ class HttpCalls(ABC):
             files=files,
         )
 
+    @answering("request")
     async def patch(
         self,
         url: UrlLike = None,
@@ -228,6 +238,7 @@ class HttpCalls(ABC):
             files=files,
         )
 
+    @answering("request")
     def prepare_get(
         self,
         url: UrlLike = None,
@@ -238,6 +249,7 @@ class HttpCalls(ABC):
         """Prepare a GET whose response streams; see `prepare_request`."""
         return self.prepare_request(HttpMethod.Get, url, *blocks, params=params, headers=headers)
 
+    @answering("request")
     def prepare_post(
         self,
         url: UrlLike = None,

@@ -15,6 +15,7 @@ from ktor_client.client.twins import opened, over_tls
 from ktor_client.http import HttpMethod, HttpRequest, RequestBlock
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
+from ktor_client.mistakes import answering
 from ktor_client.plugin import PluginScope
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.session import (
@@ -40,6 +41,7 @@ class WebSocketCalls(ABC):
     ) -> WebSocketStatement[S]:
         """Build the request of a handshake, check it, and return what opens the session."""
 
+    @answering("web_socket")
     def web_socket(
         self,
         url: UrlLike = None,
@@ -79,6 +81,7 @@ class WebSocketCalls(ABC):
             subprotocols=subprotocols,
         )
 
+    @answering("web_socket")
     def web_socket_raw(
         self,
         url: UrlLike = None,

@@ -22,6 +22,7 @@ from ktor_client.engine.capabilities import (
 )
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.errors import EngineUnavailableError
+from ktor_client.mistakes.imports import MODULES
 
 __all__ = ["EngineEntry", "EngineFactory", "default_engine", "engine_class", "engines", "register"]
 
@@ -40,7 +41,7 @@ _IN_MEMORY = _EVERYTHING - {
 class EngineEntry:
     """One registered engine: where it lives, what it needs, what it can do when it is there."""
 
-    __slots__ = ("capabilities", "class_name", "extra", "libraries", "module", "name", "note")
+    __slots__ = ("capabilities", "class_name", "libraries", "module", "name", "note")
 
     def __init__(
         self,
@@ -50,7 +51,6 @@ class EngineEntry:
         capabilities: frozenset[Capability],
         *,
         libraries: tuple[str, ...] = (),
-        extra: str | None = None,
         note: str = "",
     ) -> None:
         self.name = name
@@ -58,8 +58,12 @@ class EngineEntry:
         self.class_name = class_name
         self.capabilities = capabilities
         self.libraries = libraries
-        self.extra = extra
         self.note = note
+
+    @property
+    def remedy(self) -> str:
+        """What to type where a library is missing."""
+        return f"pip install {' '.join(name.replace('_', '-') for name in self.libraries)}"
 
     def missing(self) -> list[str]:
         """Return the libraries that the engine needs and that are not installed."""
@@ -88,16 +92,15 @@ class EngineEntry:
 
     def _reason(self, error: ImportError, culprit: str) -> str:
         needed = " and ".join(library.replace("_", "-") for library in self.libraries)
-        install = f"pip install 'ktor-client[{self.extra}]'"
         if not self.libraries:
             return f"{self.class_name} needs another platform ({error})"
         if culprit not in self.libraries:
             return f"{self.class_name} needs {needed}, which cannot be imported: {error}"
         if isinstance(error, ModuleNotFoundError):
-            return f"{self.class_name} needs {needed}; try: {install} ({error})"
+            return f"{self.class_name} needs {needed}; try: {self.remedy} ({error})"
         return (
             f"{self.class_name} does not go with the {culprit} that is installed; "
-            f"try: {install.replace('install', 'install -U')} ({error})"
+            f"try: {self.remedy.replace('install', 'install -U')} ({error})"
         )
 
 
@@ -117,7 +120,6 @@ BUILT_IN: dict[str, EngineEntry] = {
             "AiohttpEngine",
             _EVERYTHING,
             libraries=("aiohttp",),
-            extra="aiohttp",
             note="like Ktor's CIO",
         ),
         EngineEntry(
@@ -126,7 +128,6 @@ BUILT_IN: dict[str, EngineEntry] = {
             "HttpxEngine",
             _EVERYTHING,
             libraries=("httpx", "httpx_ws"),
-            extra="httpx",
             note="like Ktor's OkHttp",
         ),
         EngineEntry(
@@ -176,7 +177,7 @@ def engines() -> list[str]:
 
 
 def engine_class(name: str) -> EngineFactory:
-    """Return the engine registered under `name`.
+    """Return the engine registered under `name`; a built-in one's class is a name of it too.
 
     Raises:
         EngineUnavailableError: nobody registered that name, or its library is not installed.
@@ -189,6 +190,12 @@ def engine_class(name: str) -> EngineFactory:
         if point.name == name:
             factory: EngineFactory = point.load()
             return factory
+    for entry in BUILT_IN.values():
+        if name.lower() in (entry.name, entry.class_name.lower()):
+            return entry.load()
+    for wrong, advice in MODULES["ktor_client.engines"].items():
+        if name.lower() == wrong.lower():
+            raise EngineUnavailableError(f"there is no engine {name!r}; {advice}")
     known = engines()
     close = get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"

@@ -16,6 +16,7 @@ from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.http import ResponseBody, WrappedBody
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver, StreamLink
 from ktor_client.link.tap import TapLink
+from ktor_client.mistakes import absent
 from ktor_client.protocol.violation import Violation
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ _ENTRIES = {entry.class_name: entry for entry in BUILT_IN.values()}
 def __getattr__(name: str) -> object:
     entry = _ENTRIES.get("CioEngine" if name == "CIO" else name)
     if entry is None:
-        raise AttributeError(f"module 'ktor_client.engines' has no attribute {name!r}")
+        raise absent(__name__, name)
     return entry.load()
 
 

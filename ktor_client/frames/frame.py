@@ -10,6 +10,7 @@ import enum
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from ktor_client.frames.reason import CloseReason
+from ktor_client.mistakes import TaughtEnum
 
 __all__ = ["Frame", "FrameType"]
 
@@ -26,7 +27,7 @@ RSV3 = 0x10
 RSV_MASK = RSV1 | RSV2 | RSV3
 
 
-class FrameType(enum.IntEnum):
+class FrameType(enum.IntEnum, metaclass=TaughtEnum):
     """The opcode of a frame (RFC 6455 5.2).
 
     There is no member for continuation: as in Ktor, a fragment has the type of its message.
@@ -155,6 +156,13 @@ def _bits(fin: bool, rsv1: bool, rsv2: bool, rsv3: bool) -> int:
     return (0 if fin else NOT_FINAL) | (RSV1 * rsv1) | (RSV2 * rsv2) | (RSV3 * rsv3)
 
 
+def _first(data: object) -> str:
+    """Say what was given in place of a payload; Ktor's `fin` comes before it."""
+    if isinstance(data, bool):
+        return ", then fin: the payload comes first"
+    return f", not {type(data).__name__}"
+
+
 class TextFrame(Frame):
     """A text message, or a fragment of one. `Frame.Text("hi").read_text() == "hi"`.
 
@@ -172,8 +180,8 @@ class TextFrame(Frame):
     def __init__(
         self,
         data: str | bytes,
-        *,
         fin: bool = True,
+        *,
         rsv1: bool = False,
         rsv2: bool = False,
         rsv3: bool = False,
@@ -183,9 +191,9 @@ class TextFrame(Frame):
         Raises:
             ValueError: `data` is bytes of a whole message and not valid UTF-8.
         """
-        self._bits = _bits(fin, rsv1, rsv2, rsv3)
         if isinstance(data, int):
-            raise TypeError("Frame.Text takes str or UTF-8 bytes, not int")
+            raise TypeError(f"Frame.Text takes str or UTF-8 bytes{_first(data)}")
+        self._bits = _bits(fin, rsv1, rsv2, rsv3)
         if self._bits:
             self._take(data.encode() if isinstance(data, str) else bytes(data))
         else:
@@ -246,14 +254,14 @@ class BinaryFrame(Frame):
     def __init__(
         self,
         data: bytes | bytearray | memoryview,
-        *,
         fin: bool = True,
+        *,
         rsv1: bool = False,
         rsv2: bool = False,
         rsv3: bool = False,
     ) -> None:
         if isinstance(data, str | int):
-            raise TypeError(f"Frame.Binary takes bytes, not {type(data).__name__}")
+            raise TypeError(f"Frame.Binary takes bytes{_first(data)}")
         self._bits = _bits(fin, rsv1, rsv2, rsv3)
         self.data = bytes(data)
 

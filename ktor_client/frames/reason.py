@@ -6,6 +6,8 @@ import enum
 from collections.abc import Generator
 from typing import ClassVar, Literal, TypeAlias
 
+from ktor_client.mistakes import Taught, TaughtEnum
+
 __all__ = ["CloseReason", "Initiator", "may_be_sent"]
 
 MAX_REASON_BYTES = 123
@@ -14,7 +16,7 @@ MAX_REASON_BYTES = 123
 Initiator: TypeAlias = Literal["local", "peer"]
 
 
-class _Codes(enum.IntEnum):
+class _Codes(enum.IntEnum, metaclass=TaughtEnum):
     """Close codes of the IANA registry "WebSocket Close Code Number" (RFC 6455 7.4)."""
 
     NORMAL = 1000
@@ -47,7 +49,7 @@ def may_be_sent(code: int) -> bool:
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in _NEVER_SENT)
 
 
-class CloseReason:
+class CloseReason(metaclass=Taught):
     """Why a session ended: a code, a message, and how it came to that (Ktor's `CloseReason`).
 
     Two reasons are equal when code and message are. A reason is true once there is a code; the one

@@ -86,7 +86,7 @@ def _by_python(name: str) -> str:
         if _is_unlike_2003(character) or _UNICODE_3_2.category(character) == "Cn":
             raise UnicodeError(
                 f"{character!a} needs the package idna, without which it could become another "
-                "domain; try: pip install 'ktor-client[idna]'"
+                "domain; try: pip install idna"
             )
     labels = [
         label if label.isascii() else label.encode("idna").decode("ascii") for label in _dots(name)

@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http.redaction import redacted_value
+from ktor_client.mistakes import TaughtABC
 
 __all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
 
@@ -45,7 +46,7 @@ def is_token(text: str) -> bool:
     return _is_token(text) is not None
 
 
-class Headers(Mapping[str, str]):
+class Headers(Mapping[str, str], metaclass=TaughtABC):
     """Header fields as received or as sent. `headers["x-id"]` joins repeated fields with ", "."""
 
     __slots__ = ("_fields", "_index")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ktor_client.http.headers import is_token
+from ktor_client.mistakes import Taught
 
 __all__ = ["HttpMethod"]
 
@@ -11,7 +12,7 @@ _IDEMPOTENT: frozenset[str] = frozenset(
 )
 
 
-class HttpMethod(str):
+class HttpMethod(str, metaclass=Taught):
     """An HTTP method in upper case: `HttpMethod.Get`, or `HttpMethod("PROPFIND")` for others."""
 
     __slots__ = ()

@@ -13,6 +13,7 @@ from ktor_client.http.content import BodyLike, as_request_body
 from ktor_client.http.headers import Headers, HeadersBuilder, check_field
 from ktor_client.http.method import HttpMethod
 from ktor_client.http.url import Url, UrlBuilder, absolute_url
+from ktor_client.mistakes import Taught
 
 __all__ = [
     "HttpRequest",
@@ -136,7 +137,7 @@ class HttpRequest:
         return f"HttpRequest({self.method} {self.url!r})"
 
 
-class HttpRequestBuilder:
+class HttpRequestBuilder(metaclass=Taught):
     """A request in the making (Ktor's `HttpRequestBuilder`)."""
 
     __slots__ = (
@@ -283,7 +284,11 @@ def apply_blocks(request: HttpRequestBuilder, blocks: tuple[Any, ...]) -> None:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
-            raise TypeError("a request block is a plain function, not a coroutine function")
+            raise TypeError(
+                "a request block is a plain function of the HttpRequestBuilder, not a coroutine "
+                "function; what is to be done with the session or the response goes to "
+                "`.execute(block)`, or into the body of `async with`"
+            )
 
 
 async def apply_late_blocks(request: HttpRequestBuilder, blocks: tuple[AnyBlock, ...]) -> None:
@@ -299,7 +304,7 @@ def _applied(request: HttpRequestBuilder, block: Any) -> Any:
     if not callable(block):
         raise TypeError(
             f"a request block is a function of the HttpRequestBuilder, not {block!r}; "
-            'for instance header("X-Id", "1")'
+            'for instance header("X-Id", "1"). After the URL, all but blocks is given by name'
         )
     result = block(request)
     return result if hasattr(result, "__await__") else None

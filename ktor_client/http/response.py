@@ -18,6 +18,8 @@ from ktor_client.http.headers import Headers
 from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.request import HttpRequest
 from ktor_client.http.typed_json import from_json
+from ktor_client.mistakes import Taught
+from ktor_client.unset import UNSET
 
 __all__ = ["HttpResponse"]
 
@@ -33,7 +35,7 @@ _NO_BODY = BytesBody()
 _charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
 
 
-class HttpResponse:
+class HttpResponse(metaclass=Taught):
     """A response. `client.get` returns it read; `prepare_get` gives it while it streams."""
 
     def __init__(
@@ -177,7 +179,7 @@ class HttpResponse:
     async def body(self, type_: type[T]) -> T: ...
     @overload
     async def body(self, type_: Any) -> Any: ...
-    async def body(self, type_: Any) -> Any:
+    async def body(self, type_: Any = UNSET) -> Any:
         """Read the body as `bytes`, `str`, or an object of that type; `X | None` allows null.
 
         With `ContentNegotiation` a converter of the body's `Content-Type` builds it, and an empty
@@ -193,6 +195,8 @@ class HttpResponse:
             return await self.body_as_bytes()
         if type_ is str:
             return await self.body_as_text()
+        if type_ is UNSET:
+            raise TypeError("body takes the type to read: `await response.body(dict)`")
         data = await self._plain_bytes()
         converters = self.request.attributes.get(CONVERTERS)
         if converters is None:

@@ -24,6 +24,7 @@ from ktor_client.http.url_parts import (
     quoted,
     url_parts,
 )
+from ktor_client.mistakes import Taught
 
 __all__ = ["Url", "UrlBuilder"]
 
@@ -31,7 +32,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 SECURE_SCHEMES = frozenset({"https", "wss"})
 
 
-class Url:
+class Url(metaclass=Taught):
     """An absolute URL, checked and normalised; it never changes. `str(url)` goes to the engine.
 
     `repr` hides credentials, in the query too; `str` has none before the host: they become an
@@ -259,7 +260,7 @@ def unknown_scheme(scheme: str) -> InvalidUrlError:
     return InvalidUrlError(f"scheme {scheme!r} is not supported; use http, https, ws or wss")
 
 
-class UrlBuilder:
+class UrlBuilder(metaclass=Taught):
     """A URL in the making: each part is None until somebody sets it (Ktor's `URLBuilder`)."""
 
     __slots__ = (

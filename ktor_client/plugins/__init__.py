@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ktor_client.http.conversion import ContentConverter
+from ktor_client.mistakes import absent
 from ktor_client.plugin import (
     HttpClientPlugin,
     Interceptor,
@@ -134,7 +135,7 @@ def __getattr__(name: str) -> object:
             found = import_module(f"{__name__}.{module}")
             globals().update((one, getattr(found, one)) for one in names)
             return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise absent(__name__, name)
 
 
 def __dir__() -> list[str]:

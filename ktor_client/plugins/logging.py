@@ -19,6 +19,7 @@ from ktor_client.http import AttributeKey, Headers, HttpRequest, HttpResponse
 from ktor_client.http.redaction import with_more_secrets
 from ktor_client.http.shown_text import Redactor, visible
 from ktor_client.link import FrameLink
+from ktor_client.mistakes import TaughtEnum
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.plugins.logged_bodies import BodyLog, LoggedBody, logged_upload
 from ktor_client.plugins.logged_frames import FrameLog
@@ -31,7 +32,7 @@ AnyLogger: TypeAlias = "logging.Logger | logging.LoggerAdapter[logging.Logger]"
 _NUMBER: AttributeKey[int] = AttributeKey("number of the request in the log")
 
 
-class LogLevel(Enum):
+class LogLevel(Enum, metaclass=TaughtEnum):
     """How much `Logging` says; each level says what those before it say (Ktor's `LogLevel`)."""
 
     NONE = 0

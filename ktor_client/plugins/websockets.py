@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ktor_client.channels import ChannelLimit, ChannelOverflow, Channels
-from ktor_client.durations import Duration, optional_seconds, seconds
+from ktor_client.durations import Duration, optional_seconds, question, seconds
 from ktor_client.engine import HttpClientEngine, WebSocketOptions, WebSocketUpgrade, capabilities
 from ktor_client.engine.capabilities import (
     Capability,
@@ -74,7 +74,8 @@ class WebSockets(HttpClientPlugin):
 
         Args:
             ping_interval: from a pong to the next keepalive ping; 20 s where the engine can ping.
-                None turns keepalive off. From 5 s on it may be up to a second more.
+                None turns keepalive off; a number above an hour is warned of. From 5 s on it may
+                be up to a second more.
             timeout: for keepalive's pong; twice `ping_interval`. Then Close 1011,
                 `PingTimeoutError`. Without `ping_interval` there is no pong to wait for, and it
                 does nothing.
@@ -96,6 +97,8 @@ class WebSockets(HttpClientPlugin):
         self._ping_interval = (
             UNSET if ping_interval is UNSET else optional_seconds(ping_interval, "ping_interval")
         )
+        if isinstance(ping_interval, int | float):
+            question(ping_interval, "ping_interval")
         self._timeout = UNSET if timeout is UNSET else seconds(timeout, "timeout")
         if channels is not UNSET and not isinstance(channels, Channels):
             raise TypeError("channels takes Channels(incoming=bounded(64), outgoing=bounded(64))")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ktor_client.channels import ReceiveChannel, SendChannel
 from ktor_client.frames import CloseReason, Frame
+from ktor_client.mistakes import Taught, answering
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.core import SessionCore
 from ktor_client.session.ending import checked_reason
@@ -76,7 +77,7 @@ class _PendingReason(CloseReason):
         return self._core.reason.wait().__await__()
 
 
-class WebSocketSession:
+class WebSocketSession(metaclass=Taught):
     """A web socket session (Ktor's `WebSocketSession`); raw unless it is a default session.
 
     As an async context manager it closes on leaving: 1000 normally, 1011 after an exception, and
@@ -137,6 +138,7 @@ class WebSocketSession:
 
     # --- the end ---
 
+    @answering("close")
     async def close(self, reason: CloseReason = _NORMAL) -> None:
         """Close with a reason and wait for the end: the peer's Close, or `close_timeout`.
 

@@ -61,7 +61,9 @@ _ROOMS = {
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
-        raise AttributeError(f"module 'ktor_client.testing' has no attribute {name!r}")
+        from ktor_client.mistakes import absent
+
+        raise absent(__name__, name)
     from importlib import import_module
 
     return getattr(import_module(f"ktor_client.{_ROOMS.get(name, 'engines._mock')}"), name)

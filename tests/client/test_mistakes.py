@@ -84,23 +84,28 @@ async def test_other_paths_need_no_such_word(engine: EngineFactory, nobody: int)
     ("args", "name", "belongs"),
     [
         ((HttpxEngine,), "limit", "functools.partial(HttpxEngine, limit=...)"),
-        (("httpx",), "limit", "functools.partial(AiohttpEngine, limit=...)"),
-        ((), "ssl", "functools.partial(AiohttpEngine, ssl=...)"),
+        (("httpx",), "limit", "functools.partial(HttpxEngine, limit=...)"),
+        ((), "trust_env", "functools.partial(CioEngine, trust_env=...)"),
+        ((), "ssl", "functools.partial(CIO, ssl_context=context)"),
         ((MockEngine,), "ping_interval", "install(WebSockets, ping_interval=...)"),
+        ((MockEngine,), "timeout", "install(HttpTimeout, request_timeout=10)"),
+        ((MockEngine,), "expectSuccess", "write `expect_success=...`"),
+        ((MockEngine,), "limit", "it has expect_success and follow_redirects; plugins"),
+        ((lambda: MockEngine(),), "limit", "it has expect_success and follow_redirects; plugins"),
     ],
 )
 def test_options_of_something_else(args: tuple[Any, ...], name: str, belongs: str) -> None:
     make: Any = HttpClient
     with pytest.raises(TypeError, match=rf"^HttpClient has no option '{name}'; ") as caught:
         make(*args, **{name: True})
-    assert str(caught.value).endswith(belongs)
+    assert belongs in str(caught.value)
 
 
 def test_the_engine_by_its_keyword() -> None:
     make: Any = HttpClient
     assert isinstance(make(engine=MockEngine).engine, MockEngine)
-    with pytest.raises(TypeError, match=r"partial\(MockEngine, limit=\.\.\.\)$"):
-        make(engine=MockEngine, limit=5)
+    with pytest.raises(TypeError, match=r"partial\(MockEngine, patience=\.\.\.\)"):
+        make(engine=MockEngine, patience=5)
     signature = inspect.signature(HttpClient)
     assert list(signature.parameters) == [
         "engine",

@@ -58,5 +58,5 @@ def test_plain_http_works_and_web_sockets_are_refused() -> None:
     assert done.stderr == ""
     assert done.stdout == (
         "Engine HttpxEngine doesn't support WebSocketCapability without httpx-ws; "
-        "try: pip install 'ktor-client[httpx]'\n"
+        "try: pip install httpx-ws\n"
     )

@@ -146,7 +146,7 @@ class HttpxEngine(HttpClientEngine):
         if Handshake is None:
             raise UnsupportedCapabilityError(
                 "Engine HttpxEngine doesn't support WebSocketCapability without httpx-ws; "
-                "try: pip install 'ktor-client[httpx]'"
+                "try: pip install httpx-ws"
             )
         read = partial(read_refusal, options=options, clock=self.clock)
         send = partial(self._send, is_handshake=True)

@@ -12,7 +12,7 @@ def is_public_suffix(domain: str) -> bool:
     """Whether a domain is a public suffix, such as "com", "co.uk" or "github.io".
 
     Names of one label always are. The others are known where `publicsuffixlist` is installed:
-    `pip install 'ktor-client[cookies]'`.
+    `pip install publicsuffixlist`.
     """
     return "." not in domain or _known()(domain)
 

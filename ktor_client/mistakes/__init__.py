@@ -1,0 +1,230 @@
+"""Mistakes that lead somewhere: who writes what another library has is told what to write here.
+
+The words are in `attributes.py`, `arguments.py` and `imports.py`; here is how they reach whoever
+errs. Wrong attributes are descriptors that `dir()` hides; wrong arguments and imports are explained
+once Python has refused them. So they cost nothing, or next to nothing, where nobody errs.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import sys
+from abc import ABCMeta
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+from ktor_client.mistakes.arguments import ARGUMENTS
+from ktor_client.mistakes.attributes import ATTRIBUTES
+from ktor_client.mistakes.imports import MODULES
+
+__all__ = [
+    "Taught",
+    "TaughtABC",
+    "TaughtEnum",
+    "absent",
+    "advice_on",
+    "answering",
+    "tell_of_missing_module",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PUBLIC = ("ktor_client", "ktor_client.engines", "ktor_client.plugins", "ktor_client.testing")
+_MILLIS = ("Millis", "_millis", "_ms")
+
+
+def camel_case(name: str) -> str:
+    """Return what Ktor calls that: `body_as_text` is `bodyAsText`."""
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
+# --- attributes
+
+
+class Wrong:
+    """An attribute that a class does not have: whoever asks for it hears what to write."""
+
+    __slots__ = ("_instead", "_name")
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, thing: object, owner: type) -> NoReturn:
+        what = f"type object {owner.__name__!r}" if thing is None else f"{owner.__name__!r} object"
+        raise AttributeError(f"{what} has no attribute {self._name!r}; {self._instead}")
+
+    def __set__(self, thing: object, value: object) -> NoReturn:
+        self.__get__(thing, type(thing))
+
+
+def _is_wrong(cls: type, name: str) -> bool:
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return isinstance(base.__dict__[name], Wrong)
+    return False
+
+
+def _teach(cls: type) -> None:
+    """Give a class what its section of the table says, and its names in Ktor's spelling."""
+    ours = (base for base in cls.__mro__ if base.__module__.startswith("ktor_client"))
+    names = {name: f"write `{name}`" for base in ours for name in base.__dict__ if name[0] != "_"}
+    table = ATTRIBUTES.get(cls.__name__, {})
+    wrong = {camel_case(name): instead for name, instead in (names | table).items()} | table
+    for name, instead in wrong.items():
+        if not any(name in base.__dict__ for base in cls.__mro__):
+            setattr(cls, name, Wrong(name, instead))
+
+
+def _shown(thing: object) -> list[str]:
+    return [name for name in object.__dir__(thing) if not _is_wrong(type(thing), name)]
+
+
+class Taught(type):
+    """The metaclass of classes whose wrong names lead somewhere."""
+
+    def __init__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
+    ) -> None:
+        super().__init__(name, bases, namespace, **options)
+        _teach(cls)
+        if "__dir__" not in namespace:
+            cls.__dir__ = _shown  # type: ignore[assignment,method-assign]  # of instances
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if not _is_wrong(cls, name)]
+
+
+class TaughtABC(Taught, ABCMeta):
+    """The same for abstract base classes."""
+
+
+class TaughtEnum(enum.EnumMeta):
+    """The metaclass of enumerations that know their members by other spellings."""
+
+    if not TYPE_CHECKING:  # checkers see the wrong name without this
+
+        def __getattr__(cls, name: str) -> object:
+            members = cls.__members__
+            if name in members:  # Python 3.11 comes this way
+                return members[name]
+            missing = f"type object {cls.__name__!r} has no attribute {name!r}"
+            right = _snake_case(name).lstrip("_").upper()
+            if not name.startswith("_") and (name.upper() in members or right in members):
+                missing += f"; write `{right if right in members else name.upper()}`"
+            raise AttributeError(missing)
+
+
+# --- arguments
+
+
+def advice_on(owner: str, name: str, value: object, known: Iterable[str]) -> str | None:
+    """Return what to write in place of an argument; None where nobody knows."""
+    known = list(known)
+    found = ARGUMENTS.get(owner, {}).get(name) or ARGUMENTS.get(owner, {}).get(_snake_case(name))
+    if found is not None:
+        return found
+    for ending in _MILLIS:
+        right = _snake_case(name.removesuffix(ending))
+        if name.endswith(ending) and right in known:
+            seconds = f"{value / 1000:g}" if isinstance(value, int | float) else "..."
+            return f"write `{right}={seconds}`: times are in seconds"
+    right = _snake_case(name)
+    return f"write `{right}=...`" if right != name and right in known else None
+
+
+def answering(*owners: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a call explain the arguments that it does not take, by these sections of the table."""
+    from inspect import iscoroutinefunction
+
+    def decorate(call: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(call)
+        def answered(*args: P.args, **options: P.kwargs) -> R:
+            try:
+                return call(*args, **options)
+            except TypeError as error:
+                traceback = error.__traceback__
+                if traceback is None or traceback.tb_next is not None:
+                    raise  # by what the call does, not by the call
+                explained = _explained(call, owners, options, error)
+                if explained is None:
+                    raise
+                raise explained from None
+
+        return _mark(answered) if iscoroutinefunction(call) else answered
+
+    return decorate
+
+
+def _explained(
+    call: Callable[..., object], owners: tuple[str, ...], options: dict[str, Any], error: TypeError
+) -> TypeError | None:
+    from inspect import signature
+
+    parameters = signature(call).parameters
+    wrong = [name for name in options if name not in parameters]
+    for owner in owners:
+        for name in wrong:
+            advice = advice_on(owner, name, options[name], parameters)
+            if advice is not None:
+                return TypeError(f"{call.__name__}() has no argument {name!r}; {advice}")
+        if not wrong and (advice := ARGUMENTS[owner].get("")) is not None:
+            return TypeError(f"{error}; {advice}")
+    return None
+
+
+def _mark(call: Callable[P, R]) -> Callable[P, R]:
+    """Let `iscoroutinefunction` say of a function what it says of the one inside."""
+    if sys.version_info >= (3, 12):
+        import inspect
+
+        inspect.markcoroutinefunction(call)
+    else:
+        from importlib import import_module
+
+        marker = import_module("asyncio.coroutines")
+        call._is_coroutine = marker._is_coroutine  # type: ignore[attr-defined]
+    return call
+
+
+# --- imports
+
+
+def absent(module: str, name: str) -> AttributeError | ImportError:
+    """Return the error of a module that is asked for a name that it does not have."""
+    advice = None if name.startswith("_") else MODULES[module].get(name) or _home(module, name)
+    if advice is None:
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    # `from module import name` asks first, and would put words of its own for an AttributeError.
+    if sys._getframe(2).f_code.co_name == "_handle_fromlist":
+        return ImportError(f"cannot import name {name!r} from {module!r}; {advice}", name=module)
+    return AttributeError(f"module {module!r} has no attribute {name!r}; {advice}")
+
+
+def _home(asked: str, name: str) -> str | None:
+    """Return where a public class is; a name in lower case may be a module."""
+    if name[0].isupper():
+        from importlib import import_module
+
+        for module in _PUBLIC:
+            if module != asked and name in import_module(module).__all__:
+                return f"write `from {module} import {name}`"
+    return None
+
+
+def tell_of_missing_module(name: str) -> None:
+    """Raise where a public module is asked for that there is not."""
+    if not name.rpartition(".")[2].startswith("_"):
+        raise ModuleNotFoundError(
+            f"No module named {name!r}; what is public is in {', '.join(_PUBLIC)}, such as "
+            "`from ktor_client.plugins import WebSockets` and "
+            "`from ktor_client.engines import CIO`",
+            name=name,
+        )

@@ -1,0 +1,112 @@
+"""Imports that people expect, and what to write instead."""
+
+from __future__ import annotations
+
+from ktor_client.mistakes.phrases import CLIENT, FORM
+
+__all__ = ["MODULES"]
+
+_ENGINES = {
+    name: f"write `from ktor_client.engines import {engine}`"
+    for engine, names in {
+        "CIO": "Apache Apache5 Android Java Jetty Darwin Curl WinHttp CIOEngine",
+        "HttpxEngine": "OkHttp OkHttpEngine Httpx HTTPX",
+        "AiohttpEngine": "Aiohttp AioHttp AioHttpEngine AIOHTTP",
+        "BrowserEngine": "Js JsClient Browser",
+        "MockEngine": "Mock",
+        "TestEngine": "Test TestClient ASGI ASGITransport",
+        "HttpClientEngine": "HttpClientEngineFactory",
+    }.items()
+    for name in names.split()
+}
+_PLUGINS = {
+    "HttpCache": "responses are not cached here; keep what you need, or ask a cache of your own",
+    "ResponseObserver": "write `client.events.subscribe(ResponseReceived, handler)`",
+    "Resources": "write the URL: `client.get(url, params={...})`",
+    "HttpSend": "write a plugin: `scope.on_send(...)` stands around every request",
+    "HttpPlainText": "nothing is to be installed: `await response.body_as_text()`",
+    "DefaultHeaders": "write `install(DefaultRequest, headers={...})`",
+    "Compression": "write `install(ContentEncoding)`, or `WebSocketDeflate` for web sockets",
+    "Json": "write `from ktor_client.plugins import JsonConverter`",
+    "AcceptAllCookiesStorage": "write `from ktor_client.plugins import InMemoryCookies`",
+    "ConstantCookiesStorage": "write `install(HttpCookies, cookies=[...])`",
+    "BasicAuthCredentials": "write `from ktor_client.plugins import BasicAuth`",
+    "BasicAuthProvider": "write `from ktor_client.plugins import BasicAuth`",
+    "BearerAuthProvider": "write `from ktor_client.plugins import BearerAuth`",
+    "DigestAuthProvider": "write `from ktor_client.plugins import DigestAuth`",
+    "KotlinxWebsocketSerializationConverter": (
+        "write `from ktor_client.plugins import JsonConverter`"
+    ),
+    "Timeout": "write `from ktor_client.plugins import HttpTimeout`",
+    "Cookies": "write `from ktor_client.plugins import HttpCookies`",
+    "WebSocket": "write `from ktor_client.plugins import WebSockets`",
+    "Websockets": "write `from ktor_client.plugins import WebSockets`",
+    "createClientPlugin": "write `from ktor_client.plugins import client_plugin`",
+}
+_ERRORS = {
+    wrong: f"write `from ktor_client import {right}`"
+    for right, names in {
+        "KtorClientError": "HTTPError RequestException ClientError",
+        "ConnectError": "ClientConnectionError ConnectException ConnectionError",
+        "ConnectionClosedError": (
+            "ConnectionClosed ConnectionClosedOK ClosedReceiveChannelException "
+            "ClosedSendChannelException"
+        ),
+        "ConnectTimeoutError": "ConnectTimeout ConnectTimeoutException",
+        "RequestTimeoutError": "HttpRequestTimeoutException TimeoutException Timeout",
+        "SocketTimeoutError": "SocketTimeoutException ReadTimeout",
+        "ResponseError": "ResponseException HTTPStatusError ClientResponseError",
+        "ClientRequestError": "ClientRequestException",
+        "ServerResponseError": "ServerResponseException",
+        "RedirectError": "RedirectResponseException TooManyRedirects",
+        "WebSocketHandshakeError": (
+            "WebSocketException InvalidStatus InvalidStatusCode InvalidHandshake "
+            "WSServerHandshakeError"
+        ),
+    }.items()
+    for wrong in names.split()
+}
+MODULES: dict[str, dict[str, str]] = {
+    "ktor_client": {
+        **_ENGINES,
+        **_PLUGINS,
+        **_ERRORS,
+        "set_body": "the call has it: `client.post(url, body=...)`, or `json=...`",
+        "setBody": "the call has it: `client.post(url, body=...)`, or `json=...`",
+        "default_request": "write `install(DefaultRequest, url=..., headers={...})`",
+        "defaultRequest": "write `install(DefaultRequest, url=..., headers={...})`",
+        "HttpStatusCode": "a status is an int: `response.status == http.HTTPStatus.OK`",
+        "HttpHeaders": 'headers are named by strings: `response.headers["content-type"]`',
+        "ContentType": 'types are strings: `content_type("application/json")`',
+        "URLBuilder": "write `from ktor_client import Url`",
+        "URL": "write `from ktor_client import Url`",
+        "Parameters": "write `params={...}` or `form={...}`",
+        "FormDataContent": FORM,
+        "MultiPartFormDataContent": FORM,
+        "TextContent": "write `body=...`, and the block `content_type(...)`",
+        "ByteArrayContent": "write `body=...`, and the block `content_type(...)`",
+        "runBlocking": "write `asyncio.run(main())`",
+        "run_blocking": "write `asyncio.run(main())`",
+        "echo_server": "write `from ktor_client.testing import echo_server`",
+        "ClientSession": f"write `from ktor_client import HttpClient` and {CLIENT}",
+        "AsyncClient": f"write `from ktor_client import HttpClient` and {CLIENT}",
+        "Client": f"write `from ktor_client import HttpClient` and {CLIENT}",
+        "connect": f"write {CLIENT} and `async with client.web_socket(url) as session:`",
+        "web_socket": f"write {CLIENT} and `async with client.web_socket(url) as session:`",
+        "webSocket": f"write {CLIENT} and `async with client.web_socket(url) as session:`",
+        **{
+            name: f"write {CLIENT} and `await client.{name}(url)`"
+            for name in ("get", "post", "put", "patch", "delete", "head", "options", "request")
+        },
+    },
+    "ktor_client.engines": _ENGINES,
+    "ktor_client.plugins": _PLUGINS,
+    "ktor_client.testing": {
+        "testApplication": "write `from ktor_client.engines import TestEngine`",
+        "test_application": "write `from ktor_client.engines import TestEngine`",
+        "TestClient": "write `from ktor_client.engines import TestEngine`",
+        "respondOk": "write `from ktor_client.testing import respond`",
+        "respond_ok": "write `from ktor_client.testing import respond`",
+    },
+}
+"""By module, then by name. A public class is found in whichever module has it, by rule."""

@@ -1,0 +1,1 @@
+"""Tests of `ktor_client/mistakes/`."""
