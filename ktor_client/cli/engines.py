@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from ktor_client.cli.engine_choice import absence, versions
@@ -13,6 +14,9 @@ from ktor_client.engine.registry import BUILT_IN, engine_class
 from ktor_client.engine.registry import engines as engine_names
 
 __all__ = ["add_to", "run"]
+
+WIDTH = 80
+LEAST_WIDTH = 24
 
 
 def add_to(commands: Any) -> None:
@@ -33,18 +37,18 @@ async def run(options: argparse.Namespace) -> int:
         entry = BUILT_IN.get(name)
         if entry is not None:
             state = absence(entry) or versions(name) or "part of ktor-client"
-            rows.append((name, entry.class_name, state, entry.note))
+            rows.append((name, entry.class_name, f"{entry.note}; {state}"))
             columns[name] = entry.capabilities
             continue
         try:
             engine: HttpClientEngine = engine_class(name)()
             columns[name] = engine.capabilities
             await engine.close()
-            rows.append((name, type(engine).__name__, f"from {type(engine).__module__}", ""))
+            rows.append((name, type(engine).__name__, f"from {type(engine).__module__}"))
         except Exception as error:
             text = " ".join(str(error).split())
-            rows.append((name, "", f"cannot be made: {type(error).__name__}: {text}", ""))
-    _print_table(("engine", "class", "here", ""), rows)
+            rows.append((name, "", f"cannot be made: {type(error).__name__}: {text}"))
+    _print_table(("engine", "class", "what it is, and what is installed"), rows, wrapped=2)
     print()
     _print_table(
         ("capability", *columns),
@@ -52,13 +56,21 @@ async def run(options: argparse.Namespace) -> int:
             (one.meaning, *("yes" if one in able else "-" for able in columns.values()))
             for one in ALL_CAPABILITIES
         ],
+        wrapped=0,
     )
     return 0
 
 
-def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, wrapped: int) -> None:
+    """Print within 80 columns, as far as that can be had by breaking the cells of one column."""
     table = [heads, *rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(heads))]
+    room = WIDTH - (sum(widths) - widths[wrapped]) - 2 * (len(heads) - 1)
+    widths[wrapped] = max(min(widths[wrapped], room), LEAST_WIDTH)
     for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        lines = wrap(row[wrapped], widths[wrapped]) or [""]
+        for number, line in enumerate(lines):
+            cells = [cell if number == 0 else "" for cell in row]
+            cells[wrapped] = line
+            padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+            print("  ".join(padded).rstrip())

@@ -13,7 +13,8 @@ from contextlib import suppress
 
 from ktor_client import ConnectionClosedError
 from ktor_client.cli.failure import CommandError
-from ktor_client.cli.screen import is_interactive
+from ktor_client.cli.prompt import TypedLines, editor
+from ktor_client.cli.screen import is_interactive, say
 
 __all__ = ["Lines", "send_lines"]
 
@@ -109,8 +110,10 @@ async def send_lines(
         wait: seconds without an answer that are the end.
     """
     failure: CommandError | None = None
+    readline = editor()
+    typed = None if readline is None else TypedLines(readline)
     try:
-        async for line in Lines(0):
+        async for line in typed or Lines(0):
             await send(line)
         await sent()
         while not is_interactive():
@@ -122,6 +125,11 @@ async def send_lines(
                 break
     except CommandError as error:
         failure = error
+    finally:
+        if typed is not None:
+            typed.close()
+    if is_interactive():
+        say("closing ...")
     with suppress(ConnectionClosedError):
         await close()
     if failure is not None:

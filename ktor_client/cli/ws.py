@@ -127,6 +127,8 @@ async def _once(client: HttpClient, options: argparse.Namespace) -> None:
         statement = client.web_socket(
             options.url, headers=options.header, subprotocols=options.subprotocol
         )
+    if is_interactive():
+        say(f"connecting to {options.url} ...")
     async with statement as session:
         if is_interactive():
             say(f"connected to {_where(client, options, session)}")

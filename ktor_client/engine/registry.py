@@ -135,7 +135,7 @@ BUILT_IN: dict[str, EngineEntry] = {
             "ktor_client.engines._browser",
             "BrowserEngine",
             frozenset({SocketTimeoutCapability, WebSocketCapability}),
-            note="like Ktor's Js; in a browser, under Pyodide",
+            note="like Ktor's Js",
         ),
         EngineEntry(
             "mock",

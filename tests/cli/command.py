@@ -109,8 +109,9 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(*arguments: str) -> AsyncGenerator[Terminal]:
-    """Run on a terminal of its own, as its foreground process."""
+async def terminal(*arguments: str, **environment: str) -> AsyncGenerator[Terminal]:
+    """Run on a terminal of its own, as its foreground process; without colours unless asked."""
+    environment = {"TERM": "xterm", "NO_COLOR": "1"} | environment
     ours, theirs = pty.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -119,6 +120,7 @@ async def terminal(*arguments: str) -> AsyncGenerator[Terminal]:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            env=os.environ | environment,
         )
     finally:
         os.close(theirs)

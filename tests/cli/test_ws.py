@@ -214,14 +214,61 @@ async def test_ctrl_c_on_a_pipe(server: EchoServer) -> None:
 async def test_a_chat(server: EchoServer) -> None:
     url = f"{server.url}/echo?id=a"
     async with terminal("ws", url, "--subprotocol", "chat") as screen:
+        await screen.sees(f"connecting to {url} ...\r\n")
         await screen.sees(f"connected to {url} through cio, subprotocol chat; Ctrl-D ends\r\n")
         for text in ("hello", "жук"):
             screen.type(f"{text}\n")
-            await screen.sees(f"{text}\r\n{text}\r\n")  # what was typed, and its echo
+            await screen.sees(f"{text}\r\n")  # what was typed
+            await screen.sees(f"< {text}\r\n> ")  # and its echo, above a new prompt
         screen.type("\x04")
         await screen.sees("closed by you: 1000 NORMAL")
         assert await screen.process.wait() == 0
     assert await closed_with(server, "a") == (1000, "")
+
+
+async def test_lines_can_be_edited_and_come_again(server: EchoServer) -> None:
+    async with terminal("ws", f"{server.url}/echo", NO_COLOR="") as screen:
+        await screen.sees("\x1b[32m>\x1b[0m ")
+        screen.type("hallo\x1b[D\x1b[D\x1b[D\x7fe\n")  # three to the left, and another letter
+        await screen.sees("\x1b[36m<\x1b[0m hello\r\n")
+        screen.type("\x1b[A!\n")  # the line before
+        await screen.sees("\x1b[36m<\x1b[0m hello!\r\n")
+        assert "\x1b[32m>\x1b[0m " in screen.screen
+        screen.type("\x04")
+        await screen.sees("closing ...")
+        assert await screen.process.wait() == 0
+
+
+async def test_a_terminal_that_cannot_redraw(server: EchoServer) -> None:
+    async with terminal("ws", f"{server.url}/echo", TERM="dumb", NO_COLOR="") as screen:
+        await screen.sees("Ctrl-D ends\r\n")
+        screen.type("hello\n")
+        await screen.sees("hello\r\n< hello\r\n")
+        screen.type("\x04")
+        assert await screen.process.wait() == 0
+        assert "\x1b" not in screen.screen
+
+
+async def test_what_was_begun_stands_below_what_comes(server: EchoServer) -> None:
+    told = asyncio.Event()
+
+    async def news(exchange: Exchange) -> Response | None:
+        async with exchange.accept() as session:
+            await told.wait()
+            await session.send("news")
+            assert await session.receive_text() == "half a line"
+        return None
+
+    server.routes["/news"] = news
+    async with terminal("ws", f"{server.url}/news") as screen:
+        await screen.sees("> ")
+        screen.type("half a ")
+        await screen.sees("> half a ")
+        told.set()
+        await screen.sees("\r\x1b[J< news\r\n> half a ")
+        screen.type("line\n")
+        await screen.sees("closed by the server: 1000 NORMAL")
+        assert await screen.process.wait() == 0
 
 
 async def test_messages_come_while_nobody_types(server: EchoServer) -> None:
@@ -367,8 +414,10 @@ async def test_a_terminal_sees_what_happens(server: EchoServer) -> None:
     server.routes["/feed"] = Restless(2)
     async with terminal("ws", f"{server.url}/feed", "--reconnect") as screen:
         await screen.sees("Ctrl-D ends\r\n")
-        await screen.sees("hello 1\r\nthe connection is gone: ")
-        await screen.sees("connected again\r\nhello 2\r\n")
+        await screen.sees("< hello 1\r\n")
+        await screen.sees("the connection is gone: ")
+        await screen.sees("connected again\r\n")
+        await screen.sees("< hello 2\r\n> ")
         screen.type("hi\n")
         await screen.sees("hi!\r\n")
         screen.type("\x04")
