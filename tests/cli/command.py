@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import pty
 import signal
@@ -81,6 +82,7 @@ class Terminal:
         self.process = process
         self.screen = ""
         self._fd = fd
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._changed = asyncio.Event()
         asyncio.get_running_loop().add_reader(fd, self._read)
 
@@ -91,7 +93,7 @@ class Terminal:
             data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._fd)
-        self.screen += data.decode()
+        self.screen += self._decode(data)
         self._changed.set()
 
     def type(self, text: str) -> None:
