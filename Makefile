@@ -60,7 +60,7 @@ format: $(VENV)/.dev ## put the code into the project's format
 	$(VENV)/bin/ruff format .
 
 docs: $(VENV)/.docs ## build the documentation site into site/
-	$(VENV)/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
 	@$(python) -m benchmarks
@@ -98,8 +98,15 @@ $(VENV)/.created: $(shell $(python) -c '' 2>/dev/null || echo force)
 	@PYTHON='$(PYTHON)' sh tools/venv.sh $(VENV)
 	@touch $@
 
+# What an installation brings, and about how long it takes the first time.
+takes = $(or $(takes_$*),a minute or two)
+takes_all := aiohttp, httpx and what they need, about half a minute
+takes_dev := the engines, pytest, checkers, servers to test against; one to three minutes
+takes_docs := mkdocs-material and mkdocstrings, about half a minute
+takes_bench := websockets, picows, matplotlib and others, about a minute
+
 # One layer for each extra of pyproject.toml: all, dev, docs, bench, browser.
 $(VENV)/.%: $(VENV)/.created pyproject.toml
-	@echo "Installing ktor-client[$*] into $(VENV)"
+	@echo "Installing ktor-client[$*] into $(VENV): $(takes)"
 	@$(python) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -38,8 +38,8 @@ browser's tab and worker what a browser can do at all. A check that needs a capa
 by name, on engines without it.
 
 A rule comes from an RFC, from Ktor (a test of Ktor's, or a part of its API), or from this package.
-The names in the last column are checks; the file of a room is
-`ktor_client/testing/conformance/ROOM.py`.
+The names in the last column are checks; the file of a group is
+`ktor_client/testing/conformance/GROUP.py`.
 """
 
 HOSTILE_INTRODUCTION = """\

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,27 @@ def errors() -> str:
     add(KtorClientError, "", "")
     parts += ["```", "", _row("error", "when"), _row("---", "---")]
     for cls in classes:
-        link = f"[`{cls.__name__}`](ktor_client.md#ktor_client.{cls.__name__})"
+        link = f"[`{cls.__name__}`](#ktor_client.{cls.__name__})"
         parts.append(_row(link, (cls.__doc__ or "").splitlines()[0]))
-    return "\n".join([*parts, ""])
+    return "\n".join([*parts, "", *_documented("errors")])
+
+
+def topic(title: str, *rooms: str, after: str = "") -> Callable[[], str]:
+    """Return the writer of a page that documents the public names of these rooms."""
+
+    def write() -> str:
+        names = [line for room in rooms for line in _documented(room)]
+        return "\n".join([HEAD, f"# {title}\n", *names, *([after] if after else [])])
+
+    return write
+
+
+def _documented(room: str) -> list[str]:
+    """Return what makes mkdocstrings document a room's names that `ktor_client` offers."""
+    import ktor_client
+
+    own: list[str] = import_module(f"ktor_client.{room}").__all__
+    return [f"::: ktor_client.{name}\n" for name in ktor_client.__all__ if name in own]
 
 
 def retries() -> str:
@@ -133,7 +152,7 @@ def retries() -> str:
             for row in ERRORS
         ],
     )
-    return "\n".join(parts)
+    return "\n".join([*parts, *_documented("retry")])
 
 
 def command_line() -> str:
@@ -167,7 +186,29 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
+KINDS_OF_FRAMES = """\
+## Kinds of frames
+
+`Frame.Text` and the others are subclasses of `Frame`; `isinstance` and `match` narrow by them.
+""" + "".join(
+    f"""
+::: ktor_client.frames.frame.{kind}Frame
+    options:
+      heading: Frame.{kind}
+      toc_label: Frame.{kind}
+      heading_level: 3
+      inherited_members: false
+"""
+    for kind in ("Text", "Binary", "Close", "Ping", "Pong")
+)
+
 WRITERS: dict[str, Callable[[], str]] = {
+    "client.md": topic("The client", "client", "config", "plugin"),
+    "session.md": topic("Sessions", "session"),
+    "frames.md": topic("Frames and close reasons", "frames", after=KINDS_OF_FRAMES),
+    "channels.md": topic("Channels", "channels"),
+    "http.md": topic("Requests and responses", "http", "engine.settings"),
+    "feeds.md": topic("Sessions that come back", "reconnect"),
     "capabilities.md": capabilities,
     "errors.md": errors,
     "cli.md": command_line,

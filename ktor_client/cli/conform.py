@@ -31,7 +31,7 @@ def add_to(commands: Any) -> None:
         metavar="WORD",
         action="append",
         default=[],
-        help="only checks whose room or name has this in it; may be given again for more",
+        help="only checks whose group or name contains this; may be given again for more",
     )
     parser.add_argument(
         "--time-limit",
@@ -55,7 +55,7 @@ async def run(options: argparse.Namespace) -> int:
     ]
     if not checks:
         rooms = ", ".join(dict.fromkeys(check.room for check in CHECKS))
-        raise CommandError(f"no check has {' or '.join(words)} in it; the rooms are: {rooms}")
+        raise CommandError(f"no check has {' or '.join(words)} in it; the groups are: {rooms}")
     if not 0 < options.time_limit < float("inf"):
         raise CommandError(f"--time-limit is a number of seconds, not {options.time_limit:g}")
     room = ""

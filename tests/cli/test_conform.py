@@ -59,7 +59,7 @@ async def test_some_checks() -> None:
     assert "deflate" not in rooms
     done = await run("conform", "mock", "-k", "nonsense")
     assert done.status == 1
-    assert "no check has nonsense in it; the rooms are: values, http" in done.err
+    assert "no check has nonsense in it; the groups are: values, http" in done.err
     done = await run("conform", "mock", "--time-limit", "0")
     assert done.status == 1
     assert "--time-limit is a number of seconds" in done.err
