@@ -41,6 +41,7 @@ from ktor_client.session import (
     WebSocketContentConverter,
 )
 from ktor_client.session.base import checked_limit
+from ktor_client.session.core import DEFAULT_CLOSE_TIMEOUT
 from ktor_client.unset import UNSET
 
 __all__ = ["SessionSettings", "WebSockets", "settings_of"]
@@ -49,6 +50,7 @@ OPEN_LIMIT: AttributeKey[TimeLimit] = AttributeKey("open_timeout, as it counts")
 """On the request of a handshake: whoever lets it wait before another attempt pauses the limit."""
 
 DEFAULT_PING_INTERVAL = 20.0
+DEFAULT_OPEN_TIMEOUT = 10.0
 DEFAULT_MAX_FRAME_SIZE = 16 * 1024 * 1024
 INBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait in `incoming` where the engine cannot hold the peer back."""
@@ -65,8 +67,8 @@ class WebSockets(HttpClientPlugin):
         max_frame_size: int = DEFAULT_MAX_FRAME_SIZE,
         max_fragments: int = UNSET,
         channels: Channels = UNSET,
-        close_timeout: Duration = 10.0,
-        open_timeout: Duration = 10.0,
+        close_timeout: Duration = DEFAULT_CLOSE_TIMEOUT,
+        open_timeout: Duration = DEFAULT_OPEN_TIMEOUT,
         extensions: Sequence[WebSocketExtension] = (),
         content_converter: WebSocketContentConverter | None = None,
     ) -> None:
@@ -84,9 +86,9 @@ class WebSockets(HttpClientPlugin):
             max_fragments: frames of a message that comes, however small they are; 131,072. Beyond
                 it Close 1008, `ProtocolViolationError`. A raw session gets each frame by itself.
             channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
-            close_timeout: for the whole close handshake; then the connection is dropped.
-            open_timeout: for DNS, TCP, TLS, proxy and handshake together. Half of what is left of
-                it is for the body of a refusal.
+            close_timeout: for the whole close handshake, 10 s; then the connection is dropped.
+            open_timeout: for DNS, TCP, TLS, proxy and handshake together, 10 s. Half of what is
+                left of it is for the body of a refusal.
             extensions: offered in this order, for instance `[WebSocketDeflate()]`.
             content_converter: for `send_serialized` and `receive_deserialized`.
 

@@ -25,8 +25,6 @@ from ktor_client.session import DefaultWebSocketSession, SessionCore
 
 __all__ = ["WebSocketConnection"]
 
-APP_CLOSE_TIMEOUT = 10.0
-
 Connect = Callable[[bool], tuple[FrameLink, FrameLink]]
 """Makes the client's and the server's end; told whether extensions were agreed on."""
 
@@ -165,7 +163,6 @@ class WebSocketConnection:
             server,
             channels=Channels(),
             max_frame_size=self._max_frame_size,
-            close_timeout=APP_CLOSE_TIMEOUT,
             negotiated=negotiated,
             client=False,
         )

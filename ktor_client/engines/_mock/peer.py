@@ -36,7 +36,6 @@ __all__ = ["MockPeerSession", "Peer"]
 T = TypeVar("T")
 
 MAX_FRAME_SIZE = 1 << 40
-PEER_CLOSE_TIMEOUT = 10.0
 MAX_STALL = 24 * 60 * 60.0
 """Virtual seconds after which a stalled peer gives up: the client will never leave by itself."""
 
@@ -83,7 +82,6 @@ class MockPeerSession(DefaultWebSocketSession):
             self._tap,
             channels=channels,
             max_frame_size=MAX_FRAME_SIZE,
-            close_timeout=PEER_CLOSE_TIMEOUT,
             negotiated=negotiated,
             raw=raw,
             client=False,
