@@ -26,6 +26,7 @@ from ktor_client.http.conversion import ContentConverter
 from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.link import Clock
 from ktor_client.link.sleeping import passing, sleep
+from ktor_client.link.time_limit import TimeLimit
 from ktor_client.plugin import PluginScope
 from ktor_client.plugins.sse.event import ServerSentEvent
 from ktor_client.plugins.sse.parser import EventParser, EventTooLargeError
@@ -181,7 +182,10 @@ class SseSession:
             self._response = response
             self._finish()
         elif response.status != 200 or media_type != "text/event-stream":
-            await response.read_up_to(MAX_REFUSAL_BODY)
+            limit = self._head_limit  # the request itself has none, so that events may be rare
+            in_time = None if limit is None else TimeLimit(self._clock, limit)
+            with passing(self._clock):
+                await response.read_up_to(MAX_REFUSAL_BODY, in_time)
             what = f"Content-Type {media_type!r}" if response.status == 200 else response.status
             raise SseError(
                 f"expected an event stream (status 200, Content-Type text/event-stream) from "
@@ -336,19 +340,12 @@ async def _within(clock: Clock, limit: float | None, wait: Awaitable[T], message
     """
     if limit is None:
         return await wait
-    block = asyncio.timeout(None)
-    timer = clock.call_later(limit, _expire, block)
+    over = TimeLimit(clock, limit)
     try:
         with passing(clock):
-            async with block:
+            async with over:
                 return await wait
     except TimeoutError as error:
-        if not block.expired():
+        if not over.is_over:
             raise
         raise RequestTimeoutError(message) from error
-    finally:
-        timer.cancel()
-
-
-def _expire(block: asyncio.Timeout) -> None:
-    block.reschedule(asyncio.get_running_loop().time())

@@ -100,6 +100,22 @@ async def test_what_is_no_stream(engine: EngineFactory, answer: bytes, words: st
             assert "secret" not in str(refused.value)
 
 
+async def test_what_is_no_stream_and_does_not_end(engine: EngineFactory) -> None:
+    """A stream of events may be silent, a refusal may not."""
+    script, _ = server_of(b"HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nwho?", hold=True)
+    async with (
+        raw_server(script) as server,
+        HttpClient(
+            partial(engine, limit=1), install(SSE), install(HttpTimeout, socket_timeout=0.2)
+        ) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(SseError, match="but got 401") as refused:
+                await client.sse_session(url_of(server))
+            assert await refused.value.response.body_as_text() == "who?"
+            assert isinstance(refused.value.response.body_error, RequestTimeoutError)
+
+
 async def test_a_stream_that_breaks_off_comes_back(engine: EngineFactory) -> None:
     asked: list[str | None] = []
     came = asyncio.Event()
