@@ -79,10 +79,8 @@ class Arriving:
             core.incoming_relieved()
 
     def detach(self) -> None:
-        """Take note that the session has ended, and what it still had."""
-        if self._session is not None:
-            self._session._core.arrived()
-            self._session = None
+        """Take note that the session has ended; all that it brought has come."""
+        self._session = None
 
     async def wait_for_room(self) -> None:
         """Wait while so much is not received yet that another connection would bring too much."""

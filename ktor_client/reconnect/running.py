@@ -198,8 +198,7 @@ class Running:
             if overlaps:
                 await self._replace(session)
             if self._successor is not None or not overlaps:
-                self.sending.hold()
-                await session.close()
+                await session.close()  # what still waits goes over the next one
         reason = await session.close_reason
         if (
             overlaps

@@ -45,7 +45,6 @@ class Sending:
         self._expiry_at: float | None = None
         self._look: Timer | asyncio.Handle | None = None
         self._drained: OneShot[None] | None = None
-        self._is_held = False
         self._note: TextFrame | BinaryFrame | None = None
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -72,15 +71,9 @@ class Sending:
     def attach(self, session: ReconnectingSession) -> None:
         """Send on this session from now on."""
         self._session = session
-        self._is_held = False
         session._link.watch_leaving(self._more_has_left)
         self._drain()
         self._wake_room()
-
-    def hold(self) -> None:
-        """Let what is sent wait for the next session: this one is about to be closed."""
-        self._is_held = True
-        self._stop_sender()
 
     def detach(self) -> None:
         """Take note that the session is gone, with all that its link tells of what it sent."""
@@ -121,8 +114,7 @@ class Sending:
             await self._drained.wait()
 
     def finish(self) -> None:
-        """Take note that there will be no connection any more: what waits is not sent."""
-        self.detach()
+        """Take note, without a connection, that there will be none: what waits is not sent."""
         self.ledger.finish()
         self._arm_expiry()
         self._wake_settled()
@@ -145,7 +137,7 @@ class Sending:
     @property
     def _is_open(self) -> bool:
         """Whether there is a connection to send on."""
-        return self._session is not None and self._session.is_open and not self._is_held
+        return self._session is not None and self._session.is_open
 
     def _may_send(self) -> bool:
         """Whether its link takes something now."""
@@ -214,7 +206,7 @@ class Sending:
             return
         if self._may_send():
             self._give_all(session)
-        if self._has_work and session.is_open and not self._is_held:
+        if self._has_work and session.is_open:
             self._sender = asyncio.get_running_loop().create_task(
                 self._send_on(session),
                 name=f"sending what waits for {session.call.request.url!r}",

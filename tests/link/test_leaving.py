@@ -79,6 +79,8 @@ async def test_an_error_leaves_the_rest_unknown() -> None:
     transport.buffered = 0  # as asyncio has it by then
     link.connection_lost(ConnectionResetError())
     assert link.left == (size - 3, size)
+    link.abort()  # throws nothing away any more
+    assert link.left == (size - 3, size)
     assert link.taken == 2 * size  # and the second has surely not left
 
 
@@ -179,6 +181,21 @@ async def test_a_pipe_in_memory() -> None:
     client.abort()
     assert client.left[1] < client.taken
     await steps()
+
+
+async def test_what_an_abort_in_memory_throws_away_does_not_arrive() -> None:
+    """Nobody may be told that a message was not sent, and its peer have it."""
+    client, server = piped_links(Faults())
+    client.start(Receiver(), OPTIONS)
+    for _ in range(8):
+        client.send_binary(bytes(KERNEL // 2))
+    client.flush()
+    client.abort()
+    surely, possibly = client.left
+    assert surely == possibly < client.taken
+    server.start(Receiver(), OPTIONS)
+    await steps()
+    assert server.bytes_received == possibly
 
 
 async def test_whole_messages_in_memory() -> None:

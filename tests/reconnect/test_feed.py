@@ -26,6 +26,7 @@ from ktor_client import (
     OpenTimeoutError,
     Outbox,
     OutboxFullError,
+    Receipt,
     ReconnectStoppedError,
     RetryPolicy,
     Sent,
@@ -683,6 +684,45 @@ async def test_cancel_drops_the_connection() -> None:
             assert [event async for event in feed.events][-1] == Stopped()
         await steps()
         assert heard.reasons == [1006]
+
+
+@pytest.mark.parametrize("how", ["cancel", "cancelled"])
+async def test_what_the_link_still_had_at_the_end_is_told(how: str) -> None:
+    """One message cut in its middle is unknown, those behind it are not sent."""
+    engine = MockEngine()
+    engine.faults.split(1000)  # bytes, not whole messages
+
+    async def busy(session: MockPeerSession) -> None:
+        session._core.link.pause()
+        await session.wait_closed()
+
+    engine.on_web_socket("/feed", busy)
+    receipts: list[Receipt] = []
+    async with engine, client_of(engine, ping_interval=None) as client:
+
+        async def block() -> None:
+            async with client.web_socket_reconnecting(URL) as feed:
+                await feed.opened()
+                receipts.append(await feed.send(bytes(400_000)))
+                assert receipts[0].verdict is None
+                sending = [asyncio.create_task(feed.send(b"x")) for _ in range(2)]
+                await steps()
+                if how == "cancel":
+                    feed.cancel()
+                    receipts.extend([await task for task in sending])
+                else:
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        for task in sending:
+                            task.cancel()
+
+        task = asyncio.create_task(block())
+        await steps(40)
+        task.cancel()
+        await asyncio.wait({task})
+    verdicts = [receipt.verdict for receipt in receipts]
+    assert verdicts == [Sent.UNKNOWN, Sent.NOT_SENT, Sent.NOT_SENT][: len(receipts)]
 
 
 async def test_every_caller_of_close_waits_and_the_first_reason_counts() -> None:

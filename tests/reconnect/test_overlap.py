@@ -243,6 +243,41 @@ async def test_an_old_one_that_is_lost_while_it_is_replaced() -> None:
             assert feed.generation == 2
 
 
+async def test_what_waits_for_a_busy_connection_goes_over_its_successor() -> None:
+    """The old one says Close behind what it has taken, not behind all that waits."""
+    heard: list[tuple[int, int]] = []
+    connections = 0
+
+    async def slow(session: MockPeerSession) -> None:
+        nonlocal connections
+        connections += 1
+        number = connections
+        if number == 1:
+            session._core.link.pause()
+            await session.delay(12)
+            session._core.link.resume()
+        with contextlib.suppress(ConnectionClosedError):
+            while True:
+                heard.append((number, (await session.receive_bytes())[0]))
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", slow)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(URL, overlap=True, max_age=10) as feed:
+            await feed.opened()
+            sending = [
+                asyncio.create_task(feed.send(bytes([number]) * 20_000)) for number in range(20)
+            ]
+            await engine.clock.sleep(11)
+            assert connections == 2  # it is there, and waits for the end of the old one
+            await engine.clock.sleep(4)
+            assert {await (await task) for task in sending} == {Sent.WRITTEN}
+        await steps(20)
+    assert [number for _, number in heard] == list(range(20))
+    first = [number for connection, number in heard if connection == 1]
+    assert 0 < len(first) < 20
+
+
 @pytest.mark.parametrize("how", ["close", "cancel", "leave", "cancelled"])
 async def test_the_end_in_the_middle_of_a_change(how: str) -> None:
     engine, server = MockEngine(), Server()
