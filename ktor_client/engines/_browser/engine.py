@@ -22,10 +22,12 @@ from ktor_client.engines._browser.bursts import Bursts
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
 from ktor_client.engines._browser.network import watch_network
+from ktor_client.engines._browser.page_clock import PageClock
 from ktor_client.engines._browser.platform import Platform
 from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
+from ktor_client.link import Clock
 
 __all__ = ["BrowserEngine"]
 
@@ -88,6 +90,7 @@ class BrowserEngine(HttpClientEngine):
             )
         self._platform = Platform()
         self.default_url = self._platform.origin or self.default_url
+        self._clock = PageClock()
         self._wakeups = Wakeups(self._platform.js, self._platform.ffi)
         self._bursts = Bursts(self._platform.js)
         self._credentials = credentials
@@ -98,6 +101,11 @@ class BrowserEngine(HttpClientEngine):
         """A limit for silence; web sockets, wherever there is a global `WebSocket`."""
         own: set[Capability] = {SocketTimeoutCapability}
         return frozenset(own | ({WebSocketCapability} if self._platform.has_web_sockets else set()))
+
+    @property
+    def clock(self) -> Clock:
+        """The loop's time, by timers that end when they are cancelled."""
+        return self._clock
 
     def on_network_back(self, callback: Callable[[], object]) -> Callable[[], None]:
         """See `HttpClientEngine.on_network_back`."""
@@ -125,7 +133,12 @@ class BrowserEngine(HttpClientEngine):
         require_handshake_headers(self, request.headers)
         socket = self._new_socket(request, options)
         link = BrowserLink(
-            self._platform.ffi, self._wakeups, self._bursts, socket, self._live.discard
+            self._platform.ffi,
+            self._clock,
+            self._wakeups,
+            self._bursts,
+            socket,
+            self._live.discard,
         )
         self._live.add(link)
         try:

@@ -17,7 +17,7 @@ from ktor_client.engines._browser.leaving import POLL, Leaving
 from ktor_client.engines._browser.wakeups import Wakeups
 from ktor_client.errors import ConnectError, UnsupportedCapabilityError
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
-from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
+from ktor_client.link import Clock, FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["BrowserLink"]
@@ -48,6 +48,7 @@ class BrowserLink(FrameLink):
     def __init__(
         self,
         ffi: Any,
+        clock: Clock,
         wakeups: Wakeups,
         bursts: Bursts,
         socket: Any,
@@ -55,6 +56,7 @@ class BrowserLink(FrameLink):
     ) -> None:
         """Take a socket in state CONNECTING; `on_ended` is told once when it is gone."""
         self._socket = socket
+        self._clock = clock
         self._wakeups = wakeups
         self._bursts = bursts
         self._in_a_row = 0
@@ -86,6 +88,11 @@ class BrowserLink(FrameLink):
         }
         for name, proxy in self._proxies.items():
             setattr(socket, name, proxy)
+
+    @property
+    def clock(self) -> Clock:
+        """The engine's."""
+        return self._clock
 
     @property
     def create_future(self) -> Callable[[], asyncio.Future[Any]]:
