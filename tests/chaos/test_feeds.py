@@ -26,8 +26,8 @@ async def test_the_report_agrees_with_the_servers_log(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(170)
 @pytest.mark.parametrize(("sequence", "mode"), KINDS)
 async def test_for_long(engine: EngineFactory, sequence: bool, mode: str) -> None:
-    report = await run(engine, sequence=sequence, mode=mode, messages=50_000, faults=1000)
-    assert report.cuts >= 500
+    report = await run(engine, sequence=sequence, mode=mode, messages=10_000, faults=200)
+    assert report.cuts >= 100
