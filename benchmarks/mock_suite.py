@@ -32,7 +32,7 @@ from ktor_client.plugins import WebSockets
 
 TESTS = 200
 TEST_GOAL_MS = 10.0
-"""CPU time of one web socket test, its share of pytest and of every import included."""
+"""CPU time of one WebSocket test, its share of pytest and of every import included."""
 ROUND_TRIP_GOAL = 10.0
 """How many times cheaper a round trip is than through httpx-ws' transport."""
 ROUNDS = 5
@@ -163,7 +163,7 @@ def main() -> int:
     per_test = median(cost_of_a_test)
     results = [per_test <= TEST_GOAL_MS]
     print(
-        f"{TESTS} web socket tests on MockEngine: {per_test:.1f} ms CPU a test, pytest included "
+        f"{TESTS} WebSocket tests on MockEngine: {per_test:.1f} ms CPU a test, pytest included "
         f"(goal: {TEST_GOAL_MS:g} ms, {verdict(results[0])})"
     )
     for name, app in APPS.items():

@@ -1,4 +1,4 @@
-"""Log in by a form, then listen on ten web sockets: a cookie, a token that ages, a log.
+"""Log in by a form, then listen on ten WebSockets: a cookie, a token that ages, a log.
 
 python examples/login_and_listen.py [--engine NAME] [--sessions N]
 

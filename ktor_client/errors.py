@@ -166,7 +166,7 @@ class SocketTimeoutError(RequestTimeoutError):
 
 
 class OpenTimeoutError(RequestTimeoutError):
-    """The whole web socket handshake took longer than `open_timeout`."""
+    """The whole WebSocket handshake took longer than `open_timeout`."""
 
 
 class ResponseError(KtorClientError):
@@ -201,7 +201,7 @@ class SseError(ResponseError):
 
 
 class WebSocketHandshakeError(ResponseError):
-    """The server did not open a web socket, or answered the handshake wrongly.
+    """The server did not open a WebSocket, or answered the handshake wrongly.
 
     A note, which tracebacks show, tells which URL was asked and how the answer begins. Where the
     body of the answer was late, cut off or could not be decoded, `__cause__` says so, and the

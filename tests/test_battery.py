@@ -67,7 +67,7 @@ def test_the_table_of_the_rules_is_current() -> None:
 
 
 class UnableEngine(HttpClientEngine):
-    """Claims web sockets, and connects to nothing."""
+    """Claims WebSockets, and connects to nothing."""
 
     name = "unable"
 

@@ -51,7 +51,7 @@ OF_AIOHTTP: dict[str, type[KtorClientError] | None] = {
     "ClientSSLError": TlsError,
     "ConnectionTimeoutError": ConnectTimeoutError,
     "ContentTypeError": ConnectError,
-    "EofStream": None,  # inside aiohttp's own web socket
+    "EofStream": None,  # inside aiohttp's own WebSocket
     "InvalidURL": InvalidUrlError,
     "InvalidUrlClientError": InvalidUrlError,
     "InvalidUrlRedirectClientError": InvalidUrlError,
@@ -65,9 +65,9 @@ OF_AIOHTTP: dict[str, type[KtorClientError] | None] = {
     "SocketTimeoutError": SocketTimeoutError,
     "TooManyRedirects": ConnectError,
     "UploadAbortedError": ConnectError,
-    "WSMessageTypeError": None,  # aiohttp's own web socket
+    "WSMessageTypeError": None,  # aiohttp's own WebSocket
     "WSServerHandshakeError": ConnectError,
-    "WebSocketError": None,  # aiohttp's own web socket
+    "WebSocketError": None,  # aiohttp's own WebSocket
 }
 OF_HTTPX: dict[str, type[KtorClientError] | None] = {
     "CloseError": ConnectError,

@@ -29,7 +29,7 @@ with the versions of what is installed.
 """
 
 AFTER_CAPABILITIES = """\
-`HttpxEngine` without httpx-ws does plain HTTP only: everything about web sockets is missing then.
+`HttpxEngine` without httpx-ws does plain HTTP only: everything about WebSockets is missing then.
 `MockEngine(capabilities=...)` has what you say. What a browser does in place of a missing
 capability is in [Run in a browser](../how-to/browser.md#what-a-browser-decides-by-itself).
 """

@@ -155,13 +155,13 @@ def web_socket_draft(
 
     Raises:
         ValueError: a method other than GET; an illegal or repeated subprotocol.
-        InvalidUrlError: not a URL that a web socket can have.
+        InvalidUrlError: not a URL that a WebSocket can have.
         UnsafeHeaderError: a header that cannot be sent, or that is the handshake's own.
 
     And what `http_draft` raises.
     """
     if method != "GET" and method.upper() != "GET":
-        raise ValueError(f"a web socket opens with GET, not {method} (RFC 6455 4.1)")
+        raise ValueError(f"a WebSocket opens with GET, not {method} (RFC 6455 4.1)")
     check_subprotocols(subprotocols)
     builder = HttpRequestBuilder()
     builder.subprotocols = list(subprotocols)
@@ -180,7 +180,7 @@ def web_socket_draft(
 
 def _finished_handshake(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRequest:
     if builder.method != "GET":
-        raise ValueError(f"a web socket opens with GET, not {builder.method} (RFC 6455 4.1)")
+        raise ValueError(f"a WebSocket opens with GET, not {builder.method} (RFC 6455 4.1)")
     scheme = _scheme(scope, builder)
     if scheme not in _WEB_SOCKET_SCHEMES:
         raise InvalidUrlError(f"scheme {scheme!r} is not supported; use ws or wss")

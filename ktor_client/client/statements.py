@@ -90,7 +90,7 @@ class SessionStatement(_Once, Generic[S]):
 
 
 class WebSocketStatement(SessionStatement[W]):
-    """A web socket that is opened on `async with`, or by `execute`; once."""
+    """A WebSocket that is opened on `async with`, or by `execute`; once."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The web socket calls of a client: prepared or opened, whole messages or raw frames.
+"""The WebSocket calls of a client: prepared or opened, whole messages or raw frames.
 
 Nothing is opened here.
 """

@@ -46,9 +46,9 @@ class Capability:
         return self.name
 
 
-WebSocketCapability = Capability("WebSocketCapability", "web sockets")
+WebSocketCapability = Capability("WebSocketCapability", "WebSockets")
 HandshakeHeadersCapability = Capability(
-    "HandshakeHeadersCapability", "request headers on the web socket handshake"
+    "HandshakeHeadersCapability", "request headers on the WebSocket handshake"
 )
 RawFramesCapability = Capability("RawFramesCapability", "raw sessions: every frame as it came")
 FragmentationCapability = Capability(

@@ -19,7 +19,7 @@ __all__ = ["HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
 
 
 class WebSocketOptions:
-    """What an engine may need to know to open a web socket. The request has the headers already."""
+    """What an engine may need to know to open a WebSocket. The request has the headers already."""
 
     __slots__ = ("channels", "deadline", "max_frame_size", "raw", "subprotocols")
 
@@ -68,7 +68,7 @@ class WebSocketUpgrade:
 
 
 class HttpClientEngine(ABC):
-    """Sends requests and opens web sockets with some network library (Ktor's `HttpClientEngine`).
+    """Sends requests and opens WebSockets with some network library (Ktor's `HttpClientEngine`).
 
     An engine follows no redirects, keeps no cookies, retries nothing and judges no status: that is
     done above it, alike for all engines. It maps every exception of its library to one of

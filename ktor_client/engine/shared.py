@@ -76,7 +76,7 @@ def require(engine: HttpClientEngine, capability: Capability, what: str = "") ->
 
 
 def require_handshake_headers(engine: HttpClientEngine, headers: Headers) -> None:
-    """Check that an engine can send the headers of a web socket handshake, before any I/O.
+    """Check that an engine can send the headers of a WebSocket handshake, before any I/O.
 
     Raises:
         UnsupportedCapabilityError: it cannot, and one of them is neither the handshake's own nor

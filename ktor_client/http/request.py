@@ -161,7 +161,7 @@ class HttpRequestBuilder(metaclass=Taught):
         """What `body=` takes; `build` makes a `RequestBody` of it."""
         self.attributes = Attributes()
         self.subprotocols: list[str] = []
-        """Subprotocols to offer, best first; web sockets only."""
+        """Subprotocols to offer, best first; WebSockets only."""
         self._settings: Attributes | None = None
         self._needs: dict[str, str] | None = None
 

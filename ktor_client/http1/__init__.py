@@ -1,6 +1,6 @@
 """HTTP/1.1 as a client speaks it (RFC 9112), sans-IO: a request's bytes out, an answer's bytes in.
 
-What is accepted, repaired or refused stands in `rules.py`. No socket, no asyncio, no web socket.
+What is accepted, repaired or refused stands in `rules.py`. No socket, no asyncio, no WebSocket.
 """
 
 from ktor_client.http1.answers import AnswerParser

@@ -28,7 +28,7 @@ FLOOD = 64 * 1024
 
 
 class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
-    """A web socket on a transport.
+    """A WebSocket on a transport.
 
     It is a protocol of both kinds: asyncio reads into our buffer, uvloop gives bytes, except in a
     flood. Each of them takes the kind that costs it less.

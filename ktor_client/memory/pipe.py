@@ -1,4 +1,4 @@
-"""A pair of asyncio transports joined in memory, and web sockets on them: every byte can be met.
+"""A pair of asyncio transports joined in memory, and WebSockets on them: every byte can be met.
 
 The protocol on both ends is the one of real sockets (`stream.py`). On the way, the settings of
 `faults.py` are obeyed.
@@ -249,7 +249,7 @@ def memory_transports(
 
 
 class PipedLink(StreamLink):
-    """A web socket on a pipe, with the clock of its engine."""
+    """A WebSocket on a pipe, with the clock of its engine."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ _PLUGINS = {
     "HttpSend": "write a plugin: `scope.on_send(...)` stands around every request",
     "HttpPlainText": "nothing is to be installed: `await response.body_as_text()`",
     "DefaultHeaders": "write `install(DefaultRequest, headers={...})`",
-    "Compression": "write `install(ContentEncoding)`, or `WebSocketDeflate` for web sockets",
+    "Compression": "write `install(ContentEncoding)`, or `WebSocketDeflate` for WebSockets",
     "Json": "write `from ktor_client.plugins import JsonConverter`",
     "AcceptAllCookiesStorage": "write `from ktor_client.plugins import InMemoryCookies`",
     "ConstantCookiesStorage": "write `install(HttpCookies, cookies=[...])`",

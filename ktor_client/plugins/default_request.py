@@ -35,7 +35,7 @@ class DefaultRequest(HttpClientPlugin):
 
         Args:
             url: scheme, host, port and path in one; the parts below override it.
-            scheme: http, https, ws or wss; ws is used for web sockets where http is given.
+            scheme: http, https, ws or wss; ws is used for WebSockets where http is given.
             host: host name or address.
             port: 1..65535.
             path: prefix for relative paths when it ends with "/".

@@ -44,7 +44,7 @@ class LogLevel(Enum, metaclass=TaughtEnum):
     BODY = 3
     """And bodies."""
     ALL = 4
-    """And frames of web sockets."""
+    """And frames of WebSockets."""
 
     def says(self, what: LogLevel) -> bool:
         """Whether this level says what `what` adds."""
@@ -154,7 +154,7 @@ class Logging(HttpClientPlugin):
     def _say(self, text: str) -> None:
         _log_safely(self._http, text)
 
-    # --- web sockets ---
+    # --- WebSockets ---
 
     def _log_frames(self, link: FrameLink, call: HttpClientCall) -> FrameLink:
         if not self._web_socket.isEnabledFor(logging.INFO):

@@ -102,7 +102,7 @@ class HttpRedirect(HttpClientPlugin):
         if target.scheme in _SOCKETS.values() and url.scheme not in _SOCKETS.values():
             raise RedirectError(
                 f"{response.request.method} {url._shown} was redirected to {target._shown}, and "
-                "a request does not become a web socket; client.web_socket(...) opens one",
+                "a request does not become a WebSocket; client.web_socket(...) opens one",
                 response,
             )
         if url.is_secure and not target.is_secure:

@@ -57,7 +57,7 @@ INBOX_BYTES = 64 * 1024 * 1024
 
 
 class WebSockets(HttpClientPlugin):
-    """Web sockets for a client (Ktor's `WebSockets`): `install(WebSockets, ping_interval=20)`."""
+    """WebSockets for a client (Ktor's `WebSockets`): `install(WebSockets, ping_interval=20)`."""
 
     def __init__(
         self,

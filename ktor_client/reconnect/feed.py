@@ -29,7 +29,7 @@ _INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
 
 
 class WebSocketFeed:
-    """One web socket that comes back: what `async with client.web_socket_reconnecting(url)` gives.
+    """One WebSocket that comes back: what `async with client.web_socket_reconnecting(url)` gives.
 
     Messages of all connections arrive in order; what is sent while there is none waits in the
     outbox. Leaving the block ends all of it.

@@ -78,7 +78,7 @@ class _PendingReason(CloseReason):
 
 
 class WebSocketSession(metaclass=Taught):
-    """A web socket session (Ktor's `WebSocketSession`); raw unless it is a default session.
+    """A WebSocket session (Ktor's `WebSocketSession`); raw unless it is a default session.
 
     As an async context manager it closes on leaving: 1000 normally, 1011 after an exception, and
     without waiting 1001 when the body was cancelled.

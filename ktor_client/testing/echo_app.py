@@ -1,6 +1,6 @@
 """The well-behaved routes of the echo server as an ASGI app: so `TestEngine` takes the battery.
 
-The app's side of a web socket is a session on a link whose other end is `receive` and `send`. What
+The app's side of a WebSocket is a session on a link whose other end is `receive` and `send`. What
 ASGI has no words for (raw frames, pings, headers of the 101, wrong bytes) skips the check.
 """
 

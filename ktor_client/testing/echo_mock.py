@@ -29,7 +29,7 @@ def echo_mock(server: EchoServer, *, wire: bool = False) -> MockEngine:
 
     Args:
         server: its routes, and what it remembers of sessions.
-        wire: make every web socket a byte pipe; otherwise those that need one.
+        wire: make every WebSocket a byte pipe; otherwise those that need one.
     """
     engine = MockEngine(real_time=True)
 

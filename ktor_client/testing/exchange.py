@@ -34,7 +34,7 @@ MAX_BODY = 64 * 1024 * 1024
 MAX_FRAME_SIZE = 64 * 1024 * 1024
 ECHO_CLOSE_TIMEOUT = 5.0
 OPTIONS = ("close_timeout", "deflate", "max_frame_size", "ping_interval", "timeout")
-"""Query parameters that every web socket route takes."""
+"""Query parameters that every WebSocket route takes."""
 
 _BODILESS = frozenset({204, 304})
 
@@ -165,11 +165,11 @@ class Exchange:
         self.is_taken = True
         return self.stream
 
-    # --- the answer with a web socket ---
+    # --- the answer with a WebSocket ---
 
     @property
     def is_web_socket(self) -> bool:
-        """Whether the request asks for a web socket."""
+        """Whether the request asks for a WebSocket."""
         return "websocket" in _tokens(self.headers.get("upgrade", ""))
 
     @property

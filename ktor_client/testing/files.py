@@ -1,4 +1,4 @@
-"""Files over HTTP, for pages that tests open in a browser. One origin with the web sockets."""
+"""Files over HTTP, for pages that tests open in a browser. One origin with the WebSockets."""
 
 from __future__ import annotations
 

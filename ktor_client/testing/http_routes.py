@@ -162,7 +162,7 @@ async def bearer(exchange: Exchange) -> Response:
 
 
 async def basic(exchange: Exchange) -> Response | None:
-    """Needs Basic user1 / Password1; a web socket here is an echo (/auth/basic/...)."""
+    """Needs Basic user1 / Password1; a WebSocket here is an echo (/auth/basic/...)."""
     check_basic(exchange)
     if exchange.is_web_socket:
         from ktor_client.testing.web_socket_routes import echo

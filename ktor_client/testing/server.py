@@ -42,7 +42,7 @@ class EchoServer:
         file_headers: Mapping[str, str] | None = None,
     ) -> None:
         self.sessions = Sessions()
-        """`len(server.sessions)`: how many web sockets are open."""
+        """`len(server.sessions)`: how many WebSockets are open."""
         self.routes: dict[str, Handler] = {
             **http_routes.ROUTES,
             **web_socket_routes.ROUTES,
@@ -75,7 +75,7 @@ class EchoServer:
 
     @property
     def connections(self) -> int:
-        """How many connections are open, HTTP and web sockets."""
+        """How many connections are open, HTTP and WebSockets."""
         return sum(not task.done() for task in self._tasks)
 
     # --- its life ---

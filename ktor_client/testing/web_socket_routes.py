@@ -1,4 +1,4 @@
-"""Well-behaved web socket routes of the echo server, those of Ktor's test server among them.
+"""Well-behaved WebSocket routes of the echo server, those of Ktor's test server among them.
 
 A route's docstring is its line in `GET /`. Peers that break rules are in `hostile_routes.py`.
 """

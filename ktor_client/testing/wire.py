@@ -30,7 +30,7 @@ class ServerStream(SocketStream):
     _serials = count(1)
 
     is_session = False
-    """Whether a web socket session has the transport, and ends it."""
+    """Whether a WebSocket session has the transport, and ends it."""
 
     def __init__(self, on_made: Callable[[ServerStream], None]) -> None:
         super().__init__()

@@ -134,7 +134,7 @@ class Site:
         if not visit.done():
             visit.set_result(seen)
 
-    # --- web socket peers ---
+    # --- WebSocket peers ---
 
     async def echo(self, request: web.Request) -> web.StreamResponse:
         socket = await self._accept(request, autoclose=False)

@@ -49,6 +49,21 @@ def test_wrong_usage_is_status_2(
     outcome(*arguments, capsys=capsys).fails(2, *parts)
 
 
+async def test_ctrl_c_while_the_command_is_imported() -> None:
+    done = await python(
+        "import builtins, sys\n"
+        "found = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'argparse':\n"
+        "        raise KeyboardInterrupt\n"
+        "    return found(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "from ktor_client.cli import main\n"
+        "sys.exit(main(['--version']))"
+    )
+    assert done == (130, "", "")
+
+
 def test_the_script_is_declared() -> None:
     (script,) = entry_points(group="console_scripts", name="ktor-client")
     assert script.load() is main

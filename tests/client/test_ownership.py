@@ -236,7 +236,7 @@ WAYS: dict[str, tuple[list[Block], Ask, type[BaseException]]] = {
     },
     "a redirect to ftp": ([], at("redirect-nowhere"), RedirectError),
     "a redirect to garbage": ([], at("redirect-garbage"), RedirectError),
-    "a redirect to a web socket": ([], at("redirect-to-socket"), RedirectError),
+    "a redirect to a WebSocket": ([], at("redirect-to-socket"), RedirectError),
     "redirects without end": ([], at("redirect-for-ever"), RedirectError),
     "a body that cannot be sent again": ([], post_stream, RedirectError),
     "a status that was not expected": ([], expect, ClientRequestError),

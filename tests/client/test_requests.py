@@ -97,9 +97,9 @@ async def test_a_web_socket_opens_with_get_whoever_says_otherwise(client: HttpCl
     def post(request: HttpRequestBuilder) -> None:
         request.method = HttpMethod.Post
 
-    with pytest.raises(ValueError, match="a web socket opens with GET, not POST"):
+    with pytest.raises(ValueError, match="a WebSocket opens with GET, not POST"):
         client.web_socket("ws://h/", post)
-    with pytest.raises(ValueError, match="a web socket opens with GET, not POST"):
+    with pytest.raises(ValueError, match="a WebSocket opens with GET, not POST"):
         client.web_socket("ws://h/", method=HttpMethod.Post)
 
 

@@ -125,7 +125,7 @@ async def test_it_stays_open(adopt: Adopt) -> None:
 
 
 async def test_the_caller_closes_it_first(adopt: Adopt, tls: ssl.SSLContext | None) -> None:
-    """Closing the library's object does not hang on an open web socket, and nothing is left."""
+    """Closing the library's object does not hang on an open WebSocket, and nothing is left."""
     async with raw_server(echo, tls=tls) as server, asyncio.timeout(20):
         client = adopt()
         receiver = start((await open_link(client, server.url)).link)

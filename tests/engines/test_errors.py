@@ -45,7 +45,7 @@ async def _open(engine: HttpClientEngine, url: str) -> object:
     return await engine.open_web_socket(handshake(url), WebSocketOptions())
 
 
-@pytest.fixture(params=[_get, _open], ids=["http", "web socket"])
+@pytest.fixture(params=[_get, _open], ids=["http", "WebSocket"])
 def call(request: pytest.FixtureRequest) -> Call:
     """A request, or a handshake."""
     call: Call = request.param

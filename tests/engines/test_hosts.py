@@ -66,7 +66,7 @@ class Heard:
         self.location = ""
 
     async def __call__(self, peer: Peer) -> None:
-        """Answer one request, or open a web socket and close it."""
+        """Answer one request, or open a WebSocket and close it."""
         try:
             await peer.read_request()
         except (asyncio.IncompleteReadError, OSError):
@@ -87,7 +87,7 @@ class Heard:
 
 
 async def ask(client: HttpClient, url: str) -> None:
-    """Send a request or open a web socket, and come to its end."""
+    """Send a request or open a WebSocket, and come to its end."""
     if url.startswith("ws"):
         await (await client.web_socket_session(url)).wait_closed()
     else:

@@ -1,4 +1,4 @@
-"""HttpxEngine where httpx-ws is not installed: plain HTTP works, web sockets are refused."""
+"""HttpxEngine where httpx-ws is not installed: plain HTTP works, WebSockets are refused."""
 
 from __future__ import annotations
 

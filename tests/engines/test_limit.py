@@ -19,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Answers:
-    """Answers GETs and handshakes, and counts connections that are not a web socket's yet."""
+    """Answers GETs and handshakes, and counts connections that are not a WebSocket's yet."""
 
     def __init__(self) -> None:
         self.connections = 0

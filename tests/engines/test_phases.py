@@ -32,7 +32,7 @@ async def _silent(peer: Peer) -> None:
 
 @pytest.fixture(params=["open_timeout", "connect_timeout"])
 def fails(request: pytest.FixtureRequest, engine: EngineFactory) -> Fails:
-    """Open a web socket under either limit, and return what its error says."""
+    """Open a WebSocket under either limit, and return what its error says."""
 
     async def fails(url: str, **options: object) -> str:
         error: type[Exception] = OpenTimeoutError

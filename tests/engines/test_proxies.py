@@ -1,4 +1,4 @@
-"""Proxies: tunnels for every web socket and https, absolute form for plain HTTP; never in clear."""
+"""Proxies: tunnels for every WebSocket and https, absolute form for plain HTTP; never in clear."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ async def test_a_blank_is_followed(engine: EngineFactory, location: str, asked: 
 async def test_a_request_does_not_become_a_web_socket(engine: EngineFactory) -> None:
     for location in ("ws://127.0.0.1:9/x", "wss://127.0.0.1:9/x"):
         async with client_of(engine, site := Site(location)) as client:
-            with pytest.raises(RedirectError, match="does not become a web socket") as caught:
+            with pytest.raises(RedirectError, match="does not become a WebSocket") as caught:
                 await client.get(f"{site.url}r?token=s3cret")
             assert caught.value.response.status == 302
             assert "s3cret" not in str(caught.value)

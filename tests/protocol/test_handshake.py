@@ -1,4 +1,4 @@
-"""The opening handshake (RFC 6455 4): what is asked, and which answers open a web socket."""
+"""The opening handshake (RFC 6455 4): what is asked, and which answers open a WebSocket."""
 
 from __future__ import annotations
 

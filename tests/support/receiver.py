@@ -69,7 +69,7 @@ def get(url: str, *fields: tuple[str, str]) -> HttpRequest:
 
 
 async def open_link(engine: HttpClientEngine, url: str) -> WebSocketUpgrade:
-    """Open a web socket."""
+    """Open a WebSocket."""
     return await engine.open_web_socket(handshake(url), WebSocketOptions())
 
 

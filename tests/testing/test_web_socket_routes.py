@@ -1,4 +1,4 @@
-"""The echo server's web socket routes: those of Ktor's test server, and those that break rules."""
+"""The echo server's WebSocket routes: those of Ktor's test server, and those that break rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`AiohttpEngine`: HTTP, and web sockets on a transport taken over from aiohttp.
+"""`AiohttpEngine`: HTTP, and WebSockets on a transport taken over from aiohttp.
 
 aiohttp does the pool and the bodies of answers. After the 101 its transport becomes a
 `StreamLink`'s, so no codec of aiohttp's sees a frame.
@@ -44,7 +44,7 @@ R = TypeVar("R", aiohttp.ClientResponse, Answer)
 
 
 class AiohttpEngine(HttpClientEngine):
-    """HTTP and web sockets on aiohttp: on a pool of its own, or on an `aiohttp.ClientSession`."""
+    """HTTP and WebSockets on aiohttp: on a pool of its own, or on an `aiohttp.ClientSession`."""
 
     name = "aiohttp"
 
@@ -63,12 +63,12 @@ class AiohttpEngine(HttpClientEngine):
         """Take the options; no loop is touched.
 
         Args:
-            limit: HTTP connections at a time; open web sockets do not count.
+            limit: HTTP connections at a time; open WebSockets do not count.
             ssl_context: for https and wss; client certificates are in there.
             server_hostname: the name that a server's certificate must have (and that is sent as
                 SNI), where it is not the URL's host; a proxy's is always its own.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-                resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
+                resolves names. WebSockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.

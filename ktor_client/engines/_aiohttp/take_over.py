@@ -21,7 +21,7 @@ def take_over(response: aiohttp.ClientResponse | Answer, links: OpenLinks) -> St
     """Give the transport to a link, and aiohttp its connector slot back.
 
     aiohttp then has no timer, no slot and no transport of this connection any more, so that
-    nothing of it waits for the web socket's end.
+    nothing of it waits for the WebSocket's end.
     """
     if isinstance(response, Answer):
         return _take_own(response, links)

@@ -68,7 +68,7 @@ class TestEngine(HttpClientEngine):
             raise TypeError(f"TestEngine takes an ASGI app, not {app!r}")
         self.app = app
         self.faults = Faults()
-        """What is to go wrong on the wire of web sockets that are opened from now on."""
+        """What is to go wrong on the wire of WebSockets that are opened from now on."""
         self._with_lifespan = lifespan
         self._lifespan: Lifespan | None = None
         self._failures = Failures(enabled=raise_app_exceptions)

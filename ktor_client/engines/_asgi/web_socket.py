@@ -1,4 +1,4 @@
-"""One web socket to the app: connecting, then open or denied, then closed.
+"""One WebSocket to the app: connecting, then open or denied, then closed.
 
 The server's side is a session of ours, which answers pings and Close, joins fragments, keeps the
 limits and holds senders back; here it is told in ASGI's events.
@@ -30,7 +30,7 @@ Connect = Callable[[bool], tuple[FrameLink, FrameLink]]
 
 
 class WebSocketConnection:
-    """The app's side of one web socket."""
+    """The app's side of one WebSocket."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class WebSocketConnection:
         return await asyncio.shield(self._decision)
 
     async def run(self) -> None:
-        """Run the app, and close the web socket when it has ended: 1000, or 1011 if it raised."""
+        """Run the app, and close the WebSocket when it has ended: 1000, or 1011 if it raised."""
         try:
             await self._app(self._scope, self._receive, self._send)
         except asyncio.CancelledError:
@@ -132,11 +132,11 @@ class WebSocketConnection:
                 code = event.get("code", 1000)
                 await session.close(CloseReason(code, event.get("reason") or ""))
             else:
-                raise RuntimeError(f"the app sent {kind!r} to a web socket that is open")
+                raise RuntimeError(f"the app sent {kind!r} to a WebSocket that is open")
         elif kind == "websocket.http.response.body":
             await self._denial.add(event)
         elif self._decision.done():
-            raise RuntimeError(f"the app sent {kind!r} to a web socket that it had denied")
+            raise RuntimeError(f"the app sent {kind!r} to a WebSocket that it had denied")
         elif kind == "websocket.accept":
             self._accept(event)
         elif kind == "websocket.close":

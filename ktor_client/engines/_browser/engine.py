@@ -47,7 +47,7 @@ SHORT = 64 * 1024
 
 
 class BrowserEngine(HttpClientEngine):
-    """Web sockets and HTTP by the browser that this Python runs in (Ktor's Js engine).
+    """WebSockets and HTTP by the browser that this Python runs in (Ktor's Js engine).
 
     Runs in a tab and in a Web Worker, under Pyodide. The browser decides about TLS, proxies,
     cookies, redirects, compression and pings; what it does not let a page do is missing in
@@ -68,7 +68,7 @@ class BrowserEngine(HttpClientEngine):
 
         Args:
             credentials: which cookies and HTTP authentication of the browser's go with a request
-                by `fetch`; web sockets always carry them.
+                by `fetch`; WebSockets always carry them.
             **socket_options: what other engines take, such as `proxy`: the browser's own business.
 
         Raises:
@@ -98,7 +98,7 @@ class BrowserEngine(HttpClientEngine):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """A limit for silence; web sockets, wherever there is a global `WebSocket`."""
+        """A limit for silence; WebSockets, wherever there is a global `WebSocket`."""
         own: set[Capability] = {SocketTimeoutCapability}
         return frozenset(own | ({WebSocketCapability} if self._platform.has_web_sockets else set()))
 

@@ -1,4 +1,4 @@
-"""What has left a browser's web socket: `bufferedAmount` tells, also of one that is gone."""
+"""What has left a browser's WebSocket: `bufferedAmount` tells, also of one that is gone."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ CLOSED, NO_STATUS, ABNORMAL = 3, 1005, 1006
 
 
 class BrowserLink(FrameLink):
-    """A web socket of the browser's. Made connecting; `opened()` waits for the handshake.
+    """A WebSocket of the browser's. Made connecting; `opened()` waits for the handshake.
 
     `bytes_sent` and `bytes_received` count payloads: a browser does not show what is on the wire.
     """
@@ -217,7 +217,7 @@ class BrowserLink(FrameLink):
         """Let go of the socket. A browser cannot drop the connection: it closes it by itself."""
         if not self._is_lost:
             self._socket.close()
-            self._end(None, "the engine was closed while the browser was opening the web socket")
+            self._end(None, "the engine was closed while the browser was opening the WebSocket")
 
     @property
     def taken(self) -> int:
@@ -374,7 +374,7 @@ class BrowserLink(FrameLink):
     def _broke(self, error: Exception) -> None:
         """End the connection because delivering has failed, and say so as an event loop does."""
         self._loop.call_exception_handler(
-            {"message": "a web socket's event could not be delivered", "exception": error}
+            {"message": "a WebSocket's event could not be delivered", "exception": error}
         )
         if not self._is_lost:
             self._socket.close()

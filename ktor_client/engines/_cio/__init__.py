@@ -1,4 +1,4 @@
-"""`CioEngine`: our own HTTP/1.1 and web sockets over asyncio; nothing to install."""
+"""`CioEngine`: our own HTTP/1.1 and WebSockets over asyncio; nothing to install."""
 
 from ktor_client.engines._cio.engine import CioEngine
 

@@ -1,4 +1,4 @@
-"""`CioEngine`: HTTP/1.1 of our own over asyncio, and web sockets on the same road up to the 101.
+"""`CioEngine`: HTTP/1.1 of our own over asyncio, and WebSockets on the same road up to the 101.
 
 Connecting, TLS and proxies are the dialer's, the bytes `http1/`'s, an exchange `exchange.py`'s.
 """
@@ -55,7 +55,7 @@ class _Way(NamedTuple):
 
 
 class CioEngine(HttpClientEngine):
-    """HTTP and web sockets on asyncio alone (Ktor's `CIO`)."""
+    """HTTP and WebSockets on asyncio alone (Ktor's `CIO`)."""
 
     name = "cio"
 
@@ -73,12 +73,12 @@ class CioEngine(HttpClientEngine):
         """Take the options; no loop is touched.
 
         Args:
-            limit: HTTP connections at a time; open web sockets do not count.
+            limit: HTTP connections at a time; open WebSockets do not count.
             ssl_context: for https and wss; client certificates are in there.
             server_hostname: the name that a server's certificate must have (and that is sent as
                 SNI), where it is not the URL's host; a proxy's is always its own.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-                resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
+                resolves names. WebSockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.

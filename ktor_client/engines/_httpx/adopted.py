@@ -29,7 +29,7 @@ async def send_on(
     """Send a request on the caller's client and return the response unread. Raises httpx' errors.
 
     Raises:
-        UnsupportedCapabilityError: a handshake would go where no web socket can come of it.
+        UnsupportedCapabilityError: a handshake would go where no WebSocket can come of it.
     """
     url, headers = request.url, request.headers
     fields = headers.fields()
@@ -72,13 +72,13 @@ def _timeout(own: httpx.Timeout, request: HttpRequest) -> httpx.Timeout:
 
 
 async def _refuse_what_opens_none(event: str, info: dict[str, Any]) -> None:
-    """Stop a handshake before the caller's client sends it where no web socket can come of it.
+    """Stop a handshake before the caller's client sends it where no WebSocket can come of it.
 
     That is to a proxy in place of a server, and on a connection that other requests share.
     """
     if event == "http2.send_request_headers.started":
         raise UnsupportedCapabilityError(
-            "HttpxEngine(client=...) cannot open a web socket here: the client has http2=True, and "
+            "HttpxEngine(client=...) cannot open a WebSocket here: the client has http2=True, and "
             "it and the server agreed on HTTP/2, on which httpx has none; use "
             "httpx.AsyncClient(http2=False), or a client of the engine's own"
         )

@@ -1,4 +1,4 @@
-"""`HttpxEngine`: requests through httpcore or an `httpx.AsyncClient`, web sockets by httpx-ws.
+"""`HttpxEngine`: requests through httpcore or an `httpx.AsyncClient`, WebSockets by httpx-ws.
 
 httpx-ws opens the socket and is left at once; after the 101 the connection becomes a
 `StreamLink`'s, so no codec of its dependencies sees a frame.
@@ -68,7 +68,7 @@ _NEEDS_HTTPX_WS = frozenset(
 class HttpxEngine(HttpClientEngine):
     """HTTP on httpx: on connections of its own, or on an `httpx.AsyncClient`.
 
-    Web sockets where httpx-ws is installed.
+    WebSockets where httpx-ws is installed.
     """
 
     name = "httpx"
@@ -94,12 +94,12 @@ class HttpxEngine(HttpClientEngine):
             server_hostname: the name that a server's certificate must have (and that is sent as
                 SNI), where it is not the URL's host; a proxy's is always its own.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-                resolves names. Web sockets and https get a tunnel, plain HTTP the absolute form.
+                resolves names. WebSockets and https get a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.
             client: a client to use and leave open: its own settings apply, its cookie jar too, and
-                an open web socket takes a connection of its pool.
+                an open WebSocket takes a connection of its pool.
 
         Raises:
             TypeError: an option of the wrong type, or socket options beside `client`.
@@ -126,7 +126,7 @@ class HttpxEngine(HttpClientEngine):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Everything; nothing about web sockets where httpx-ws is not installed."""
+        """Everything; nothing about WebSockets where httpx-ws is not installed."""
         known = BUILT_IN[self.name].capabilities
         return known if Handshake is not None else known - _NEEDS_HTTPX_WS
 

@@ -62,7 +62,7 @@ class _OpenedSession:
 
 
 class Handshake:
-    """One opening of a web socket; stands where httpx-ws expects its client."""
+    """One opening of a WebSocket; stands where httpx-ws expects its client."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Handshake:
         return WebSocketUpgrade(self._answer, link)
 
     async def take_over(self) -> WebSocketUpgrade:
-        """Open a web socket on our own client and take its transport."""
+        """Open a WebSocket on our own client and take its transport."""
         link: StreamLink | None = None
         try:
             async with self._connect() as session:
@@ -131,7 +131,7 @@ class Handshake:
         return link
 
     async def hold_open(self) -> WebSocketUpgrade:
-        """Open a web socket on the caller's client, with a task that owns it to its end."""
+        """Open a WebSocket on the caller's client, with a task that owns it to its end."""
         opened: asyncio.Future[StreamLink] = asyncio.get_running_loop().create_future()
         owner = self._links.own(self._carry(opened))
         both: set[asyncio.Future[Any]] = {owner, opened}

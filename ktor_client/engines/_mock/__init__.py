@@ -1,4 +1,4 @@
-"""`MockEngine`: no network; HTTP handlers and web socket peers that a test scripts (Ktor's name).
+"""`MockEngine`: no network; HTTP handlers and WebSocket peers that a test scripts (Ktor's name).
 
 `engine.py` is what clients hold, `routes.py` says what a request meets, `responses.py` what
 handlers return, `sockets.py` how handshakes are answered, `stage.py` where peers are run, `peer.py`

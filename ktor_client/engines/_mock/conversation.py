@@ -1,4 +1,4 @@
-"""What went to and fro in a web socket of a `MockEngine`, and how a test is told what was wrong."""
+"""What went to and fro in a WebSocket of a `MockEngine`, and how a test is told what was wrong."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 
 class Conversation:
-    """The frames of one web socket in the order in which its peer saw and sent them."""
+    """The frames of one WebSocket in the order in which its peer saw and sent them."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request

@@ -68,7 +68,7 @@ class MockEngine(HttpClientEngine):
         Args:
             handler: answers the HTTP requests that neither the queue nor a route takes.
             capabilities: what the engine claims; everything it can do unless given. An empty set
-                proves that an application copes with an engine without web sockets.
+                proves that an application copes with an engine without WebSockets.
             patience: real seconds that a peer's `expect` waits before it fails the test.
             real_time: let keepalive and deadlines run in real time, for code under test that
                 sleeps itself; `clock` is then a real one.
@@ -85,7 +85,7 @@ class MockEngine(HttpClientEngine):
         self._closed = False
         self._waits: set[asyncio.Timeout] = set()
         self.faults = Faults()
-        """What is to go wrong on the wire of web sockets that are opened from now on."""
+        """What is to go wrong on the wire of WebSockets that are opened from now on."""
         self.request_history: list[HttpRequest] = []
         """HTTP requests in the order in which they came, their bodies read."""
         self.response_history: list[HttpResponse] = []
@@ -95,7 +95,7 @@ class MockEngine(HttpClientEngine):
         clock = RealClock() if real_time else VirtualClock()
         self._stage = Stage(clock, self.faults, patience)
         self.conversations: list[Conversation] = self._stage.conversations
-        """The frames of each web socket, in the order in which they were opened."""
+        """The frames of each WebSocket, in the order in which they were opened."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -140,11 +140,11 @@ class MockEngine(HttpClientEngine):
         delay: float = 0.0,
         wire: bool = False,
     ) -> None:
-        """Let `peer` be the other side of the web sockets that `match`.
+        """Let `peer` be the other side of the WebSockets that `match`.
 
         Args:
             match: "/path", a whole URL, or a function of the request.
-            peer: `async def peer(session)` that is run for each web socket; returning closes it
+            peer: `async def peer(session)` that is run for each WebSocket; returning closes it
                 with 1000. Or `respond(...)` to refuse, or an exception to raise.
             times: for how many handshakes; later ones go to the next route that matches. `verify`
                 fails unless so many came.

@@ -1,4 +1,4 @@
-"""The scripted other side of a web socket: a server's session with words for tests."""
+"""The scripted other side of a WebSocket: a server's session with words for tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MAX_STALL = 24 * 60 * 60.0
 
 
 class MockPeerSession(DefaultWebSocketSession):
-    """The server's side of a web socket, for a script: `await peer.expect("hello")`.
+    """The server's side of a WebSocket, for a script: `await peer.expect("hello")`.
 
     It is a session like the client's, and answers pings and Close by itself. What it adds is for
     tests: expectations that fail the test with the conversation so far, and ways to misbehave.
@@ -91,7 +91,7 @@ class MockPeerSession(DefaultWebSocketSession):
 
     @property
     def request(self) -> HttpRequest:
-        """The handshake that opened this web socket."""
+        """The handshake that opened this WebSocket."""
         return self._conversation.request
 
     @property

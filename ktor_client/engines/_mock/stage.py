@@ -107,7 +107,7 @@ class Stage:
         return memory_links(clock=self.clock, address=address)
 
     async def _run(self, peer: Peer, session: MockPeerSession) -> None:
-        """Run a peer's script to its end, and see to it that the web socket ends too."""
+        """Run a peer's script to its end, and see to it that the WebSocket ends too."""
         try:
             try:
                 await peer(session)

@@ -25,7 +25,7 @@ MAX_ANSWERS = 10
 
 
 class Auth(HttpClientPlugin):
-    """Answer a 401 to requests and web socket handshakes (Ktor's `Auth`).
+    """Answer a 401 to requests and WebSocket handshakes (Ktor's `Auth`).
 
     Credentials go to the origin that the caller asked, and never where a redirect leads from there.
     A request that brings its own, by `bearer_auth(...)` or a header, is left alone.

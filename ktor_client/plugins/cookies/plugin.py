@@ -36,7 +36,7 @@ _REPLACED = AttributeKey[frozenset[str]]("cookies of the request that an answer 
 class HttpCookies(HttpClientPlugin):
     """Keep the cookies that servers set, and send them back (Ktor's `HttpCookies`, RFC 6265bis).
 
-    Requests and web socket handshakes alike, each step of a redirect on its own. What a request
+    Requests and WebSocket handshakes alike, each step of a redirect on its own. What a request
     says in its own `Cookie` header goes before what is kept under the same name.
     """
 

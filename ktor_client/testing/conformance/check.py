@@ -89,7 +89,7 @@ class Room:
     """Collects the checks of one module, in the order in which they stand there."""
 
     def __init__(self, name: str, *needs: Capability) -> None:
-        """Open a room; `needs` are what each of its checks needs besides web sockets."""
+        """Open a room; `needs` are what each of its checks needs besides WebSockets."""
         self.name = name
         self.checks: list[Check] = []
         self._needs = needs
@@ -104,7 +104,7 @@ class Room:
         return take
 
     def check_for_all(self, source: str, *needs: Capability) -> Callable[[Run], Run]:
-        """Make the function below a check for engines without web sockets too."""
+        """Make the function below a check for engines without WebSockets too."""
 
         def take(run: Run) -> Run:
             self.add_for_all(*_told(run), source, run, *needs)
@@ -119,7 +119,7 @@ class Room:
     def add_for_all(
         self, name: str, statement: str, source: str, run: Run, *needs: Capability
     ) -> None:
-        """Add a check for engines without web sockets too."""
+        """Add a check for engines without WebSockets too."""
         self.checks.append(Check(name, statement, source, needs, run, self.name))
 
 
@@ -155,7 +155,7 @@ class Lab:
     # --- addresses ---
 
     def url(self, path: str, **query: str | int) -> str:
-        """Return the web socket URL of a route of the server."""
+        """Return the WebSocket URL of a route of the server."""
         return self.base_url + path + (f"?{urlencode(query)}" if query else "")
 
     def http_url(self, path: str, **query: str | int) -> str:
@@ -181,7 +181,7 @@ class Lab:
     # --- clients and sessions ---
 
     def client(self, *blocks: Block, **options: Any) -> HttpClient:
-        """Return a client with web sockets; `options` are those of the plugin."""
+        """Return a client with WebSockets; `options` are those of the plugin."""
         options.setdefault("close_timeout", BATTERY_CLOSE_TIMEOUT)
         return HttpClient(self.factory, install(WebSockets, **options), *blocks)
 

@@ -97,7 +97,7 @@ async def default_request_gives_the_address(lab: Lab) -> None:
 
 @check("Ktor: BuildersTest")
 async def http_url_becomes_ws(lab: Lab) -> None:
-    """An http URL opens a web socket."""
+    """An http URL opens a WebSocket."""
     async with lab.client() as client, client.web_socket(lab.http_url("/echo")) as session:
         await session.send("x")
         equal(await session.receive_text(), "x", "the echo")

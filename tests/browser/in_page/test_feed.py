@@ -1,4 +1,4 @@
-"""Sessions that come back, over the browser's own web sockets: in the page and in a worker."""
+"""Sessions that come back, over the browser's own WebSockets: in the page and in a worker."""
 
 import asyncio
 

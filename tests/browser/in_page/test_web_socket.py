@@ -1,4 +1,4 @@
-"""The session API over the browser's own web sockets: messages, closing, cancelling, limits."""
+"""The session API over the browser's own WebSockets: messages, closing, cancelling, limits."""
 
 import asyncio
 from dataclasses import dataclass

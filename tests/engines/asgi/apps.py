@@ -19,7 +19,7 @@ def client_of(app: App, **options: Any) -> HttpClient:
 
 
 def web_socket_app(run: Callable[[Scope, Receive, Send], Any]) -> App:
-    """Return an app that knows web sockets only, and no lifespan."""
+    """Return an app that knows WebSockets only, and no lifespan."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] in ("http", "websocket"), "no lifespan here"

@@ -166,7 +166,7 @@ class TestStarletteAndFastAPI:
         session = await client.web_socket_session("/boom")
         with pytest.raises(ConnectionClosedError, match="1011"):
             await session.incoming.receive()
-        with pytest.raises(ValueError, match="boom in a web socket"):
+        with pytest.raises(ValueError, match="boom in a WebSocket"):
             await client.close()
 
     async def test_or_are_answered_as_by_a_server(self, framework: str, log: Log) -> None:

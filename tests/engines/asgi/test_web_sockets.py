@@ -1,4 +1,4 @@
-"""TestEngine: web sockets of apps that frameworks never make."""
+"""TestEngine: WebSockets of apps that frameworks never make."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The same small app in four frameworks, so that TestEngine meets what they really do.
 
-GET /hello, GET /state, GET /cookies, POST /echo, GET /stream, GET /boom; web sockets /echo, /deny
+GET /hello, GET /state, GET /cookies, POST /echo, GET /stream, GET /boom; WebSockets /echo, /deny
 (401 with a body, or what the framework has for it), /forbid (closed before it is accepted),
 /bye (4001 "bye"), /boom (an exception after accept). Each notes its lifespan in `log`.
 """

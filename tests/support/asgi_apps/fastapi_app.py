@@ -86,6 +86,6 @@ def make(log: Log) -> App:
     @app.websocket("/boom")
     async def fail(socket: WebSocket) -> None:
         await socket.accept()
-        raise ValueError("boom in a web socket")
+        raise ValueError("boom in a WebSocket")
 
     return app

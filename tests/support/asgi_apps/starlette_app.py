@@ -77,7 +77,7 @@ def make(log: Log) -> App:
 
     async def fail(socket: WebSocket) -> None:
         await socket.accept()
-        raise ValueError("boom in a web socket")
+        raise ValueError("boom in a WebSocket")
 
     return Starlette(
         lifespan=lifespan,
