@@ -72,6 +72,7 @@ def test_the_script_is_declared() -> None:
 BUG = """
 import sys
 import ktor_client.cli as cli
+import ktor_client.cli.engines
 
 async def broken(options):
     raise LookupError("not\\ntoday")
