@@ -33,7 +33,11 @@ help: ## list the verbs
 demo: $(VENV)/.all ## install, then chat through every engine over an echo server on this machine
 	@$(VENV)/bin/ktor-client demo
 
-test: $(VENV)/.dev ## set up for development, then run the suite
+# Tests that are named by their path need no checkers and no browser, but those of both.
+named := $(and $(findstring tests/,$(ARGS)),$(if $(findstring browser,$(ARGS))$(findstring typing,$(ARGS)),,yes))
+layer := $(if $(wildcard $(VENV)/.dev),dev,$(if $(named),test,dev))
+
+test: $(VENV)/.$(layer) ## set up for development, then run the suite
 ifeq ($(strip $(ARGS)),)
 	@$(covered)
 else
@@ -102,10 +106,11 @@ $(VENV)/.created: $(shell $(python) -c '' 2>/dev/null || echo force)
 takes = $(or $(takes_$*),a minute or two)
 takes_all := aiohttp, httpx and what they need, about half a minute
 takes_dev := the engines, pytest, checkers, servers to test against; one to three minutes
+takes_test := the engines, pytest and servers to test against, about a minute
 takes_docs := mkdocs-material and mkdocstrings, about half a minute
 takes_bench := websockets, picows, matplotlib and others, about a minute
 
-# One layer for each extra of pyproject.toml: all, dev, docs, bench, browser.
+# One layer for each extra of pyproject.toml: all, test, dev, docs, bench, browser.
 $(VENV)/.%: $(VENV)/.created pyproject.toml
 	@echo "Installing ktor-client[$*] into $(VENV): $(takes)"
 	@$(python) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
