@@ -66,8 +66,8 @@ S = TypeVar("S", bound=WebSocketSession)
 class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metaclass=TaughtABC):
     """A client on an exchangeable engine: `HttpClient(AiohttpEngine, install(WebSockets))`.
 
-    Making one touches no event loop; the engine binds to the loop of the first call. Use it as an
-    async context manager, or `close()` it.
+    The engine belongs to the event loop of the first call. Use the client as an async context
+    manager, or `close()` it.
     """
 
     @only_known_options
@@ -78,11 +78,11 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         expect_success: bool = UNSET,
         follow_redirects: bool = UNSET,
     ) -> None:
-        """Make a client.
+        """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
             engine: a class or factory (the client owns what it makes), an instance (yours to
-                close), a registered name, or None for the best that is installed.
+                close), the name of either, or None for `CioEngine`, in a browser `BrowserEngine`.
             blocks: functions of `HttpClientConfig`, such as `install(WebSockets)`, run in order.
             expect_success: raise for responses of status 300 and above; off unless a block or
                 this says otherwise.
