@@ -1,8 +1,7 @@
 """One `js.WebSocket` as a link: whole messages in and out, no frames, no pings, no way to pause.
 
-A browser speaks RFC 6455 by itself: it answers pings and echoes Close before we hear of it. Here is
-what it leaves to its user: events in the right order, proxies that are given back, the codes that
-it refuses, and senders that wait for `bufferedAmount`.
+A browser answers pings and echoes Close by itself. It leaves to us: events in the right order,
+proxies that are given back, the codes that it refuses, senders that wait for `bufferedAmount`.
 """
 
 from __future__ import annotations
@@ -33,9 +32,7 @@ MESSAGE_WEIGHT = 512
 LARGE = 32 * 1024
 """Bytes from which binary data is sent in place instead of being converted."""
 
-_new = object.__new__
-"""Makes a frame without checks: what comes from a browser is a whole message of the right type."""
-
+_new = object.__new__  # without checks: a browser gives whole messages of the right type
 CLOSED, NO_STATUS, ABNORMAL = 3, 1005, 1006
 
 
