@@ -24,11 +24,11 @@ $(python) -m coverage combine --quiet
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench bench-quick browser browser-demo chaos fuzz wheel clean force
+.PHONY: help demo test test-all test-compiled test-sanitized speedups check format docs bench bench-quick browser browser-demo chaos fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.all ## install, then chat through every engine over an echo server on this machine
 	@$(VENV)/bin/ktor-client demo
@@ -66,6 +66,26 @@ format: $(VENV)/.dev ## put the code into the project's format
 docs: $(VENV)/.docs ## build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
+speedups: $(VENV)/.created ## build the compiled core with a C compiler, and install it
+	@$(python) -m pip install --quiet --disable-pip-version-check --force-reinstall ./speedups
+	@$(python) -c 'import ktor_client_speedups as core; print("ktor-client-speedups", core.__version__)'
+
+# The compiled core is built beside the virtual environment, which stays as it is.
+compiled := $(VENV)/speedups
+compiled_suites := tests/speedups tests/protocol tests/link tests/session tests/fuzz tests/test_frames.py \
+	tests/test_channels.py tests/test_conformance.py tests/leaks
+test-compiled: $(VENV)/.dev ## what receives and sends, on the compiled core
+	@$(python) -m tests.speedups.build $(compiled)
+	@PYTHONPATH=$(compiled) KTOR_CLIENT_PURE=0 $(pytest) $(or $(ARGS),$(parallel) $(compiled_suites))
+
+sanitized_suites := tests/speedups/test_frames.py tests/speedups/test_masking.py tests/protocol tests/link \
+	tests/session/test_awaitables.py tests/session/test_incoming_channel.py tests/session/test_outgoing.py
+test-sanitized: $(VENV)/.dev ## the compiled core under AddressSanitizer and UBSan
+	@$(python) -m tests.speedups.build --sanitize $(compiled)-sanitized
+	@PYTHONPATH=$(compiled)-sanitized KTOR_CLIENT_PURE=0 PYTHONMALLOC=malloc \
+		LD_PRELOAD=$$($${CC:-gcc} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+		$(pytest) $(or $(ARGS),$(parallel) $(sanitized_suites))
+
 bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
 	@$(python) -m benchmarks
 	@$(python) -m benchmarks.mock_suite
@@ -91,7 +111,7 @@ wheel: $(VENV)/.created ## build the wheel into dist/
 	@ls dist
 
 clean: ## remove what the verbs made, the virtual environment too
-	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist htmlcov site
+	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist htmlcov site speedups/build speedups/src/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	test ! -e $(VENV)/pyvenv.cfg || rm -rf $(VENV)
 

@@ -18,6 +18,7 @@ from benchmarks.contenders import AnyContender
 from benchmarks.plan import Run
 from benchmarks.scenarios import Values
 from benchmarks.stats import Record, Results
+from ktor_client import implementation
 
 RUN_LIMIT = 90.0
 """Seconds after which a client process is killed and its run counts as failed."""
@@ -37,6 +38,7 @@ def about_this_machine(contenders: dict[str, type[AnyContender]]) -> dict[str, o
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
+        "core": implementation,
         "versions": versions,
     }
 

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ktor_client._twin import implementation
     from ktor_client.channels import (
         ChannelLimit,
         ChannelOverflow,
@@ -151,6 +152,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022  # grouped by room
+    # which twin of the core runs
+    "implementation",
     # channels
     "ChannelLimit",
     "ChannelOverflow",
@@ -303,6 +306,7 @@ _ROOMS = (
     "plugin",
     "config",
     "client",
+    "_twin",
 )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ktor_client._twin import implementation, reason
 from ktor_client.engine.registry import EngineFactory, engine_class
 
 try:
@@ -44,6 +45,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         room = item.path.relative_to(here).parts[0]
         if room in ("browser", "interop"):
             item.add_marker(pytest.mark.xdist_group(room))
+
+
+def pytest_report_header() -> str:
+    return f"core: {implementation} ({reason})"
 
 
 @pytest.fixture(params=ENGINES)

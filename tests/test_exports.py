@@ -19,6 +19,7 @@ from ktor_client.testing import MockPeerSession
 
 ROOT = Path(ktor_client.__file__).parent
 DAILY = [
+    "_twin",
     "channels",
     "client",
     "config",

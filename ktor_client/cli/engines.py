@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
+from ktor_client._twin import implementation, reason
 from ktor_client.cli.engine_choice import absence, versions
 from ktor_client.engine import Capability, HttpClientEngine
 from ktor_client.engine.capabilities import ALL_CAPABILITIES
@@ -30,7 +31,7 @@ def add_to(commands: Any) -> None:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Print both tables."""
+    """Print both tables, and which twin of the core runs."""
     rows: list[tuple[str, ...]] = []
     columns: dict[str, frozenset[Capability]] = {}
     for name in engine_names():
@@ -58,6 +59,7 @@ async def run(options: argparse.Namespace) -> int:
         ],
         wrapped=0,
     )
+    print(f"\ncore: {'pure Python' if implementation == 'pure' else implementation} ({reason})")
     return 0
 
 

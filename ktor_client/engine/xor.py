@@ -9,13 +9,16 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from ktor_client._twin import implementation
 from ktor_client.protocol.masking import Mask, mask_bytes
 
 __all__ = ["best_mask"]
 
 
 def best_mask() -> Mask:
-    """Return the XOR of websockets or aiohttp if one is installed, else ours."""
+    """Return ours if it is compiled, that of websockets or aiohttp if one is installed, or ours."""
+    if implementation == "compiled":
+        return mask_bytes
     try:
         mask: Mask = import_module("websockets.speedups").apply_mask
     except (ImportError, AttributeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
+from ktor_client._twin import twin
 from ktor_client.frames.reason import CloseReason
 from ktor_client.mistakes import TaughtEnum
 
@@ -163,6 +164,7 @@ def _first(data: object) -> str:
     return f", not {type(data).__name__}"
 
 
+@twin
 class TextFrame(Frame):
     """A text message, or a fragment of one. `Frame.Text("hi").read_text() == "hi"`.
 
@@ -242,6 +244,7 @@ class TextFrame(Frame):
         return f"Frame.Text({shown})"
 
 
+@twin
 class BinaryFrame(Frame):
     """A binary message, or a fragment of one."""
 
@@ -331,6 +334,7 @@ class CloseFrame(_ControlFrame):
 _new = object.__new__
 
 
+@twin
 def new_text(text: str) -> TextFrame:
     """Return the frame of a whole text that was received."""
     frame = _new(TextFrame)
@@ -347,6 +351,7 @@ def new_opaque(payload: bytes, bits: int) -> TextFrame:
     return frame
 
 
+@twin
 def new_binary(data: bytes, bits: int = 0) -> BinaryFrame:
     """Return a binary frame that was received."""
     frame = _new(BinaryFrame)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from ktor_client._twin import twin
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkReceiver
 from ktor_client.link.home_loop import HomeLoop, session_loop
@@ -26,12 +27,16 @@ PIECE = 256 * 1024
 """Bytes that are masked and written at a time; a multiple of the key's length."""
 
 
+@twin
 class StreamSender(FrameLink, asyncio.BaseProtocol):
     """Writes frames to a transport.
 
     The first frame of a step of the loop is written at once; those that follow are joined and
     written at the end of the step, or at 64 KiB.
     """
+
+    # What a compiled twin looks at; the rest is in the instance's `__dict__`.
+    __slots__ = ("_out", "_out_size", "_plain", "_scheduled", "writable")
 
     _encoder: FrameEncoder
     """Since the session has started the link; nobody sends before."""
@@ -46,6 +51,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._is_over = False  # for the session
         self._is_lost = False
         # `_plain` allows the short way, `_stepped` says that this step has written.
+        self.writable = True
         self._plain = False
         self._stepped = False
         self._scheduled = False
@@ -141,7 +147,12 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             size = self._out_size = self._out_size + len(data)
             if size >= BATCH:
                 self._flush_batch()
-        elif self._stepped or asyncio._get_running_loop() is not self._loop:
+        else:
+            self._begin_step(data)
+
+    def _begin_step(self, data: bytes) -> None:
+        """Write the first frame of a step, or the second, from which on they are joined."""
+        if self._stepped or asyncio._get_running_loop() is not self._loop:
             self._write(data)
         else:
             self._stepped = True

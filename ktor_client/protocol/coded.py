@@ -6,6 +6,7 @@ case: at the first frame that is anything else, `decoder.py` takes over.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from struct import Struct
 from typing import TypeAlias
@@ -16,7 +17,7 @@ from ktor_client.protocol.violation import Violation
 
 __all__ = ["Road", "road_of"]
 
-Road: TypeAlias = Callable[[memoryview, int, int, Callable[[Frame], None], int], tuple[int, int]]
+Road: TypeAlias = Callable[[memoryview, int, int, deque[Frame], int], tuple[int, int]]
 """`take_plain`, or what stands in for it."""
 
 _head = Struct(">HH").unpack_from
@@ -30,12 +31,13 @@ def road_of(codec: ExtensionCodec, rsv: int) -> Road:
     decode = codec.decode
 
     def take_coded(
-        data: memoryview, position: int, max_size: int, append: Callable[[Frame], None], room: int
+        data: memoryview, position: int, max_size: int, messages: deque[Frame], room: int
     ) -> tuple[int, int]:
         """Append whole data frames; return the position behind them, and their decoded bytes.
 
         At `room` decoded bytes it ends early. Raises Violation: 1007, 1009, or the codec's.
         """
+        append = messages.append
         end = len(data)
         total = 0
         while end - position >= 4 and total < room:

@@ -142,7 +142,7 @@ class FrameDecoder:
         try:
             if len(data) <= self._short and type(data) is bytes:
                 # So most reads are when nobody floods: a short message, or a few.
-                position = take_copied(data, self.max_size, self.messages.append)
+                position = take_copied(data, self.max_size, self.messages)
                 if position == len(data):
                     return None
             fed = Fed()
@@ -183,7 +183,7 @@ class FrameDecoder:
             if self._road is not None and self._message is None:
                 before = position
                 position, inflated = self._road(
-                    data, position, self.max_size, self.messages.append, fed.work
+                    data, position, self.max_size, self.messages, fed.work
                 )
                 fed.size += inflated or position - before
                 fed.work -= inflated

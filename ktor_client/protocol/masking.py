@@ -10,6 +10,8 @@ from collections.abc import Callable
 from struct import Struct
 from typing import TypeAlias
 
+from ktor_client import _twin
+
 __all__ = ["Mask", "fresh_key", "mask_bytes", "take_key"]
 
 Mask: TypeAlias = Callable[[bytes | memoryview, bytes], bytes | bytearray]
@@ -28,8 +30,14 @@ _keys: list[bytes] = []
 take_key = _keys.pop
 """Return four random bytes for a frame; `IndexError` says to call `fresh_key` instead."""
 
+
+def _forget_keys() -> None:
+    _keys.clear()
+    _twin.forget_keys()
+
+
 # The child of a fork must not go on with the keys that its parent will use. (Not on Windows.)
-getattr(os, "register_at_fork", dict)(after_in_child=_keys.clear)
+getattr(os, "register_at_fork", dict)(after_in_child=_forget_keys)
 
 
 def fresh_key() -> bytes:
@@ -40,6 +48,7 @@ def fresh_key() -> bytes:
     return key
 
 
+@_twin.twin
 def mask_bytes(payload: bytes | memoryview, key: bytes) -> bytes:
     """Return `payload` XORed with the key; masking twice gives the payload back."""
     size = len(payload)

@@ -7,11 +7,13 @@ measures it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, TypeAlias, cast
 
+from ktor_client._twin import twin
 from ktor_client.frames import BinaryFrame, Frame, TextFrame, new_binary, new_text
 
 __all__ = ["MEDIUM", "ONE_READ", "take_copied", "take_plain"]
@@ -36,8 +38,9 @@ _LARGE: _Form = (cast("Any", Struct(">HQ").unpack_from), 10, 0x817F, 0x827F, 0xF
 _new = object.__new__
 
 
+@twin
 def take_plain(
-    data: memoryview, position: int, max_size: int, append: Callable[[Frame], None], room: int = 0
+    data: memoryview, position: int, max_size: int, messages: deque[Frame], room: int = 0
 ) -> tuple[int, int]:
     """Append data frames that are whole.
 
@@ -51,13 +54,13 @@ def take_plain(
         second = data[position + 1]
         if second > 125:
             form = _LONG if second == 126 else _LARGE
-            position = _take_long(data, position, max_size, append, form)
+            position = _take_long(data, position, max_size, messages, form)
             if position > before:
                 window = _FIRST
                 continue
             if second != 126 or data[position + 2] << 8 | data[position + 3] > MEDIUM:
                 break
-        position += take_copied(data[position : position + window].tobytes(), max_size, append)
+        position += take_copied(data[position : position + window].tobytes(), max_size, messages)
         if position == before or (position < end and data[position] not in _WHOLE):
             break  # a Ping or a fragment: another copy of what follows would be for nothing
         window = _WINDOW
@@ -68,11 +71,12 @@ def _take_long(
     data: memoryview,
     position: int,
     max_size: int,
-    append: Callable[[Frame], None],
+    messages: deque[Frame],
     form: _Form,
 ) -> int:
     """Take what follows in the same form, for what follows a long frame is one as a rule."""
     head, size, text_kind, binary_kind, shorter = form
+    append = messages.append
     end = len(data)
     while end - position > shorter:
         kind, length = head(data, position)
@@ -94,10 +98,12 @@ def _take_long(
     return position
 
 
-def take_copied(data: bytes, max_size: int, append: Callable[[Frame], None]) -> int:
+@twin
+def take_copied(data: bytes, max_size: int, messages: deque[Frame]) -> int:
     """Append whole frames of less than 64 KiB; return how many bytes they were."""
     if max_size < 125:
         return 0
+    append = messages.append
     end = len(data)
     last = end - 1
     position = 0

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from ktor_client._twin import twin
 from ktor_client.channels import ReceiveChannel, SendChannel
 from ktor_client.frames import CloseReason, Frame
 from ktor_client.mistakes import Taught, answering
@@ -77,6 +78,7 @@ class _PendingReason(CloseReason):
         return self._core.reason.wait().__await__()
 
 
+@twin
 class WebSocketSession(metaclass=Taught):
     """A WebSocket session (Ktor's `WebSocketSession`); raw unless it is a default session.
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar, overload
 
+from ktor_client._twin import twin
 from ktor_client.durations import Duration, optional_seconds
 from ktor_client.frames import TextFrame
 from ktor_client.link.home_loop import wake
@@ -190,6 +191,7 @@ class DefaultClientWebSocketSession(DefaultWebSocketSession, ClientWebSocketSess
         return self
 
 
+@twin
 class _Messages(AsyncIterator[str | bytes]):
     __slots__ = ("_incoming",)
 

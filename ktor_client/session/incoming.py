@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from ktor_client._twin import twin
 from ktor_client.channels import ChannelLimit, ChannelOverflow, ReceiveChannel
 from ktor_client.errors import ConnectionClosedError, WrongLoopError
 from ktor_client.frames import Frame, TextFrame
@@ -46,6 +47,7 @@ class IncomingOwner(Protocol):
         """Take note that a strict limit was exceeded; what is beyond it was dropped."""
 
 
+@twin
 class Incoming(ReceiveChannel[Frame]):
     """`session.incoming`."""
 

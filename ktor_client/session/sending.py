@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from ktor_client._twin import twin
 from ktor_client.channels import ChannelLimit
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import (
@@ -54,6 +55,7 @@ class SendingOwner(Protocol):
         """Take note that our Close, and so all that was sent before it, is on the way."""
 
 
+@twin
 class Sending:
     """The sending half of a session. Its limit counts only frames that wait."""
 

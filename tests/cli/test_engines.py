@@ -18,7 +18,8 @@ from tests.cli.command import python, run
 async def test_both_tables() -> None:
     done = await run("engines")
     assert (done.status, done.err) == (0, "")
-    upper, lower = (table.splitlines() for table in done.out.split("\n\n"))
+    upper, lower, core = (table.splitlines() for table in done.out.split("\n\n"))
+    assert [line.partition(":")[0] for line in core] == ["core"]
     assert [line.split()[:2] for line in upper[1:]] == [
         [name, entry.class_name] for name, entry in BUILT_IN.items()
     ]
