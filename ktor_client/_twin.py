@@ -76,7 +76,7 @@ def twin(reference: T) -> T:
         return reference
     if isinstance(reference, type):
         _core.adopt(reference)
-        return reference
+        return cast("T", reference)
     name = reference.__name__
     references[name] = reference
     return cast("T", getattr(_core, name))
