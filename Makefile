@@ -15,7 +15,7 @@ sources := pyproject.toml $(shell find $(typed) -name '*.py')
 # -X dev: asyncio's debug mode, and a warning (so an error) for everything left open.
 pytest := $(python) -X dev -m pytest
 # What runs whole runs on every core; what needs one browser or one foreign server stays together.
-parallel := -n auto --dist loadgroup
+parallel := -n auto
 # A run of the whole suite leaves its coverage in .coverage, where `make check` finds it.
 define covered
 rm -f .coverage .coverage.*

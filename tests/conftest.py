@@ -7,11 +7,12 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer  # type: ignore[import-untyped]  # it has no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # likewise
 
 from ktor_client._twin import implementation, reason
 from ktor_client.engine.registry import EngineFactory, engine_class
@@ -33,18 +34,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Say how many processes share the suite: it waits for peers half of its time."""
     return min(8, (os.cpu_count() or 1) + 1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where tests run in several processes, those that share a costly server."""
-    here = Path(__file__).parent
-    for item in items:
-        room = item.path.relative_to(here).parts[0]
-        if room in ("browser", "interop"):
-            item.add_marker(pytest.mark.xdist_group(room))
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # likewise
+    """Keeps together, where tests run in several processes, those that share a costly server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        room = nodeid.split("/")[1]
+        return room if room in ("browser", "interop") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Distribute tests one by one, but for rooms that stay together."""
+    return Together(config, log)
 
 
 def pytest_report_header() -> str:
