@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections import deque
 
 import pytest
 
@@ -407,10 +407,10 @@ def test_what_is_no_whole_message_costs_no_second_copy(
 ) -> None:
     copied = 0
 
-    def count(data: bytes, max_size: int, append: Callable[[Frame], None]) -> int:
+    def count(data: bytes, max_size: int, messages: deque[Frame]) -> int:
         nonlocal copied
         copied += len(data)
-        return take_copied(data, max_size, append)
+        return take_copied(data, max_size, messages)
 
     monkeypatch.setattr(plain, "take_copied", count)
     rounds = 300
