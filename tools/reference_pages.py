@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference/ that code knows best: errors, retries, commands and others.
+"""Write the pages of docs/reference/ that code knows best: errors, answers, commands and others.
 
 python tools/reference_pages.py           write them
 python tools/reference_pages.py --check   say which are not current; status 1 if one is not
@@ -48,6 +48,22 @@ RETRIES = """\
 `RetryPolicy` asks its `decide` first; what that leaves open, this table decides. A session that
 ended goes by its close code, an answer that refuses by its status, everything else by the error:
 the first row that fits. What no row names is not tried again.
+"""
+
+ANSWERS = """\
+# What is accepted in an answer
+
+An answer of HTTP/1.1 that is odd but means one thing is accepted, or repaired where the standard
+says how. What could mean two things is refused, since a proxy on the way may have understood the
+other one. The suite sends each example below to every engine with a socket, whole and in pieces of
+all sizes. A refusal is a `ConnectError` that says why; its connection is not used again. Where a
+library below an engine is laxer or stricter than this table, the engine makes up for it. In a
+browser the browser decides.
+"""
+
+MORE_ABOUT_ANSWERS = """\
+A handshake's answer is read by the same rules, and 101 is then an answer.
+[Conformance](conformance.md) lists what the battery checks above them, and the hostile servers.
 """
 
 COMMAND_LINE = """\
@@ -155,6 +171,36 @@ def retries() -> str:
     return "\n".join([*parts, *_documented("retry")])
 
 
+def answers() -> str:
+    """Return the table of what of an answer is accepted, repaired or refused, and the limits."""
+    from ktor_client.http1 import rules
+
+    parts = [HEAD, ANSWERS]
+    for outcome in dict.fromkeys(rule.outcome for rule in rules.RULES):
+        parts += [f"## {outcome.capitalize()}\n", _row("what", "by", "for example")]
+        parts.append("| --- | --- | --- |")
+        for rule in rules.RULES:
+            if rule.outcome == outcome:
+                parts.append(_row(rule.what, rule.section, f"`{_shown(rule.answer)}`"))
+        parts.append("")
+    limits = (
+        (f"{rules.MAX_HEAD // 1024} KiB", "a head, from the status line to the blank line"),
+        (f"{rules.MAX_FIELDS}", "fields of a head, or of a trailer"),
+        (f"{rules.MAX_INTERIM}", "interim answers (1xx) before the one that counts"),
+        (f"{rules.MAX_CHUNK_LINE // 1024} KiB", "the line before a chunk"),
+        (f"{rules.MAX_TRAILER // 1024} KiB", "the fields behind the last chunk"),
+    )
+    parts += ["## Limits\n", _row("at most", "of"), "| --- | --- |"]
+    parts += [_row(*limit) for limit in limits]
+    return "\n".join([*parts, "", MORE_ABOUT_ANSWERS])
+
+
+def _shown(answer: bytes) -> str:
+    """Return an example as Python would write it; what repeats itself for long is left out."""
+    text = repr(answer)[2:-1]
+    return text if len(text) <= 120 else f"{text[:60]}...{text[-40:]}"
+
+
 def command_line() -> str:
     """Return each command with its arguments."""
     from ktor_client.cli.command_line import _COMMANDS
@@ -213,6 +259,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "errors.md": errors,
     "cli.md": command_line,
     "retries.md": retries,
+    "answers.md": answers,
 }
 
 
