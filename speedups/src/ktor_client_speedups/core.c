@@ -6,7 +6,8 @@
 
 #define INTERFACE 1
 
-PyObject *deque_type, *deque_append, *deque_extend, *deque_popleft;
+PyObject *deque_type;
+PyCFunction deque_append, deque_extend, deque_popleft;
 
 static int is_claimed;
 
@@ -165,6 +166,27 @@ static PyMethodDef FUNCTIONS[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Find the function behind a method of deques. */
+static int find_function(const char *name, int flags, PyCFunction *place)
+{
+    PyObject *deque = PyObject_CallNoArgs(deque_type);
+    PyObject *method = deque == NULL ? NULL : PyObject_GetAttrString(deque, name);
+    Py_XDECREF(deque);
+    if (method == NULL) {
+        return -1;
+    }
+    /* Neither a subclass of builtin functions, which has a class to be told, nor other arguments. */
+    int fits = Py_TYPE(method) == &PyCFunction_Type && PyCFunction_GetFlags(method) == flags;
+    if (fits) {
+        *place = PyCFunction_GetFunction(method);
+    }
+    else {
+        PyErr_Format(PyExc_ImportError, "deques of this Python have another %s", name);
+    }
+    Py_DECREF(method);
+    return fits ? 0 : -1;
+}
+
 static int execute(PyObject *module)
 {
     /* What is kept here belongs to one interpreter; the others have the pure twin. */
@@ -182,22 +204,13 @@ static int execute(PyObject *module)
     if (deque == NULL) {
         return -1;
     }
-    struct {
-        const char *name;
-        PyObject **place;
-    } wanted[] = {
-        {"append", &deque_append}, {"extend", &deque_extend}, {"popleft", &deque_popleft}};
-    for (int i = 0; i < 3; i++) {
-        PyObject *method = PyObject_GetAttrString(deque, wanted[i].name);
-        if (method == NULL) {
-            Py_DECREF(deque);
-            return -1;
-        }
-        keep(wanted[i].place, method);
-        Py_DECREF(method);
-    }
     keep(&deque_type, deque);
     Py_DECREF(deque);
+    if (find_function("append", METH_O, &deque_append) < 0 ||
+        find_function("extend", METH_O, &deque_extend) < 0 ||
+        find_function("popleft", METH_NOARGS, &deque_popleft) < 0) {
+        return -1;
+    }
     return make_ready_type(module) < 0 ||
                    PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0
                ? -1

@@ -32,7 +32,9 @@ int replace_method(PyTypeObject *type, Twin *twin);
 /* Keep an object in a place that may have one. */
 void keep(PyObject **place, PyObject *object);
 
-extern PyObject *deque_type, *deque_append, *deque_extend, *deque_popleft;
+/* What a deque does, without the calls that lead there; only for exact deques. */
+extern PyObject *deque_type;
+extern PyCFunction deque_append, deque_extend, deque_popleft;
 
 /* --- frames.c --- */
 

@@ -102,9 +102,8 @@ static int hand_over(PyObject *messages, PyObject *single, PyObject *list)
     }
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback); /* what went before is handed over all the same */
-    PyObject *done = list == NULL
-                         ? PyObject_CallFunctionObjArgs(deque_append, messages, single, NULL)
-                         : PyObject_CallFunctionObjArgs(deque_extend, messages, list, NULL);
+    PyObject *done =
+        list == NULL ? deque_append(messages, single) : deque_extend(messages, list);
     Py_XDECREF(single);
     Py_XDECREF(list);
     if (done == NULL) {

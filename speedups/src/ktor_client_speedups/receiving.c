@@ -27,7 +27,7 @@ static int take_frame(PyObject *channel, PyObject *item, PyObject **result)
         return 0;
     }
     Py_INCREF(queue);
-    PyObject *frame = PyObject_CallFunctionObjArgs(deque_popleft, queue, NULL);
+    PyObject *frame = deque_popleft(queue, NULL);
     Py_DECREF(queue);
     if (frame == NULL) {
         return -1;
