@@ -1,8 +1,8 @@
-"""A chat: prints what arrives, sends what is typed; Ctrl-D or Ctrl-C ends it.
+"""Chat: print what arrives, send what you type. Ctrl-D or Ctrl-C ends it.
 
     python examples/chat.py [URL]
 
-Without a URL it talks to an echo server of its own.
+Without a URL it starts an echo server and talks to that.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ktor_client.testing import echo_server
 
 
 async def typed() -> AsyncIterator[str]:
-    """Yield what is typed. A thread waits for the keyboard, so that the event loop does not."""
+    """Yield what you type. A thread waits for the keyboard, so the event loop does not have to."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str | None] = asyncio.Queue()
 

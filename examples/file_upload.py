@@ -1,8 +1,8 @@
-"""A file goes out as one message in fragments: it is never in memory as a whole.
+"""Send a file as one message in fragments: it is never in memory as a whole.
 
     python examples/file_upload.py [FILE]
 
-Without a FILE it makes one of 32 MiB. A server of its own takes it and answers with its hash.
+Without FILE it makes one of 32 MiB. It starts a server, which answers with the file's hash.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from ktor_client import Frame, HttpClient, install
@@ -53,9 +54,10 @@ async def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(main(Path(sys.argv[1])))
-    else:
+    with suppress(KeyboardInterrupt):
+        if len(sys.argv) > 1:
+            asyncio.run(main(Path(sys.argv[1])))
+            sys.exit()
         with tempfile.NamedTemporaryFile(suffix=".bin") as made:
             made.truncate(32 * 1024 * 1024)
             asyncio.run(main(Path(made.name)))

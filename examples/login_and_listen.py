@@ -2,9 +2,9 @@
 
 python examples/login_and_listen.py [--engine NAME] [--sessions N]
 
-The service wants the cookie of the login and a token on each handshake. The token that the program
-has at first is too old: it is refreshed once, for all sessions. What is sent and what comes is
-logged, without passwords, cookies and tokens.
+Each handshake needs the login's cookie and a token. The program's first token has expired: it is
+refreshed once, for all sessions. The log shows what is sent and received, without passwords,
+cookies or tokens.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qs
@@ -171,4 +172,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--sessions", type=int, default=10)
     options = parser.parse_args()
-    asyncio.run(main(options.engine, options.sessions))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(options.engine, options.sessions))

@@ -1,4 +1,4 @@
-"""Many sessions at once, and a live table of them.
+"""Run many sessions at once, and show a live table of them.
 
 python examples/many_sessions.py [--sessions N] [--messages N]
 """
@@ -6,6 +6,7 @@ python examples/many_sessions.py [--sessions N] [--messages N]
 import argparse
 import asyncio
 import sys
+from contextlib import suppress
 
 from ktor_client import DefaultClientWebSocketSession, HttpClient, install
 from ktor_client.plugins import WebSockets
@@ -61,4 +62,5 @@ if __name__ == "__main__":
     parser.add_argument("--sessions", type=int, default=100)
     parser.add_argument("--messages", type=int, default=100)
     options = parser.parse_args()
-    asyncio.run(main(options.sessions, options.messages))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(options.sessions, options.messages))

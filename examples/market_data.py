@@ -1,11 +1,10 @@
-"""A market data bot that comes back: token, subscription, reconnection, resume, log, Ctrl-C.
+"""A market data bot that survives its server: token, subscription, resume, log, Ctrl-C.
 
     python examples/market_data.py --demo
 
-starts a server in a process of its own, kills it twice in the middle of the work and starts it
-again, before your eyes. The tokens of a killed server die with it, and the market does not wait;
-yet the bot has every tick, once and in order, and says so at the end. On their own, in two
-terminals (Ctrl-C ends each):
+starts a server in another process, kills it twice while the bot works, and restarts it. A killed
+server forgets its tokens, and the market does not wait. Still the bot receives every tick, once and
+in order, and says so at the end. To run both yourself, in two terminals (Ctrl-C ends each):
 
     python examples/market_data.py --serve 8080
     python examples/market_data.py ws://127.0.0.1:8080

@@ -1,4 +1,4 @@
-"""An engine of one's own: HTTP by tornado, WebSockets by the engine kit, judged by the battery.
+"""An engine of your own: HTTP by tornado, WebSockets by the engine kit, tested by the battery.
 
 python examples/tornado_engine.py
 ktor-client conform examples.tornado_engine:TornadoEngine
@@ -6,6 +6,7 @@ ktor-client conform examples.tornado_engine:TornadoEngine
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters
@@ -227,4 +228,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -1,9 +1,10 @@
-"""Typed messages: a dataclass goes out as JSON and comes back as a dataclass.
+"""Send a dataclass as JSON, and receive a dataclass.
 
 python examples/typed_messages.py
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ktor_client import DeserializationError, HttpClient, install
@@ -35,4 +36,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

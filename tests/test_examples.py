@@ -31,6 +31,22 @@ SHOWN = {
     r".*\n150 ticks over [23] connections, 0 missing\n$",
     "typed_messages.py": r"^received Customer\(id=1, .*\nnot a customer: \$\.id: expected int",
 }
+INTERRUPTED = """
+import asyncio, runpy, signal, sys
+
+def turn(loop, left):
+    loop.call_soon(turn, loop, left - 1) if left else signal.raise_signal(signal.SIGINT)
+
+async def interrupted(main):
+    turn(asyncio.get_running_loop(), 20)
+    await main
+
+run = asyncio.run
+asyncio.run = lambda main: run(interrupted(main))
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a program that is interrupted, as by Ctrl-C, when its loop has turned twenty times."""
 PROGRAMS = sorted(path.name for path in (ROOT / "examples").glob("[!_]*.py"))
 
 
@@ -59,6 +75,13 @@ async def test_it_runs(name: str) -> None:
     out, err = await process.communicate(b"")
     assert (process.returncode, err.decode()) == (0, "")
     assert re.search(SHOWN[name], out.decode()), out.decode()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_ctrl_c_leaves_no_traceback(name: str) -> None:
+    process = await start("-c", INTERRUPTED, f"examples/{name}", *SMALL.get(name, []))
+    _, err = await process.communicate(b"")
+    assert (process.returncode, err.decode()) == (0, "")
 
 
 async def test_chat() -> None:
