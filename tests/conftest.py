@@ -45,7 +45,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # likewise
 
     def _split_scope(self, nodeid: str) -> str:
         room = nodeid.split("/")[1]
-        return room if room in ("browser", "interop") else nodeid
+        return room if room in ("browser", "interop", "speedups") else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,6 +8,9 @@ import pytest
 
 from tests.cli.command import run
 
+# The whole battery, as a user runs it.
+pytestmark = pytest.mark.timeout(170)
+
 UNABLE = """
 from ktor_client import ConnectError, WebSocketCapability
 from ktor_client.engines import HttpClientEngine
