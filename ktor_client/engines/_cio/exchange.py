@@ -141,10 +141,15 @@ class Exchange:
         return piece
 
     async def close(self) -> None:
-        """Drop the connection, unless all of the answer has come. Idempotent."""
+        """Drop the connection, unless all of the answer has come. Idempotent.
+
+        After a 101 it is for who does not take the connection over.
+        """
         if not self.is_over:
             self._pieces.clear()
             self._fail(NoAnswerError("the response was closed"))  # told to who is reading it
+        elif self.head is not None and self.head.status == 101:
+            self._over(self, False)
         await self.sending.ended()
 
     def _is_ours(self) -> bool:
