@@ -32,6 +32,17 @@ def test_the_core_imports_no_network_library_where_there_is_one() -> None:
     assert loaded == "[]"
 
 
+def test_a_client_is_made_without_what_it_may_never_need() -> None:
+    loaded = run(
+        "import sys; from ktor_client import HttpClient; HttpClient()\n"
+        f"print([name for name in {(*LIBRARIES, 'websockets')!r}"
+        " if name in sys.modules])\n"
+        "print([name for name in ('auth', 'converters', 'cookies', 'logging', 'request_retry')"
+        " if f'ktor_client.plugins.{name}' in sys.modules])"
+    )
+    assert loaded.split() == ["[]", "[]"]
+
+
 def test_without_libraries_the_default_engine_is_our_own() -> None:
     assert (
         run(BLOCK + "from ktor_client import HttpClient; print(HttpClient().engine)")

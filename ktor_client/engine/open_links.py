@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from ktor_client.engine.xor import best_mask
 from ktor_client.link import StreamLink
-from ktor_client.protocol.masking import Mask, mask_bytes
+from ktor_client.protocol.masking import Mask
 
 __all__ = ["LostTransport", "OpenLinks"]
 
@@ -18,8 +19,8 @@ __all__ = ["LostTransport", "OpenLinks"]
 class OpenLinks:
     """Makes links and knows which of them are still connected."""
 
-    def __init__(self, mask: Mask = mask_bytes) -> None:
-        self._mask = mask
+    def __init__(self) -> None:
+        self._mask: Mask | None = None  # looked for by the first link: that imports a library
         self._links: set[StreamLink] = set()
         self._owners: set[asyncio.Task[None]] = set()
         self._waiter: asyncio.Future[None] | None = None
@@ -33,6 +34,8 @@ class OpenLinks:
 
     def make(self, transport: asyncio.Transport, leading: bytes = b"") -> StreamLink:
         """Return a link on a transport; the caller then sets it as the transport's protocol."""
+        if self._mask is None:
+            self._mask = best_mask()
         link = StreamLink(transport, leading, mask=self._mask, on_lost=self._on_lost)
         self._links.add(link)
         return link

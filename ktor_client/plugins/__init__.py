@@ -1,6 +1,6 @@
 """Plugins: one file a feature. A plugin sees a `PluginScope`, never the client.
 
-Those that few programs need are imported when they are named, and not before.
+Those that a client does not always have are imported when they are named, and not before.
 """
 
 from __future__ import annotations
@@ -18,19 +18,7 @@ from ktor_client.plugin import (
     Send,
     client_plugin,
 )
-from ktor_client.plugins.body_progress import BodyProgress
-from ktor_client.plugins.call_validator import HttpCallValidator
-from ktor_client.plugins.content_encoding import ContentEncoding
-from ktor_client.plugins.content_negotiation import ContentNegotiation
-from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
-from ktor_client.plugins.default_request import DefaultRequest
-from ktor_client.plugins.logging import Logging, LogLevel
-from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.redirect import HttpRedirect
-from ktor_client.plugins.request_retry import HttpRequestRetry, RequestRetried
-from ktor_client.plugins.sse import SSE, ServerSentEvent, SseSession
-from ktor_client.plugins.timeout import HttpTimeout
-from ktor_client.plugins.user_agent import UserAgent
 from ktor_client.plugins.websockets import WebSockets
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.extensions import (
@@ -53,6 +41,11 @@ if TYPE_CHECKING:
         RefreshTokensParams,
         Refusal,
     )
+    from ktor_client.plugins.body_progress import BodyProgress
+    from ktor_client.plugins.call_validator import HttpCallValidator
+    from ktor_client.plugins.content_encoding import ContentEncoding
+    from ktor_client.plugins.content_negotiation import ContentNegotiation
+    from ktor_client.plugins.converters import JsonConverter, MsgspecConverter, PydanticConverter
     from ktor_client.plugins.cookies import (
         Cookie,
         CookieStorage,
@@ -60,6 +53,13 @@ if TYPE_CHECKING:
         HttpCookies,
         InMemoryCookies,
     )
+    from ktor_client.plugins.default_request import DefaultRequest
+    from ktor_client.plugins.logging import Logging, LogLevel
+    from ktor_client.plugins.reconnect import WebSocketReconnect
+    from ktor_client.plugins.request_retry import HttpRequestRetry, RequestRetried
+    from ktor_client.plugins.sse import SSE, ServerSentEvent, SseSession
+    from ktor_client.plugins.timeout import HttpTimeout
+    from ktor_client.plugins.user_agent import UserAgent
 
 __all__ = [
     "SSE",
@@ -125,6 +125,32 @@ _ON_DEMAND = {
         "RefreshTokensParams",
     ),
     "cookies": ("Cookie", "CookieStorage", "FileCookies", "HttpCookies", "InMemoryCookies"),
+    "body_progress": ("BodyProgress",),
+    "call_validator": ("HttpCallValidator",),
+    "content_encoding": ("ContentEncoding",),
+    "content_negotiation": ("ContentNegotiation",),
+    "converters": (
+        "JsonConverter",
+        "MsgspecConverter",
+        "PydanticConverter",
+    ),
+    "default_request": ("DefaultRequest",),
+    "logging": (
+        "Logging",
+        "LogLevel",
+    ),
+    "reconnect": ("WebSocketReconnect",),
+    "request_retry": (
+        "HttpRequestRetry",
+        "RequestRetried",
+    ),
+    "sse": (
+        "SSE",
+        "ServerSentEvent",
+        "SseSession",
+    ),
+    "timeout": ("HttpTimeout",),
+    "user_agent": ("UserAgent",),
 }
 """Names by the module that has them."""
 

@@ -28,7 +28,6 @@ from ktor_client.engine.socket_options import (
     SocketOptions,
 )
 from ktor_client.engine.upload import Upload
-from ktor_client.engine.xor import best_mask
 from ktor_client.engines._aiohttp.adopted import send_on
 from ktor_client.engines._aiohttp.connector import Connector
 from ktor_client.engines._aiohttp.errors import ERRORS, or_no_answer
@@ -96,7 +95,7 @@ class AiohttpEngine(HttpClientEngine):
         self._dialer = Dialer(options, ERRORS)
         self._session = session
         self._connector: Connector | None = None
-        self._links = OpenLinks(best_mask())
+        self._links = OpenLinks()
         self._closed = False
 
     @property

@@ -32,7 +32,6 @@ from ktor_client.engine.socket_options import (
     SocketOptions,
 )
 from ktor_client.engine.upload import Upload
-from ktor_client.engine.xor import best_mask
 from ktor_client.engines._cio.connection import Connection
 from ktor_client.engines._cio.errors import BODY_ERRORS, ERRORS
 from ktor_client.engines._cio.exchange import Exchange
@@ -98,7 +97,7 @@ class CioEngine(HttpClientEngine):
         )
         self._dialer = Dialer(options, ERRORS)
         self._pool: Pool[_Way, Connection] = Pool(options.limit, "CioEngine")
-        self._links = OpenLinks(best_mask())
+        self._links = OpenLinks()
         self._connected: set[Connection] = set()
         self._all_gone: asyncio.Future[None] | None = None
         self._closed = False

@@ -36,7 +36,6 @@ from ktor_client.engine.socket_options import (
     SocketOptions,
 )
 from ktor_client.engine.upload import Upload
-from ktor_client.engine.xor import best_mask
 from ktor_client.engines._httpx.adopted import send_on
 from ktor_client.engines._httpx.errors import ERRORS, or_no_answer
 from ktor_client.engines._httpx.responses import to_response
@@ -121,7 +120,7 @@ class HttpxEngine(HttpClientEngine):
         self._dialer = Dialer(options, ERRORS, httpx.create_ssl_context)
         self._client = client
         self._transport: PoolTransport | None = None
-        self._links = OpenLinks(best_mask())
+        self._links = OpenLinks()
         self._closed = False
 
     @property
