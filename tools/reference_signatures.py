@@ -14,7 +14,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from griffe import AliasResolutionError, CyclicAliasError, Extension, Function
+from griffe import (
+    AliasResolutionError,
+    Attribute,
+    CyclicAliasError,
+    Docstring,
+    Extension,
+    Function,
+)
 
 _code = re.compile(r"(?<!`)`(\w+)`(?!`)")
 UNRESOLVED = (AliasResolutionError, CyclicAliasError, KeyError)
@@ -25,6 +32,8 @@ class ReferenceSignatures(Extension):  # type: ignore[misc]  # griffe is not the
 
     def on_package(self, *, pkg: Any, loader: Any, **_: Any) -> None:
         """Rewrite a package once all of it is read."""
+        for part in _parts(pkg):
+            _show_second_names(part)
         found = loader.modules_collection
         own = list(_objects(pkg))
         for one in own:
@@ -90,10 +99,24 @@ def _show_twin(one: Any) -> None:
     one.parent.set_member(one.name, twin)
 
 
+def _parts(pkg: Any) -> list[Any]:
+    return [pkg, *(pkg.members[name] for name in ("plugins", "engines", "testing"))]
+
+
+def _show_second_names(part: Any) -> None:
+    """Show a second name of a class, such as `CIO`, as one line that leads to the class."""
+    for name in map(str, part.exports or ()):
+        member = part.members[name]
+        first = member.target_path.rpartition(".")[2] if member.is_alias else name
+        if first != name and first in part.members:
+            words = Docstring(f"`{first}` by another name.")
+            part.set_member(name, Attribute(name, value=first, docstring=words))
+
+
 def _public(pkg: Any) -> dict[str, str]:
     """Return where the names of the package and of its public parts are defined."""
     paths: dict[str, str] = {}
-    for part in (pkg, *(pkg.members[name] for name in ("plugins", "engines", "testing"))):
+    for part in _parts(pkg):
         for name in part.exports or ():
             try:
                 paths[str(name)] = part[str(name)].canonical_path

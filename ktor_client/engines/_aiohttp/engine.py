@@ -59,7 +59,7 @@ class AiohttpEngine(HttpClientEngine):
         connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        """Take the options; no loop is touched.
+        """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
             limit: HTTP connections at a time; open WebSockets do not count.

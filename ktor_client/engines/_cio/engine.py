@@ -69,7 +69,7 @@ class CioEngine(HttpClientEngine):
         unix_socket: str | None = None,
         connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
     ) -> None:
-        """Take the options; no loop is touched.
+        """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
             limit: HTTP connections at a time; open WebSockets do not count.

@@ -84,7 +84,7 @@ class HttpxEngine(HttpClientEngine):
         connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT,
         client: httpx.AsyncClient | None = None,
     ) -> None:
-        """Take the options; no loop is touched.
+        """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
             limit: HTTP connections at a time on one way (direct, or through one proxy); open web
