@@ -151,28 +151,6 @@ async def test_a_new_connection_that_dies_is_not_repeated() -> None:
         await engine.close()
 
 
-async def test_memory_stays_flat_under_a_reader_that_pauses() -> None:
-    """The server meets a closed window; the rest comes when it is read."""
-    size = 20 * 1024 * 1024
-
-    async def script(peer: Peer) -> None:
-        await peer.read_request()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        for _ in range(size // 65536):
-            await peer.send(b"x" * 65536)
-        await peer.read_eof()
-
-    engine = CioEngine()
-    async with raw_server(script) as server:
-        response = await engine.execute(request(server.port))
-        count = 0
-        async for chunk in response.chunks():
-            count += len(chunk)
-            assert len(chunk) <= 1024 * 1024
-        assert count == size
-        await engine.close()
-
-
 async def test_an_upload_that_fails_behind_an_early_answer() -> None:
     """The answer has begun; who reads it hears of the iterator's own exception."""
     go_on = asyncio.Event()

@@ -1,0 +1,112 @@
+"""Bodies of any size, both ways, in little memory; whoever is slow makes the other one wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tracemalloc
+from collections.abc import AsyncIterator, Generator
+
+import pytest
+
+from ktor_client import HttpClient
+from ktor_client.engine.registry import EngineFactory
+from tests.support.raw_server import Peer, raw_server
+
+MIB = 1 << 20
+PIECE = bytes(64 * 1024)
+BOUND = 6 * MIB
+"""What client and server may hold together: marks of buffers, pieces under way."""
+
+
+@contextlib.contextmanager
+def little_memory() -> Generator[None, None, None]:
+    """Fail if more is held at any time than before, by what a buffer may."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+        assert peak - before < BOUND
+    finally:
+        tracemalloc.stop()
+
+
+async def download(engine: EngineFactory, size: int, *, chunked: bool) -> None:
+    """Read a body; its reader rests until the server can send no more."""
+    stuck = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
+        await peer.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
+        head, tail = (b"%x\r\n" % len(PIECE), b"\r\n") if chunked else (b"", b"")
+        for _ in range(size // len(PIECE)):
+            sending = asyncio.ensure_future(peer.send(head + PIECE + tail))
+            done, _ = await asyncio.wait({sending}, timeout=0.2)
+            if not done:  # on a busy machine it may only be late: the reader rests less then
+                stuck.set()
+            await sending
+        if chunked:
+            await peer.send(b"0\r\n\r\n")
+        await peer.read_eof()
+
+    async with raw_server(script) as server, HttpClient(engine) as client, asyncio.timeout(500):
+        with little_memory():
+            async with client.prepare_get(f"http://127.0.0.1:{server.port}/") as response:
+                chunks = response.chunks()
+                count = len(await anext(chunks))
+                await stuck.wait()
+                async for piece in chunks:
+                    count += len(piece)
+            assert count == size
+
+
+async def upload(engine: EngineFactory, size: int) -> None:
+    """Send a body to a server that rests until the client has no more room."""
+    asked = 0
+    rested = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal asked
+        for _ in range(size // len(PIECE)):
+            asked += len(PIECE)
+            rested.clear()
+            yield PIECE
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        while not rested.is_set():  # until no piece was asked for in between
+            rested.set()
+            await asyncio.sleep(0.2)
+        assert asked < size
+        count, end = 0, b""
+        while end != b"0\r\n\r\n":
+            data = await peer.reader.read(1 << 16)
+            assert data
+            count, end = count + len(data), (end + data)[-5:]
+        assert count > size
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with raw_server(script) as server, HttpClient(engine) as client, asyncio.timeout(500):
+        with little_memory():
+            response = await client.post(f"http://127.0.0.1:{server.port}/", body=body())
+            assert (response.status, asked) == (200, size)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_download(engine: EngineFactory, chunked: bool) -> None:
+    await download(engine, 32 * MIB, chunked=chunked)
+
+
+async def test_an_upload(engine: EngineFactory) -> None:
+    await upload(engine, 32 * MIB)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(600)
+async def test_a_hundred_mebibytes_each_way(engine: EngineFactory) -> None:
+    await download(engine, 100 * MIB, chunked=False)
+    await download(engine, 100 * MIB, chunked=True)
+    await upload(engine, 100 * MIB)
