@@ -19,6 +19,7 @@ from griffe import (
     Attribute,
     CyclicAliasError,
     Docstring,
+    ExprName,
     Extension,
     Function,
 )
@@ -45,9 +46,10 @@ class ReferenceSignatures(Extension):  # type: ignore[misc]  # griffe is not the
             if one.is_attribute and one.parent.is_class:
                 _show_twin(one)
         public = _public(pkg)
+        calls = {name: one.canonical_path for name, one in pkg["HttpClient"].all_members.items()}
         for one in own:
             if one.docstring is not None:
-                linked = partial(_link, one, public)
+                linked = partial(_link, one, public | calls if _is_call(one) else public)
                 one.docstring.value = _code.sub(linked, one.docstring.value)
 
 
@@ -85,7 +87,7 @@ def _show_twin(one: Any) -> None:
     returns = model.returns
     if call and str(one.value.function) == "opened":
         session = getattr(returns, "slice", None)
-        returns = session or str(returns).replace("Statement", "Session")
+        returns = session or ExprName(str(returns).replace("Statement", "Session"), one.parent)
     twin = Function(
         one.name,
         parameters=model.parameters,
@@ -123,6 +125,11 @@ def _public(pkg: Any) -> dict[str, str]:
             except UNRESOLVED:
                 continue
     return paths
+
+
+def _is_call(one: Any) -> bool:
+    """Whether this belongs to a class that is mixed into `HttpClient`, such as `WebSocketCalls`."""
+    return one.parent is not None and one.parent.name.endswith("Calls")
 
 
 def _link(one: Any, public: dict[str, str], span: re.Match[str]) -> str:
