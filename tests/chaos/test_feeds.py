@@ -26,6 +26,7 @@ async def test_the_report_agrees_with_the_servers_log(
 
 
 @pytest.mark.exhaustive
+@pytest.mark.hours
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize(("sequence", "mode"), KINDS)
 async def test_for_long(engine: EngineFactory, sequence: bool, mode: str) -> None:

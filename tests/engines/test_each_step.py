@@ -117,7 +117,8 @@ async def test_cancelled_at_the_first_steps(engine: EngineFactory, act: Act) -> 
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(600)
+@pytest.mark.hours
+@pytest.mark.timeout(170)
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("way", ROADS)
 async def test_cancelled_at_each_step(engine: EngineFactory, way: str, act: Act) -> None:

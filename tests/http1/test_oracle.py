@@ -125,6 +125,7 @@ def test_alike_or_explained(seed: int) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.hours
 @pytest.mark.parametrize("seed", range(100, 150))
 def test_alike_or_explained_at_length(seed: int) -> None:
     compare(seed, 20_000)

@@ -103,6 +103,7 @@ async def test_what_the_simulation_has_found(seed: int) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.hours
 @pytest.mark.parametrize("begin", range(0, 5000, 250))
 async def test_the_simulation_for_long(begin: int) -> None:
     for seed in range(begin, begin + 250):
