@@ -74,6 +74,16 @@ def pytest_asyncio_loop_factories(
     return loops
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave HttpxEngine on uvloop to the long matrices: its sockets are those of CioEngine."""
+    for item in items:
+        name = getattr(getattr(item, "callspec", None), "id", "")
+        if name.startswith("uvloop-") and "httpx" in name:
+            item.add_marker(pytest.mark.exhaustive)
+            item.add_marker(pytest.mark.hours)
+
+
 @pytest.fixture(autouse=True)
 def no_unseen_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail a test behind whose back something went wrong: asyncio only logs it."""
