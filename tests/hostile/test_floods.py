@@ -141,7 +141,7 @@ async def test_who_only_sends_hears_of_a_dead_network(engine: EngineFactory) -> 
 
 async def test_a_slow_upload_is_not_a_dead_peer(engine: EngineFactory) -> None:
     """Our ping waits behind the message for longer than a pong may take."""
-    size, arrived, said = 8 << 20, asyncio.Event(), asyncio.Event()
+    size, arrived, said = 16 << 20, asyncio.Event(), asyncio.Event()
 
     async def script(peer: Peer) -> None:
         total = 0
@@ -151,7 +151,7 @@ async def test_a_slow_upload_is_not_a_dead_peer(engine: EngineFactory) -> None:
         arrived.set()
         await said.wait()
 
-    options = {"ping_interval": 0.1, "timeout": 1, "close_timeout": 0.1}
+    options = {"ping_interval": 0.1, "timeout": 2, "close_timeout": 0.1}
     async with conversation(engine, script, **options) as session:
         await session.send(bytes(size))
         await arrived.wait()
