@@ -128,5 +128,7 @@ def test_nothing_is_left_after_many_rounds(run_compiled: Callable[..., str]) -> 
 
 
 @pytest.mark.exhaustive
+@pytest.mark.hours
+@pytest.mark.timeout(170)
 def test_nothing_is_left_after_a_hundred_thousand_rounds(run_compiled: Callable[..., str]) -> None:
     assert run_compiled(COMMON + ROUNDS, "100000") == "nothing left\n"
