@@ -19,7 +19,7 @@ from ktor_client.engine.registry import EngineFactory
 from ktor_client.plugins import HttpTimeout, WebSockets
 from tests.support.raw_server import Peer, Script, raw_server
 
-SHORT = 0.2
+SHORT = 0.4
 """Seconds."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -42,7 +42,7 @@ def silent_after(*pieces: bytes) -> Script:
 
 
 async def test_the_wait_for_a_free_connection(engine: EngineFactory) -> None:
-    told = r"within 0.2 s \(connect_timeout\); it was still waiting for a free connection \(limit=1"
+    told = r"within 0.4 s \(connect_timeout\); it was still waiting for a free connection \(limit=1"
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     async with (
         raw_server(silent_after(head)) as server,
@@ -86,7 +86,7 @@ async def test_a_connection_that_takes_too_long(engine: EngineFactory) -> None:
             client.get(f"https://127.0.0.1:{server.port}/"),
             client.web_socket_session(f"wss://127.0.0.1:{server.port}/"),
         ):
-            with pytest.raises(ConnectTimeoutError, match=r"0\.2 s \(connect_timeout\)"):
+            with pytest.raises(ConnectTimeoutError, match=r"0\.4 s \(connect_timeout\)"):
                 await opening
         await client.engine.close()
 
@@ -100,7 +100,7 @@ async def test_a_limit_of_the_clients_and_one_of_the_requests(engine: EngineFact
     ):
         url = f"http://127.0.0.1:{server.port}/"
         async with client.prepare_get(url):
-            with pytest.raises(ConnectTimeoutError, match=r"0\.2 s"):
+            with pytest.raises(ConnectTimeoutError, match=r"0\.4 s"):
                 await client.get(url)
             with pytest.raises(ConnectTimeoutError, match=r"0\.1 s"):
                 await client.get(url, timeout(connect=0.1))
@@ -134,7 +134,7 @@ async def test_a_server_that_says_no_more(
         HttpClient(engine(limit=1), install(HttpTimeout, socket_timeout=SHORT)) as client,
     ):
         url = f"http://127.0.0.1:{server.port}/?token=s3cret"
-        told = rf"127.0.0.1:{server.port} .*for 0.2 s \(socket_timeout\); it was still {phase}$"
+        told = rf"127.0.0.1:{server.port} .*for 0.4 s \(socket_timeout\); it was still {phase}$"
         for _ in range(2):  # the second needs the first one's slot
             with pytest.raises(SocketTimeoutError, match=told) as caught:
                 if streamed:
@@ -223,7 +223,7 @@ async def test_a_server_that_takes_nothing(engine: EngineFactory) -> None:
 
 async def test_a_server_that_takes_its_time(engine: EngineFactory) -> None:
     """It counts what leaves; what the kernel still has must be little at the end."""
-    limit, piece, slow = 0.5, 1_000_000, 40
+    limit, piece, slow = 1.0, 1_000_000, 40
     length = (slow + 12) * piece
 
     async def script(peer: Peer) -> None:

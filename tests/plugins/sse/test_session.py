@@ -106,7 +106,7 @@ async def test_what_is_no_stream_and_does_not_end(engine: EngineFactory) -> None
     async with (
         raw_server(script) as server,
         HttpClient(
-            partial(engine, limit=1), install(SSE), install(HttpTimeout, socket_timeout=0.2)
+            partial(engine, limit=1), install(SSE), install(HttpTimeout, socket_timeout=1)
         ) as client,
     ):
         for _ in range(2):
