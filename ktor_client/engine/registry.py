@@ -22,7 +22,6 @@ from ktor_client.engine.capabilities import (
 )
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.errors import EngineUnavailableError
-from ktor_client.mistakes.imports import MODULES
 
 __all__ = ["EngineEntry", "EngineFactory", "default_engine", "engine_class", "engines", "register"]
 
@@ -193,6 +192,8 @@ def engine_class(name: str) -> EngineFactory:
     for entry in BUILT_IN.values():
         if name.lower() in (entry.name, entry.class_name.lower()):
             return entry.load()
+    from ktor_client.mistakes.imports import MODULES
+
     for wrong, advice in MODULES["ktor_client.engines"].items():
         if name.lower() == wrong.lower():
             raise EngineUnavailableError(f"there is no engine {name!r}; {advice}")

@@ -2,7 +2,8 @@
 
 The words are in `attributes.py`, `arguments.py` and `imports.py`; here is how they reach whoever
 errs. Wrong attributes are descriptors that `dir()` hides; wrong arguments and imports are explained
-once Python has refused them. So they cost nothing, or next to nothing, where nobody errs.
+once Python has refused them, by tables that are loaded then. So they cost nothing, or next to
+nothing, where nobody errs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from abc import ABCMeta
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-from ktor_client.mistakes.arguments import ARGUMENTS
 from ktor_client.mistakes.attributes import ATTRIBUTES
-from ktor_client.mistakes.imports import MODULES
 
 __all__ = [
     "Taught",
@@ -127,6 +126,8 @@ class TaughtEnum(enum.EnumMeta):
 
 def advice_on(owner: str, name: str, value: object, known: Iterable[str]) -> str | None:
     """Return what to write in place of an argument; None where nobody knows."""
+    from ktor_client.mistakes.arguments import ARGUMENTS
+
     known = list(known)
     found = ARGUMENTS.get(owner, {}).get(name) or ARGUMENTS.get(owner, {}).get(_snake_case(name))
     if found is not None:
@@ -168,6 +169,8 @@ def _explained(
 ) -> TypeError | None:
     from inspect import signature
 
+    from ktor_client.mistakes.arguments import ARGUMENTS
+
     parameters = signature(call).parameters
     wrong = [name for name in options if name not in parameters]
     for owner in owners:
@@ -190,7 +193,7 @@ def _mark(call: Callable[P, R]) -> Callable[P, R]:
         from importlib import import_module
 
         marker = import_module("asyncio.coroutines")
-        call._is_coroutine = marker._is_coroutine  # type: ignore[attr-defined]
+        call._is_coroutine = marker._is_coroutine  # type: ignore[attr-defined]  # what 3.11 reads
     return call
 
 
@@ -199,6 +202,8 @@ def _mark(call: Callable[P, R]) -> Callable[P, R]:
 
 def absent(module: str, name: str) -> AttributeError | ImportError:
     """Return the error of a module that is asked for a name that it does not have."""
+    from ktor_client.mistakes.imports import MODULES
+
     advice = None if name.startswith("_") else MODULES[module].get(name) or _home(module, name)
     if advice is None:
         return AttributeError(f"module {module!r} has no attribute {name!r}")

@@ -26,6 +26,15 @@ from ktor_client.mistakes.phrases import (
 
 __all__ = ["ARGUMENTS"]
 
+_OF_SESSIONS = (
+    "ping_interval",
+    "max_frame_size",
+    "open_timeout",
+    "close_timeout",
+    "channels",
+    "content_converter",
+)
+
 ARGUMENTS: dict[str, dict[str, str]] = {
     "request": {
         "timeout": TIMEOUT,
@@ -68,17 +77,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "path": 'write the URL whole, "http://host:8080/path", or ' + BASE_URL,
     },
     "web_socket": {
-        **{
-            name: option_of_sessions(name)
-            for name in (
-                "ping_interval",
-                "max_frame_size",
-                "open_timeout",
-                "close_timeout",
-                "channels",
-                "content_converter",
-            )
-        },
+        **{name: option_of_sessions(name) for name in _OF_SESSIONS},
         "timeout": (
             "`install(WebSockets, open_timeout=10)` is for opening, `timeout` for a pong, and "
             "`asyncio.timeout()` around a receive"
@@ -117,17 +116,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         ),
     },
     "HttpClient": {
-        **{
-            name: f"the plugin has it: `install(WebSockets, {name}=...)`"
-            for name in (
-                "ping_interval",
-                "max_frame_size",
-                "open_timeout",
-                "close_timeout",
-                "channels",
-                "content_converter",
-            )
-        },
+        **{name: f"the plugin has it: `install(WebSockets, {name}=...)`" for name in _OF_SESSIONS},
         "timeout": "write `install(HttpTimeout, request_timeout=10)`",
         "request_timeout": "write `install(HttpTimeout, request_timeout=10)`",
         "socket_timeout": "write `install(HttpTimeout, socket_timeout=10)`",
