@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 from ktor_client import ConnectionClosedError
 from ktor_client.cli.failure import CommandError
 from ktor_client.cli.prompt import TypedLines, editor
 from ktor_client.cli.screen import is_interactive, say
 
-__all__ = ["Lines", "send_lines"]
+__all__ = ["Lines", "sending_lines"]
 
 MAX_LINE = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -92,15 +92,18 @@ class Lines:
         self._chunk.set_result(chunk)
 
 
-async def send_lines(
+@asynccontextmanager
+async def sending_lines(
     send: Callable[[str], Awaitable[object]],
     sent: Callable[[], Awaitable[object]],
     close: Callable[[], Awaitable[object]],
     *,
     arrived: asyncio.Event,
     wait: float,
-) -> None:
-    """Send each line; then, unless somebody typed, wait for answers; then close.
+) -> AsyncGenerator[None]:
+    """While the block shows what comes, send each line; unless somebody types, wait for answers.
+
+    Then close, which should end the block; its end is the end of sending too.
 
     Args:
         send: sends one.
@@ -108,7 +111,27 @@ async def send_lines(
         close: closes; the server may have been first.
         arrived: is set when an answer has come.
         wait: seconds without an answer that are the end.
+
+    Raises:
+        CommandError: the lines cannot be read.
     """
+    typist = asyncio.create_task(_send_lines(send, sent, close, arrived, wait))
+    try:
+        yield
+    finally:
+        typist.cancel()
+        await asyncio.wait([typist])
+    with suppress(asyncio.CancelledError, ConnectionClosedError):
+        typist.result()
+
+
+async def _send_lines(
+    send: Callable[[str], Awaitable[object]],
+    sent: Callable[[], Awaitable[object]],
+    close: Callable[[], Awaitable[object]],
+    arrived: asyncio.Event,
+    wait: float,
+) -> None:
     failure: CommandError | None = None
     readline = editor()
     typed = None if readline is None else TypedLines(readline)

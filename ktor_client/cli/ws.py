@@ -6,12 +6,11 @@ import argparse
 import asyncio
 import ssl
 from collections.abc import Awaitable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from ktor_client import (
     CloseReason,
-    ConnectionClosedError,
     DefaultClientWebSocketSession,
     Frame,
     HttpClient,
@@ -21,7 +20,7 @@ from ktor_client import (
 )
 from ktor_client.cli.engine_choice import find_engine
 from ktor_client.cli.failure import USAGE, CommandError
-from ktor_client.cli.lines import send_lines
+from ktor_client.cli.lines import sending_lines
 from ktor_client.cli.screen import is_interactive, say, show
 from ktor_client.cli.ws_feed import talk
 from ktor_client.http.redaction import shown
@@ -174,18 +173,10 @@ async def _talk(session: DefaultClientWebSocketSession, wait: float) -> None:
         return session.send(Frame.Close(CloseReason(CloseReason.Codes.NORMAL)))
 
     arrived = asyncio.Event()
-    typist = asyncio.create_task(
-        send_lines(session.send, session.flush, close, arrived=arrived, wait=wait)
-    )
-    try:
+    async with sending_lines(session.send, session.flush, close, arrived=arrived, wait=wait):
         async for message in session:
             arrived.set()
             show(message)
-    finally:
-        typist.cancel()
-        await asyncio.wait([typist])
-    with suppress(asyncio.CancelledError, ConnectionClosedError):
-        typist.result()
 
 
 def _unchecked() -> ssl.SSLContext:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from contextlib import suppress
 
 from ktor_client import (
-    ConnectionClosedError,
     FeedEvent,
     Lost,
     Opened,
@@ -19,7 +17,7 @@ from ktor_client import (
     WebSocketFeed,
 )
 from ktor_client.cli.failure import CommandError
-from ktor_client.cli.lines import send_lines
+from ktor_client.cli.lines import sending_lines
 from ktor_client.cli.screen import is_interactive, say, show
 
 __all__ = ["talk"]
@@ -34,26 +32,19 @@ async def talk(feed: WebSocketFeed, hello: str, wait: float) -> None:
     """
     arrived = asyncio.Event()
     outbox = _Sent(feed)
-    typist = asyncio.create_task(
-        send_lines(outbox.send, outbox.settled, feed.close, arrived=arrived, wait=wait)
-    )
-    try:
-        async for item in feed.merged():
-            if isinstance(item, str | bytes):
-                arrived.set()
-                show(item)
-            else:
-                _tell(item, hello)
-    except ReconnectStoppedError as error:
-        await outbox.settled()
-        if outbox.lost:
-            error.add_note(outbox.lost)
-        raise
-    finally:
-        typist.cancel()
-        await asyncio.wait([typist])
-    with suppress(asyncio.CancelledError, ConnectionClosedError):
-        typist.result()
+    async with sending_lines(outbox.send, outbox.settled, feed.close, arrived=arrived, wait=wait):
+        try:
+            async for item in feed.merged():
+                if isinstance(item, str | bytes):
+                    arrived.set()
+                    show(item)
+                else:
+                    _tell(item, hello)
+        except ReconnectStoppedError as error:
+            await outbox.settled()
+            if outbox.lost:
+                error.add_note(outbox.lost)
+            raise
     await outbox.settled()
     if outbox.lost:
         raise CommandError(outbox.lost)
