@@ -160,7 +160,7 @@ def web_socket_draft(
 
     And what `http_draft` raises.
     """
-    if method != "GET" and method.upper() != "GET":
+    if method.upper() != "GET":
         raise ValueError(f"a WebSocket opens with GET, not {method} (RFC 6455 4.1)")
     check_subprotocols(subprotocols)
     builder = HttpRequestBuilder()

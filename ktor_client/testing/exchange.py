@@ -17,6 +17,7 @@ from ktor_client.channels import Channels
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http import Headers
 from ktor_client.http.headers import HeadersBuilder
+from ktor_client.http1 import is_bodiless
 from ktor_client.link import StreamLink
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.extensions import format_extension, parse_extensions
@@ -35,8 +36,6 @@ MAX_FRAME_SIZE = 64 * 1024 * 1024
 ECHO_CLOSE_TIMEOUT = 5.0
 OPTIONS = ("close_timeout", "deflate", "max_frame_size", "ping_interval", "timeout")
 """Query parameters that every WebSocket route takes."""
-
-_BODILESS = frozenset({204, 304})
 
 
 class Response:
@@ -141,7 +140,7 @@ class Exchange:
         """Send a response. Routes return theirs instead."""
         body = response.body
         headers = response.headers
-        if response.status not in _BODILESS:
+        if not is_bodiless("GET", response.status):  # HEAD is told of the body that it does not get
             headers.set("Content-Type", headers.get("content-type", response.content_type))
             if isinstance(body, bytes):
                 headers.set("Content-Length", str(len(body)))
@@ -149,7 +148,7 @@ class Exchange:
                 headers.set("Transfer-Encoding", "chunked")
         headers.set("Connection", "keep-alive" if keep_alive else "close")
         head = _head(response.status, headers)
-        if self.method == "HEAD" or response.status in _BODILESS:
+        if is_bodiless(self.method, response.status):
             await self.stream.write(head)
         elif isinstance(body, bytes):
             await self.stream.write(head + body)

@@ -20,6 +20,7 @@ from ktor_client.plugins import HttpTimeout, WebSockets
 from tests.support.raw_server import Peer, Script, raw_server
 
 SHORT = 0.4
+UNFINISHED = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 """Seconds."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -43,9 +44,8 @@ def silent_after(*pieces: bytes) -> Script:
 
 async def test_the_wait_for_a_free_connection(engine: EngineFactory) -> None:
     told = r"within 0.4 s \(connect_timeout\); it was still waiting for a free connection \(limit=1"
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     async with (
-        raw_server(silent_after(head)) as server,
+        raw_server(silent_after(UNFINISHED)) as server,
         asyncio.timeout(20),
         HttpClient(engine(limit=1), install(WebSockets)) as client,
     ):
@@ -59,9 +59,8 @@ async def test_the_wait_for_a_free_connection(engine: EngineFactory) -> None:
 
 
 async def test_a_handshake_that_waits_for_a_free_connection(engine: EngineFactory) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     async with (
-        raw_server(silent_after(head)) as server,
+        raw_server(silent_after(UNFINISHED)) as server,
         asyncio.timeout(20),
         HttpClient(engine(limit=1), install(WebSockets, open_timeout=SHORT)) as client,
     ):
@@ -92,9 +91,8 @@ async def test_a_connection_that_takes_too_long(engine: EngineFactory) -> None:
 
 
 async def test_a_limit_of_the_clients_and_one_of_the_requests(engine: EngineFactory) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
     async with (
-        raw_server(silent_after(head)) as server,
+        raw_server(silent_after(UNFINISHED)) as server,
         asyncio.timeout(20),
         HttpClient(engine(limit=1), install(HttpTimeout, connect_timeout=SHORT)) as client,
     ):
