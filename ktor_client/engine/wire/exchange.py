@@ -15,11 +15,11 @@ from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.sending import Sending
 from ktor_client.engine.silence import Silence, socket_timeout_error
 from ktor_client.engine.upload import Upload
-from ktor_client.engines._cio.errors import NoAnswerError
+from ktor_client.engine.wire.errors import NoAnswerError
 from ktor_client.http1 import AnswerError, AnswerHead, AnswerParser
 
 if TYPE_CHECKING:
-    from ktor_client.engines._cio.connection import Connection
+    from ktor_client.engine.wire.connection import Connection
 
 __all__ = ["Exchange"]
 
@@ -32,6 +32,7 @@ class Exchange:
     """A request under way. It owns its connection until `over` is called."""
 
     __slots__ = (
+        "_engine",
         "_error",
         "_is_handshake",
         "_is_paused",
@@ -53,6 +54,7 @@ class Exchange:
     def __init__(
         self,
         connection: Connection,
+        engine: str,
         where: str,
         method: str,
         over: Callable[[Exchange, bool], None],
@@ -64,6 +66,7 @@ class Exchange:
 
         Args:
             connection: which carries it.
+            engine: its name, for messages.
             where: host and port, for messages.
             method: of the request.
             over: called once, when nothing of the answer is missing or will come, with whether
@@ -81,6 +84,7 @@ class Exchange:
         """What came behind a 101."""
         self.source: Upload | None = None
         """What the body comes from, if it is streamed."""
+        self._engine = engine
         self._where = where
         self._over = over
         self._is_handshake = is_handshake
@@ -161,7 +165,7 @@ class Exchange:
         answers = self._parser if self.head is None else None
         is_sending = self.sending.is_running or unsent > 0
         phase = phase_of_an_exchange(answers, is_sending=is_sending)
-        self._fail(socket_timeout_error("CioEngine", self._where, limit, phase))
+        self._fail(socket_timeout_error(self._engine, self._where, limit, phase))
 
     # --- told by the connection ---
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from ktor_client.engine.readable import poll_of
-from ktor_client.engines._cio.errors import NoAnswerError
-from ktor_client.engines._cio.exchange import Exchange
+from ktor_client.engine.wire.errors import NoAnswerError
+from ktor_client.engine.wire.exchange import Exchange
 
 __all__ = ["Connection"]
 

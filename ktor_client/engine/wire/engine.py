@@ -1,0 +1,307 @@
+"""What engines on our own wire are: exchanges on pooled connections, and handshakes likewise.
+
+Connecting, TLS and proxies are the dialer's, the bytes `http1/`'s, an exchange `exchange.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from ktor_client.engine.capabilities import Capability
+from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine.deadlines import Deadline
+from ktor_client.engine.dialer import Dialer
+from ktor_client.engine.error_table import ErrorTable, place
+from ktor_client.engine.open_links import LostTransport, OpenLinks
+from ktor_client.engine.outgoing import fields_to_send
+from ktor_client.engine.pool import Pool
+from ktor_client.engine.proxies import Proxy
+from ktor_client.engine.received import ReceivedHeaders
+from ktor_client.engine.refused import read_refusal
+from ktor_client.engine.registry import BUILT_IN
+from ktor_client.engine.sending import AT_ONCE
+from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, SOCKET_TIMEOUT
+from ktor_client.engine.upload import Upload
+from ktor_client.engine.wire.connection import Connection
+from ktor_client.engine.wire.errors import WireErrors
+from ktor_client.engine.wire.exchange import Exchange
+from ktor_client.errors import ClientClosedError
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http.body import once_only
+from ktor_client.http1 import request_head
+from ktor_client.link import StreamLink
+
+__all__ = ["WireEngine"]
+
+
+class _Way(NamedTuple):
+    """What requests have in common that may go one after another on one connection."""
+
+    host: str
+    port: int
+    is_secure: bool
+    proxy: tuple[object, ...] | None
+
+
+class WireEngine(HttpClientEngine):
+    """HTTP and WebSockets over what a dialer opens."""
+
+    def __init__(self, dialer: Dialer, errors: WireErrors) -> None:
+        """Take who opens connections, and the errors of the engine."""
+        self._dialer = dialer
+        self._errors = errors
+        self._name = errors.engine
+        self._pool: Pool[_Way, Connection] = Pool(dialer.options.limit, errors.engine)
+        self._links = OpenLinks()
+        self._connected: set[Connection] = set()
+        self._all_gone: asyncio.Future[None] | None = None
+        self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the registry says of the engine."""
+        return BUILT_IN[self.name].capabilities
+
+    async def execute(self, request: HttpRequest) -> HttpResponse:
+        """Send a request; see `HttpClientEngine.execute`."""
+        exchange = await self._answered(request)
+        head = exchange.head
+        assert head is not None
+        content = exchange.whole
+        if content is not None:
+            await exchange.sending.ended()
+        return HttpResponse(
+            request,
+            head.status,
+            ReceivedHeaders(head.fields),
+            _Body(request, exchange, self._errors.body) if content is None else content,
+            reason=head.reason.decode("latin-1"),
+            http_version=head.version,
+        )
+
+    async def open_web_socket(
+        self, request: HttpRequest, options: WebSocketOptions
+    ) -> WebSocketUpgrade:
+        """Send a handshake; see `HttpClientEngine.open_web_socket`."""
+        exchange = await self._answered(request, is_handshake=True)
+        head = exchange.head
+        assert head is not None
+        is_open = head.status == 101
+        response = HttpResponse(
+            request,
+            head.status,
+            ReceivedHeaders(head.fields),
+            b"" if is_open else _Body(request, exchange, self._errors.body),
+            reason=head.reason.decode("latin-1"),
+            http_version=head.version,
+        )
+        if is_open:
+            return WebSocketUpgrade(response, self._take_over(exchange))
+        await read_refusal(response, options, self.clock)
+        return WebSocketUpgrade(response)
+
+    async def close(self) -> None:
+        """Abort every link, drop every connection, and return when they are gone."""
+        self._closed = True
+        self._pool.close()
+        await self._links.abort()
+        if self._connected:
+            self._all_gone = asyncio.get_running_loop().create_future()
+            await self._all_gone
+
+    # --- an exchange ---
+
+    async def _answered(self, request: HttpRequest, *, is_handshake: bool = False) -> Exchange:
+        """Send a request and return the exchange once the head of its answer is here.
+
+        Where a kept connection dies before a byte of an answer, an idempotent request is sent once
+        more, on a new one (RFC 9112 9.3.1).
+        """
+        upload = Upload.of(request.body)
+        is_repetition = False
+        try:
+            while True:
+                exchange: Exchange | None = None
+                proxy = self._dialer.proxy_for(request.url)
+                connection = await self._connection(request, proxy, fresh=is_repetition)
+                was_used = connection.was_used
+                try:
+                    exchange = self._send(connection, request, upload, proxy, is_handshake)
+                    await exchange.answered()
+                except BaseException as error:
+                    if exchange is None:
+                        self._pool.forget(connection)
+                    else:
+                        await exchange.close()
+                    may_repeat = (
+                        isinstance(error, ConnectionError)
+                        and was_used
+                        and (exchange is None or exchange.is_unheard)
+                        and request.method.is_idempotent
+                        and not is_repetition
+                        and not self._closed
+                        and once_only(request.body) is None
+                    )
+                    if not may_repeat:
+                        raise
+                    is_repetition = True
+                else:
+                    return exchange
+        except self._errors.request.foreign as error:
+            if self._closed:
+                raise ClientClosedError(f"{self._name} was closed during the request") from error
+            self._errors.request.fail(error, request, upload)
+
+    def _send(
+        self,
+        connection: Connection,
+        request: HttpRequest,
+        upload: Upload | None,
+        proxy: Proxy | None,
+        is_handshake: bool,
+    ) -> Exchange:
+        url, body = request.url, request.body
+        fields, target = fields_to_send(request, upload), url.target
+        if proxy is not None and proxy.forwards and url.scheme == "http":
+            target = f"http://{url.authority}{target}"
+            if proxy.user is not None:
+                fields.append(("Proxy-Authorization", proxy.credentials()))
+        head = request_head(request.method, target, url.authority, fields)
+        exchange = Exchange(
+            connection,
+            self._name,
+            place(request),
+            request.method,
+            self._over,
+            limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
+            is_handshake=is_handshake,
+        )
+        transport = connection.transport
+        waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
+        if isinstance(body, bytes) and len(body) <= AT_ONCE and not waits:
+            transport.write(head + body)
+            return exchange
+        transport.write(head)
+        if body is not None:
+            exchange.source = upload
+            exchange.sending.begin(
+                transport,
+                body if upload is None else upload,
+                chunked=fields[-1][0] == "Transfer-Encoding",
+                waits_for_go_on=waits,
+            )
+        return exchange
+
+    def _over(self, exchange: Exchange, keeps: bool) -> None:
+        connection = exchange.connection
+        if keeps and exchange.head is not None:
+            connection.finish(exchange.head.idle_limit)
+            self._pool.keep(connection)
+        else:
+            self._pool.forget(connection)
+
+    def _take_over(self, exchange: Exchange) -> StreamLink:
+        connection = exchange.connection
+        self._pool.forget(connection, drop=False)
+        self._connected.discard(connection)
+        transport, error = connection.release()
+        if connection.is_gone:
+            link = self._links.make(LostTransport(), exchange.leading)
+            link.connection_lost(error)
+        else:
+            link = self._links.make(transport, exchange.leading)
+            transport.set_protocol(link)
+        return link
+
+    # --- a connection ---
+
+    async def _connection(
+        self, request: HttpRequest, proxy: Proxy | None, *, fresh: bool
+    ) -> Connection:
+        """Return a connection that was added to the pool, or taken from it, with its slot."""
+        url = request.url
+        forward = proxy is not None and proxy.forwards and url.scheme == "http"
+        way = (
+            _Way(proxy.host, proxy.port, proxy.scheme == "https", proxy.key())
+            if proxy is not None and forward
+            else _Way(url.host, url.port, url.is_secure, None if proxy is None else proxy.key())
+        )
+        if self._closed:
+            raise ClientClosedError(f"{self._name} is closed; make a new one")
+        deadline = self._dialer.deadline(request)
+        if not self._pool.take_slot_now():
+            async with self._dialer.limited(place(request), deadline):
+                await self._pool.take_slot()
+        try:
+            kept = self._pool.choose(way, fresh=fresh)
+            if kept is not None:
+                return kept
+            connection = await self._dial(proxy, way, forward, deadline)
+        except BaseException:
+            self._pool.give_slot_back()
+            raise
+        self._pool.add(way, connection)
+        if not connection.is_gone:
+            self._connected.add(connection)
+        if self._closed:
+            self._pool.forget(connection)
+            raise ClientClosedError(f"{self._name} was closed before the request was sent")
+        return connection
+
+    async def _dial(
+        self, proxy: Proxy | None, way: _Way, forward: bool, deadline: Deadline
+    ) -> Connection:
+        dialer = self._dialer
+        unix_socket = dialer.options.unix_socket
+        if proxy is None and unix_socket is None:
+            return await dialer.connect(
+                self._new, way.host, way.port, deadline, secure=way.is_secure
+            )
+        if unix_socket is not None:
+            stream = await dialer.open_unix(unix_socket, deadline)
+        elif proxy is not None and forward:
+            stream = await dialer.open_proxy(proxy, deadline)
+        else:
+            stream = await dialer.open(way.host, way.port, proxy, deadline)
+        if way.is_secure and not forward:
+            await dialer.start_tls(stream, way.host)
+        connection = self._new()
+        connection.connection_made(stream.transport)
+        stream.hand_over(connection)
+        return connection
+
+    def _new(self) -> Connection:
+        return Connection(self._gone)
+
+    def _gone(self, connection: Connection) -> None:
+        self._pool.forget(connection, drop=False)
+        self._connected.discard(connection)
+        if not self._connected and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+
+class _Body(ResponseBody):
+    """The content of an answer while it comes."""
+
+    def __init__(self, request: HttpRequest, exchange: Exchange, errors: ErrorTable) -> None:
+        self._request = request
+        self._exchange = exchange
+        self._errors = errors
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the content; see `ResponseBody.chunks`."""
+        exchange = self._exchange
+        while True:
+            try:
+                piece = await exchange.next_piece()
+            except self._errors.foreign as error:
+                self._errors.fail(error, self._request, exchange.source)
+            if not piece:
+                return
+            yield piece
+
+    async def close(self) -> None:
+        """Drop the connection, unless all of the answer has come."""
+        await self._exchange.close()
