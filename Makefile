@@ -19,8 +19,8 @@ parallel := -n auto
 # A run of the whole suite leaves its coverage in .coverage, where `make check` finds it.
 define covered
 rm -f .coverage .coverage.*
-$(python) -X dev -m coverage run -m pytest $(parallel)
-$(python) -m coverage combine --quiet
+$(python) -X dev -m coverage run -m pytest $(parallel); result=$$?; \
+	$(python) -m coverage combine --quiet && exit $$result
 endef
 
 .DEFAULT_GOAL := help

@@ -41,7 +41,7 @@ class TypedLines:
         self._terminal = termios.tcgetattr(0)
         readline.parse_and_bind("set enable-bracketed-paste off")  # each line of it is a message
         self._is_shown = False
-        readline.set_pre_input_hook(self._shown)  # called once the prompt stands there
+        readline.set_pre_input_hook(self._shown)  # called once the whole prompt stands there
         screen.begin_prompt(lambda: readline.get_line_buffer() if self._is_shown else None)
         threading.Thread(target=self._read_lines, name="stdin", daemon=True).start()
 
@@ -67,15 +67,19 @@ class TypedLines:
 
     def _shown(self) -> None:
         self._is_shown = True
+        screen.drawing.release()
 
     def _read_lines(self) -> None:
         line: str | None = ""
         while line is not None:
             self._wanted.acquire()
+            screen.drawing.acquire()  # readline writes the prompt letter by letter
             try:
                 line = input(screen.prompt())
             except (EOFError, OSError, UnicodeDecodeError):  # Ctrl-D, or a terminal that is gone
                 line = None
+            if not self._is_shown:
+                screen.drawing.release()
             self._is_shown = False
             try:
                 self._loop.call_soon_threadsafe(self._deliver, line)

@@ -9,10 +9,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from typing import TextIO
 
-__all__ = ["begin_prompt", "can_redraw", "end_prompt", "is_interactive", "prompt", "say", "show"]
+__all__ = [
+    "begin_prompt",
+    "can_redraw",
+    "drawing",
+    "end_prompt",
+    "is_interactive",
+    "prompt",
+    "say",
+    "show",
+]
 
 SHOWN_BYTES = 32
 
@@ -21,6 +31,9 @@ _MARK = "> "
 
 _typed: Callable[[], str | None] | None = None
 """What stands on the prompt, if there is one: what is shown goes above it."""
+
+drawing = threading.Lock()
+"""Held while something is written: the prompt, whose thread is another, or a line."""
 
 
 def is_interactive() -> bool:
@@ -71,14 +84,15 @@ def end_prompt() -> None:
 
 def _print(text: str, stream: TextIO) -> None:
     """Write a line at once, so that what is typed meanwhile does not come between."""
-    typed = None if _typed is None else _typed()
-    if typed is None:
-        print(f"{text}\n", end="", file=stream, flush=True)
-        return
-    rows = len(_MARK + typed) // shutil.get_terminal_size().columns
-    up = f"\x1b[{rows}A" if rows else ""
-    mark = _coloured(_MARK[0], _GREEN, sys.stdout) + _MARK[1:]
-    print(f"{up}\r\x1b[J{text}\n{mark}{typed}", end="", file=stream, flush=True)
+    with drawing:
+        typed = None if _typed is None else _typed()
+        if typed is None:
+            print(f"{text}\n", end="", file=stream, flush=True)
+            return
+        rows = len(_MARK + typed) // shutil.get_terminal_size().columns
+        up = f"\x1b[{rows}A" if rows else ""
+        mark = _coloured(_MARK[0], _GREEN, sys.stdout) + _MARK[1:]
+        print(f"{up}\r\x1b[J{text}\n{mark}{typed}", end="", file=stream, flush=True)
 
 
 def _coloured(text: str, colour: int, stream: TextIO) -> str:
