@@ -24,7 +24,7 @@ $(python) -X dev -m coverage run -m pytest $(parallel); result=$$?; \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-compiled test-sanitized speedups check format docs bench bench-quick browser browser-demo chaos fuzz wheel clean force
+.PHONY: autobahn help demo test test-all test-compiled test-sanitized speedups check format docs bench bench-quick browser browser-demo chaos fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
@@ -102,6 +102,9 @@ browser-demo: $(VENV)/.all ## a chat page whose Python runs in your browser, ove
 
 chaos: $(VENV)/.dev ## a million messages each way through ten thousand cuts, each accounted for
 	@$(python) -m tests.chaos.feeds --messages 1000000 --faults 10000 $(ARGS)
+
+autobahn: $(VENV)/.dev ## the Autobahn test suite on every engine (WSTEST=path of its command)
+	@$(python) -m tests.autobahn $(if $(WSTEST),--wstest $(WSTEST)) $(ARGS)
 
 fuzz: $(VENV)/.dev
 	@$(python) -m tests.fuzz $(ARGS)
