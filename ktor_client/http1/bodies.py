@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from ktor_client.http1.requests import LAST_CHUNK, chunk
 from ktor_client.http1.rules import MAX_CHUNK_LINE, MAX_TRAILER, AnswerError
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["AnswerBody", "ChunkedBody", "LengthBody", "UntilCloseBody"]
 
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
+_LONE_LF = "a line behind its last chunk does not end in CR LF (RFC 9112 7.1)"
+_find_lone_lf = re.compile(rb"(?<!\r)\n").search
 
 
 class AnswerBody(ABC):
@@ -35,6 +38,10 @@ class AnswerBody(ABC):
         Raises:
             AnswerError: the framing is broken.
         """
+
+    def relay(self, data: bytes) -> bytes:
+        """Do what `feed` does; return the content framed as `framing` says: for others' parsers."""
+        return self.feed(data)
 
     @abstractmethod
     def end(self) -> None:
@@ -141,6 +148,12 @@ class ChunkedBody(AnswerBody):
             self._take_trailer(data[position:])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def relay(self, data: bytes) -> bytes:
+        """See `AnswerBody.relay`: chunks of ours, without extensions and trailer."""
+        content = self.feed(data)
+        framed = chunk(content) if content else b""
+        return framed + LAST_CHUNK if self.is_done else framed
+
     def end(self) -> None:
         """See `AnswerBody.end`."""
         if not self.is_done:
@@ -173,12 +186,15 @@ class ChunkedBody(AnswerBody):
     def _take_trailer(self, data: bytes) -> None:
         from ktor_client.http1.heads import parse_fields, split_lines
 
-        if data[:2] != b"\r\n"[: len(data)] and data[:1] in (b"\r", b"\n"):
-            raise AnswerError("the line behind its last chunk does not end in CR LF (RFC 9112 7.1)")
+        if data[:2] != b"\r\n"[: len(data)] and data[:1] == b"\r":
+            raise AnswerError(_LONE_LF)
         if data.startswith(b"\r\n"):
             end = 0
         else:
             end = data.find(b"\r\n\r\n")
+            lone = _find_lone_lf(data)
+            if lone is not None and not 0 <= end < lone.start():
+                raise AnswerError(_LONE_LF)
             if end < 0:
                 if len(data) > MAX_TRAILER:
                     raise AnswerError("the trailer behind its last chunk is too long")

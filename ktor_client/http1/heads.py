@@ -134,6 +134,7 @@ def _frame(answer: AnswerHead, method: str) -> None:
     """Decide how the body ends and whether the connection stays (RFC 9112 6.3, 9.3)."""
     length: int | None = None
     codings: list[bytes] = []
+    options: set[bytes] = set()
     for name, value in answer.fields:
         if len(name) not in _FRAMING_SIZES or (key := name.lower()) not in _FRAMING:
             continue
@@ -142,14 +143,14 @@ def _frame(answer: AnswerHead, method: str) -> None:
         elif key == b"transfer-encoding":
             codings += [coding.strip(b" \t").lower() for coding in value.split(b",")]
         elif key == b"keep-alive":
-            found = _keep_alive_timeout(value)
-            answer.idle_limit = None if found is None else float(found[1])
+            if (found := _keep_alive_timeout(value)) is not None:
+                answer.idle_limit = float(found[1])
         else:
-            tokens = {token.strip(b" \t").lower() for token in value.split(b",")}
-            if b"close" in tokens:
-                answer.keeps = False
-            elif b"keep-alive" in tokens and answer.version == "1.0":
-                answer.keeps = not codings
+            options.update(option.strip(b" \t").lower() for option in value.split(b","))
+    if b"close" in options:
+        answer.keeps = False
+    elif answer.version == "1.0":  # whose Transfer-Encoding is faulty (RFC 9112 6.1)
+        answer.keeps = b"keep-alive" in options and not codings
     if is_bodiless(method, answer.status):
         return
     if codings:
@@ -158,7 +159,6 @@ def _frame(answer: AnswerHead, method: str) -> None:
         if codings != [b"chunked"]:
             shown = b", ".join(codings)[:40]
             raise AnswerError(f"its transfer coding {shown!r} was not asked for (RFC 9112 6.1)")
-        answer.keeps = answer.keeps and answer.version == "1.1"
         answer.body = ChunkedBody()
     elif length is None:
         answer.keeps = False

@@ -67,3 +67,14 @@ def test_the_command() -> None:
         check=True,
     )
     assert "unknown opcode" in replayed.stdout
+
+
+def test_answers_beside_h11() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "--answers", "300", "--seed", "7"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "300 answers, " in done.stdout
+    assert "each explained" in done.stdout

@@ -1,7 +1,7 @@
 """A connection of the engine's own pool: aiohttp's, with our rules for heads and for silence.
 
-aiohttp's parser is given a head of our writing, which says how long the body is and no more; so
-what is accepted, repaired or refused is the same as on every engine, whatever aiohttp's mood.
+aiohttp's parser is given a head of our writing, which says how long the body is and no more, and
+the body in frames of ours; so what is accepted, repaired or refused is the same on every engine.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class PooledProtocol(ResponseHandler):
             if self.leading is not None:
                 self.leading += data
             elif self._is_busy and not (self._payload is None or self._payload.is_eof()):
-                super().data_received(data)
+                self._take_body(data)
             elif data and self.transport is not None:  # it belongs to no answer (RFC 9112 6.3)
                 self.transport.abort()
             return
@@ -175,11 +175,31 @@ class PooledProtocol(ResponseHandler):
             head.keeps = False
         self.set_response_params(read_until_eof=True, auto_decompress=False)
         super().data_received(head.framing())
-        body = self._payload
-        if rest and (body is None or body.is_eof()):
+        if rest:
+            self._take_body(rest)
+
+    def _take_body(self, data: bytes) -> None:
+        head = self.head
+        assert head is not None
+        if not data:  # aiohttp goes on with what it had when it paused
+            super().data_received(data)
+            return
+        if head.body.is_done:  # it belongs to no answer (RFC 9112 6.3)
             head.keeps = False
-        elif rest:
-            super().data_received(rest)
+            return
+        try:
+            framed = head.body.relay(data)
+        except AnswerError as error:
+            body = self._payload
+            if self.transport is not None:
+                self.transport.close()
+            self.set_exception(error)
+            _break_off(body, str(error))
+            return
+        if head.body.surplus:
+            head.keeps = False
+        if framed:
+            super().data_received(framed)
 
     def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
         body = self._payload

@@ -1,7 +1,7 @@
 """A connection as httpcore sees it: a `SocketStream`, with our rules for heads and for silence.
 
-httpcore's parser is given a head of our writing, which says how long the body is and no more; so
-what is accepted, repaired or refused is the same as on every engine.
+httpcore's parser is given a head of our writing, which says how long the body is and no more, and
+the body in frames of ours; so what is accepted, repaired or refused is the same on every engine.
 """
 
 from __future__ import annotations
@@ -119,7 +119,10 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         while True:
             data = await self._read(max_bytes, terms)
             if answers is None or terms is None:
-                return self._within_body(data)
+                framed = self._within_body(data)
+                if framed or not data or self.is_spent:
+                    return framed
+                continue
             if not data:
                 if not answers.has_begun:
                     raise UnheardError("Server disconnected")
@@ -150,11 +153,10 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         if body.is_done:
             self.is_spent = True
             return b""
-        body.feed(data)
+        framed = body.relay(data)
         if body.surplus:
             self.is_spent = True
-            return data[: -len(body.surplus)]
-        return data
+        return framed
 
     async def _read(self, max_bytes: int, terms: Terms | None) -> bytes:
         try:
