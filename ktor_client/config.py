@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 from ktor_client.http import redacted
 from ktor_client.http.redaction import HIDDEN, is_secret_name
-from ktor_client.mistakes import Taught, advice_on
+from ktor_client.mistakes import Taught, advice_on, guess
 from ktor_client.plugin import HttpClientPlugin
 
 __all__ = ["Block", "HttpClientConfig", "install"]
@@ -78,7 +77,7 @@ class HttpClientConfig(metaclass=Taught):
             if name not in HttpClientConfig.__slots__:
                 public = [slot for slot in HttpClientConfig.__slots__ if not slot.startswith("_")]
                 raise AttributeError(
-                    f"HttpClientConfig has no option {name!r}{_hint(name, public)}"
+                    f"HttpClientConfig has no option {name!r}{guess(name, public)}"
                 )
             if not name.startswith("_") and not isinstance(value, bool):
                 raise TypeError(f"{name} is True or False, not {value!r}")
@@ -168,9 +167,10 @@ def _check_options(plugin: object, args: tuple[object, ...], options: dict[str, 
         shown = plugin.__name__ if isinstance(plugin, type) else repr(plugin)
         raise TypeError(f"{shown} is not a plugin; install(WebSockets) installs one")
     if args:
+        option = next(iter(inspect.signature(plugin).parameters), "option")
         raise TypeError(
             f"{plugin_name(plugin)} takes its options by name: "
-            f"install({plugin_name(plugin)}, name=value)"
+            f"install({plugin_name(plugin)}, {option}=...)"
         )
     check_names(plugin_name(plugin), plugin, options)
 
@@ -187,12 +187,5 @@ def check_names(owner: str, factory: Callable[..., object], options: dict[str, A
     for name, value in options.items():
         if name not in parameters:
             advice = advice_on(owner, name, value, parameters)
-            hint = _hint(name, list(parameters)) if advice is None else f"; {advice}"
+            hint = guess(name, parameters) if advice is None else f"; {advice}"
             raise TypeError(f"{owner} has no option {name!r}{hint}")
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; it has: {', '.join(known)}" if known else "; it has none"

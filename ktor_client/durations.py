@@ -41,7 +41,9 @@ def question(number: float, option: str) -> None:
     """Warn of a time that looks like milliseconds; a `timedelta` of that length is meant."""
     if number > HOUR:
         frame, level = sys._getframe(1), 2
-        while frame.f_back is not None and frame.f_globals["__name__"].startswith("ktor_client"):
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+            "ktor_client"
+        ):
             frame, level = frame.f_back, level + 1
         warnings.warn(
             f"{option}={number:g} is {number / HOUR:.1f} hours: times are in seconds. "

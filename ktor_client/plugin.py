@@ -291,6 +291,6 @@ def client_plugin(
 
     signature = inspect.signature(function)
     options = list(signature.parameters.values())[1:]
-    # inspect looks for this attribute; functions do not declare it.
-    factory.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
+    shown: Any = factory  # inspect looks for an attribute that functions do not declare
+    shown.__signature__ = signature.replace(parameters=options)
     return factory

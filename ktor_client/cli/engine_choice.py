@@ -13,6 +13,7 @@ from ktor_client.engine.registry import (
     BUILT_IN,
     EngineEntry,
     EngineFactory,
+    distributions,
     engine_class,
     engines,
 )
@@ -55,7 +56,7 @@ def absence(entry: EngineEntry) -> str | None:
     """Return why a built-in engine cannot run here, or None."""
     if entry.name == "browser" and sys.platform != "emscripten":
         return "runs in a browser only, under Pyodide"
-    missing = " and ".join(name.replace("_", "-") for name in entry.missing())
+    missing = " and ".join(distributions(entry.missing()))
     if not missing:
         return None
     return f"{missing} not installed; try: {entry.remedy}"
@@ -65,9 +66,9 @@ def versions(name: str) -> str:
     """Return the libraries of an engine with their versions, such as "httpx 0.28.1"."""
     entry = BUILT_IN.get(name)
     found: list[str] = []
-    for library in entry.libraries if entry is not None else ():
+    for distribution in distributions(entry.libraries) if entry is not None else ():
         try:
-            found.append(f"{library.replace('_', '-')} {version(library)}")
+            found.append(f"{distribution} {version(distribution)}")
         except PackageNotFoundError:
             continue
     return ", ".join(found)

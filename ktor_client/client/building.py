@@ -106,16 +106,16 @@ def install_plugins(
             plugin.install(view(plugin))
 
 
-def _refuse_block(factory: object) -> None:
+def _refuse_block(factory: Any) -> None:
     wrong: object = None
     if isinstance(factory, Install | HttpClientPlugin):
         wrong = factory
     elif isinstance(factory, type) and issubclass(factory, HttpClientPlugin):
         wrong = f"install({factory.__name__})"
-    elif not callable(factory):  # pyright: ignore[reportUnknownArgumentType]
+    elif not callable(factory):  # pyright: ignore[reportUnknownArgumentType]  # of the check above
         raise TypeError(f"the engine is a class, a factory, an instance or a name, not {factory!r}")
     elif not isinstance(factory, type | partial):
-        parameters = inspect.signature(factory).parameters.values()  # pyright: ignore[reportUnknownArgumentType]
+        parameters = inspect.signature(factory).parameters.values()
         needed = [
             p
             for p in parameters
@@ -124,4 +124,4 @@ def _refuse_block(factory: object) -> None:
         if needed:
             wrong = getattr(factory, "__name__", "block")
     if wrong is not None:
-        raise TypeError(f"the engine comes first: HttpClient(AiohttpEngine, {wrong})")
+        raise TypeError(f"the engine comes first: HttpClient(CIO, {wrong})")

@@ -190,6 +190,10 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         """
         found = self.plugin_or_none(plugin)
         if found is None:
+            if not callable(plugin):
+                raise TypeError(
+                    f"write the plugin itself, client.plugin(WebSockets), not {plugin!r}"
+                )
             name = plugin_name(plugin)
             raise PluginNotInstalledError(
                 f"{name} is not installed; add install({name}) to HttpClient(...)"

@@ -34,9 +34,9 @@ def over_tls(
 
     @functools.wraps(method)
     def twin(self: C, *args: P.args, **kwargs: P.kwargs) -> WebSocketStatement[W]:
-        call: Any = method
+        call: Callable[..., WebSocketStatement[W]] = method  # with a block more
         url = args[:1] or (kwargs.pop("url", None),)
-        return call(self, *url, *args[1:], force, **kwargs)  # type: ignore[no-any-return]
+        return call(self, *url, *args[1:], force, **kwargs)
 
     twin.__doc__ = f"Do what `{method.__name__}` does, always over TLS; an explicit port stays."
     return cast("Callable[Concatenate[C, P], WebSocketStatement[W]]", twin)
@@ -64,7 +64,8 @@ def opened(
     statement, _, session = signature.return_annotation.removesuffix("]").partition("[")
     session = session or statement.replace("Statement", "Session")
     opening = session if _can_be_marked else f"Coroutine[Any, Any, {session}]"
-    twin.__signature__ = signature.replace(return_annotation=opening)  # type: ignore[attr-defined]
+    shown: Any = twin  # inspect looks for an attribute that functions do not declare
+    shown.__signature__ = signature.replace(return_annotation=opening)
     open_session.__name__ = twin.__name__ = name
     open_session.__qualname__ = twin.__qualname__ = f"HttpClient.{name}"
     twin.__doc__ = (

@@ -2,5 +2,10 @@
 
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.mistakes import absent
 
 __all__ = ["Capability", "HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
+
+
+def __getattr__(name: str) -> object:
+    raise absent(__name__, name)

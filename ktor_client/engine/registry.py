@@ -7,7 +7,7 @@ an engine before it is asked for.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
@@ -62,7 +62,7 @@ class EngineEntry:
     @property
     def remedy(self) -> str:
         """What to type where a library is missing."""
-        return f"pip install {' '.join(name.replace('_', '-') for name in self.libraries)}"
+        return f"pip install {' '.join(distributions(self.libraries))}"
 
     def missing(self) -> list[str]:
         """Return the libraries that the engine needs and that are not installed."""
@@ -90,7 +90,7 @@ class EngineEntry:
         return engine
 
     def _reason(self, error: ImportError, culprit: str) -> str:
-        needed = " and ".join(library.replace("_", "-") for library in self.libraries)
+        needed = " and ".join(distributions(self.libraries))
         if not self.libraries:
             return f"{self.class_name} needs another platform ({error})"
         if culprit not in self.libraries:
@@ -101,6 +101,11 @@ class EngineEntry:
             f"{self.class_name} does not go with the {culprit} that is installed; "
             f"try: {self.remedy.replace('install', 'install -U')} ({error})"
         )
+
+
+def distributions(libraries: Iterable[str]) -> list[str]:
+    """Return what packages are called that bring these modules: `httpx_ws` is in `httpx-ws`."""
+    return [library.replace("_", "-") for library in libraries]
 
 
 BUILT_IN: dict[str, EngineEntry] = {

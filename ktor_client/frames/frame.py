@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from ktor_client._twin import twin
 from ktor_client.frames.reason import CloseReason
-from ktor_client.mistakes import TaughtEnum
+from ktor_client.mistakes import TaughtEnum, shown_names, teach
 
 __all__ = ["Frame", "FrameType"]
 
@@ -137,6 +137,9 @@ class Frame:
 
     def __hash__(self) -> int:
         return hash((self.frame_type, self._bits, self.data))
+
+    def __dir__(self) -> list[str]:
+        return shown_names(self)
 
     def __repr__(self) -> str:
         data = self.data
@@ -314,6 +317,10 @@ class CloseFrame(_ControlFrame):
             if code is None:
                 raise ValueError("the session is still open: there is no close reason to send yet")
             data = b"" if code == 1005 else code.to_bytes(2, "big") + reason.message.encode()
+        elif isinstance(reason, int):
+            raise TypeError(
+                f"Frame.Close takes a CloseReason, not {reason!r}: Frame.Close(CloseReason(1000))"
+            )
         else:
             data = b"" if reason is None else reason
         super().__init__(data)
@@ -366,3 +373,4 @@ if not TYPE_CHECKING:
     Frame.Close = CloseFrame
     Frame.Ping = PingFrame
     Frame.Pong = PongFrame
+    teach(Frame)

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Generator
 from typing import ClassVar, Literal, TypeAlias
 
-from ktor_client.mistakes import Taught, TaughtEnum
+from ktor_client.mistakes import Taught, TaughtEnum, answering
 
 __all__ = ["CloseReason", "Initiator", "may_be_sent"]
 
@@ -74,6 +74,7 @@ class CloseReason(metaclass=Taught):
     unsent: int
     """Messages that `send` had accepted and that did not leave."""
 
+    @answering("CloseReason")
     def __init__(
         self,
         code: int,

@@ -32,7 +32,8 @@ class HttpMethod(str, metaclass=Taught):
             ValueError: `name` is not a token (RFC 9110 9.1).
         """
         if not is_token(name):
-            raise ValueError(f"{name!r} is not an HTTP method")
+            hint = '; the method comes first: client.request("GET", url)' if "/" in name else ""
+            raise ValueError(f"{name!r} is not an HTTP method{hint}")
         return super().__new__(cls, name.upper())
 
     @property

@@ -304,7 +304,8 @@ def _applied(request: HttpRequestBuilder, block: Any) -> Any:
     if not callable(block):
         raise TypeError(
             f"a request block is a function of the HttpRequestBuilder, not {block!r}; "
-            'for instance header("X-Id", "1"). After the URL, all but blocks is given by name'
+            'for instance header("X-Id", "1"). Everything else after the '
+            "URL is given by name: params=, headers=, body=, json=, form="
         )
     result = block(request)
     return result if hasattr(result, "__await__") else None

@@ -17,8 +17,9 @@ from ktor_client.http.decoded import DecodedBody
 from ktor_client.http.headers import Headers
 from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.request import HttpRequest
+from ktor_client.http.status import Status
 from ktor_client.http.typed_json import from_json
-from ktor_client.mistakes import Taught
+from ktor_client.mistakes import Taught, subscripted
 from ktor_client.unset import UNSET
 
 __all__ = ["HttpResponse"]
@@ -49,7 +50,7 @@ class HttpResponse(metaclass=Taught):
         http_version: str = "1.1",
     ) -> None:
         self.request = request
-        self.status = status
+        self.status: int = Status(status)
         self.headers = headers
         self.reason = reason
         self.http_version = http_version
@@ -179,6 +180,7 @@ class HttpResponse(metaclass=Taught):
     async def body(self, type_: type[T]) -> T: ...
     @overload
     async def body(self, type_: Any) -> Any: ...
+    @subscripted("write `await response.body(dict)`")
     async def body(self, type_: Any = UNSET) -> Any:
         """Read the body as `bytes`, `str`, or an object of that type; `X | None` allows null.
 

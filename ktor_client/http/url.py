@@ -24,7 +24,7 @@ from ktor_client.http.url_parts import (
     quoted,
     url_parts,
 )
-from ktor_client.mistakes import Taught
+from ktor_client.mistakes import Taught, answering
 
 __all__ = ["Url", "UrlBuilder"]
 
@@ -61,6 +61,7 @@ class Url(metaclass=Taught):
     trailing_query: bool
     _text: str
 
+    @answering("Url")
     def __init__(
         self,
         scheme: str,

@@ -24,6 +24,10 @@ __all__ = [
     "absent",
     "advice_on",
     "answering",
+    "guess",
+    "shown_names",
+    "subscripted",
+    "teach",
     "tell_of_missing_module",
 ]
 
@@ -71,8 +75,12 @@ def _is_wrong(cls: type, name: str) -> bool:
     return False
 
 
-def _teach(cls: type) -> None:
-    """Give a class what its section of the table says, and its names in Ktor's spelling."""
+def teach(cls: type) -> None:
+    """Give a class what its section of the table says, and its names in Ktor's spelling.
+
+    `Taught` does it by itself. A class whose `isinstance` must be fast has no metaclass: it calls
+    this, and its `__dir__` is `shown_names`.
+    """
     ours = (base for base in cls.__mro__ if base.__module__.startswith("ktor_client"))
     names = {name: f"write `{name}`" for base in ours for name in base.__dict__ if name[0] != "_"}
     table = ATTRIBUTES.get(cls.__name__, {})
@@ -82,7 +90,8 @@ def _teach(cls: type) -> None:
             setattr(cls, name, Wrong(name, instead))
 
 
-def _shown(thing: object) -> list[str]:
+def shown_names(thing: object) -> list[str]:
+    """Return what `dir()` shows of an instance: its names without the wrong ones."""
     return [name for name in object.__dir__(thing) if not _is_wrong(type(thing), name)]
 
 
@@ -93,9 +102,9 @@ class Taught(type):
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
     ) -> None:
         super().__init__(name, bases, namespace, **options)
-        _teach(cls)
+        teach(cls)
         if "__dir__" not in namespace:
-            cls.__dir__ = _shown  # type: ignore[assignment,method-assign]  # of instances
+            cls.__dir__ = shown_names  # type: ignore[assignment,method-assign]  # of instances
 
     def __dir__(cls) -> list[str]:
         return [name for name in super().__dir__() if not _is_wrong(cls, name)]
@@ -108,9 +117,18 @@ class TaughtABC(Taught, ABCMeta):
 class TaughtEnum(enum.EnumMeta):
     """The metaclass of enumerations that know their members by other spellings."""
 
+    def __init__(cls, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, instead in ATTRIBUTES.get(cls.__name__, {}).items():
+            for spelling in {name, camel_case(name)}:
+                setattr(cls, spelling, Wrong(spelling, instead))
+
     if not TYPE_CHECKING:  # checkers see the wrong name without this
 
         def __getattr__(cls, name: str) -> object:
+            wrong = cls.__dict__.get(name)
+            if isinstance(wrong, Wrong):
+                wrong.__get__(None, cls)
             members = cls.__members__
             if name in members:  # Python 3.11 comes this way
                 return members[name]
@@ -128,17 +146,29 @@ def advice_on(owner: str, name: str, value: object, known: Iterable[str]) -> str
     """Return what to write in place of an argument; None where nobody knows."""
     from ktor_client.mistakes.arguments import ARGUMENTS
 
-    known = list(known)
-    found = ARGUMENTS.get(owner, {}).get(name) or ARGUMENTS.get(owner, {}).get(_snake_case(name))
-    if found is not None:
+    known, table = list(known), ARGUMENTS.get(owner, {})
+    right = _snake_case(name)
+    if found := table.get(name) or table.get(right):
         return found
     for ending in _MILLIS:
-        right = _snake_case(name.removesuffix(ending))
-        if name.endswith(ending) and right in known:
-            seconds = f"{value / 1000:g}" if isinstance(value, int | float) else "..."
-            return f"write `{right}={seconds}`: times are in seconds"
-    right = _snake_case(name)
+        if name.endswith(ending):
+            right = _snake_case(name.removesuffix(ending))
+            if right in known:
+                seconds = f"{value / 1000:g}" if isinstance(value, int | float) else "..."
+                return f"write `{right}={seconds}`: times are in seconds"
+            return table.get(right)
     return f"write `{right}=...`" if right != name and right in known else None
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """Return what of `known` was meant, or all of it, to stand after what is wrong."""
+    from difflib import get_close_matches
+
+    known = list(known)
+    close = get_close_matches(name, known, 1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; it has: {', '.join(known)}" if known else "; it has none"
 
 
 def answering(*owners: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -171,15 +201,17 @@ def _explained(
 
     from ktor_client.mistakes.arguments import ARGUMENTS
 
-    parameters = signature(call).parameters
-    wrong = [name for name in options if name not in parameters]
+    parameters = signature(call).parameters.values()
+    known = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_POSITIONAL]
+    wrong = next((name for name in options if name not in known), None)
     for owner in owners:
-        for name in wrong:
-            advice = advice_on(owner, name, options[name], parameters)
-            if advice is not None:
-                return TypeError(f"{call.__name__}() has no argument {name!r}; {advice}")
-        if not wrong and (advice := ARGUMENTS[owner].get("")) is not None:
+        if wrong is None and (advice := ARGUMENTS[owner].get("")) is not None:
             return TypeError(f"{error}; {advice}")
+        if wrong is not None:
+            advice = advice_on(owner, wrong, options[wrong], known)
+            words = guess(wrong, known) if advice is None else f"; {advice}"
+            called = call.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+            return TypeError(f"{called}() has no argument {wrong!r}{words}")
     return None
 
 
@@ -195,6 +227,39 @@ def _mark(call: Callable[P, R]) -> Callable[P, R]:
         marker = import_module("asyncio.coroutines")
         call._is_coroutine = marker._is_coroutine  # type: ignore[attr-defined]  # what 3.11 reads
     return call
+
+
+def subscripted(instead: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a method say what to write to who gives it a type in brackets, as Ktor's are given one.
+
+    The decorator is for checkers and readers: it changes nothing but what `[...]` raises.
+    """
+
+    def decorate(call: Callable[P, R]) -> Callable[P, R]:
+        method: Any = _Method(call, instead)
+        return functools.update_wrapper(method, call)
+
+    return decorate
+
+
+class _Method:
+    def __init__(self, call: Callable[..., object], instead: str) -> None:
+        self._call = call
+        self._instead = instead
+
+    def __get__(self, thing: object, owner: type) -> Callable[..., object]:
+        if thing is None:
+            return self._call
+        bound = _Bound(self._call, thing)
+        bound.instead = self._instead
+        return bound
+
+
+class _Bound(functools.partial[Any]):
+    instead: str
+
+    def __getitem__(self, types: object) -> NoReturn:
+        raise TypeError(f"types are arguments here; {self.instead}")
 
 
 # --- imports

@@ -5,13 +5,17 @@ from __future__ import annotations
 __all__ = [
     "AUTH",
     "BASE_URL",
+    "CALL",
     "CHUNKS",
     "CLIENT",
     "COOKIES",
     "DEFLATE",
+    "ENGINE_TLS",
+    "EVENTS",
     "FORM",
     "HEADERS",
     "LIMIT",
+    "LIMIT_OF_ENGINE",
     "NOWAIT",
     "PARAMS",
     "PLUGIN",
@@ -20,8 +24,10 @@ __all__ = [
     "QUEUE",
     "RECEIVE",
     "REDIRECTS",
+    "REQUEST_TIMEOUT",
     "RETRY",
     "SEND",
+    "SOCKET_TIMEOUT",
     "STATE",
     "SUCCESS",
     "TASKS",
@@ -64,11 +70,21 @@ PARAMS = "write `params={...}`"
 FORM = "write `form={...}`, and `files={...}` for files"
 RECEIVE = (
     "write `async for message in session:`, `await session.receive_text()` or `receive_bytes()`, "
-    "or `await session.incoming.receive()` for a frame"
+    "or `await session.incoming.receive()` for a frame; `async with asyncio.timeout(10):` around "
+    "it limits the wait"
 )
 SEND = "write `await session.send(...)`: str is sent as text, bytes as binary"
 STATE = "write `session.is_open`, or `session.close_reason` for how it ended"
 NOWAIT = "write `receive_nowait()`, which raises `asyncio.QueueEmpty` where nothing is queued"
+EVENTS = "write `client.events.subscribe(...)`, which hears of each request and response"
+REQUEST_TIMEOUT = "write `install(HttpTimeout, request_timeout=10)`"
+SOCKET_TIMEOUT = "write `install(HttpTimeout, socket_timeout=10)`"
+LIMIT_OF_ENGINE = "the engine has it: `HttpClient(functools.partial(CIO, limit=100))`"
+ENGINE_TLS = (
+    "write `ssl_context=...`; a context that trusts your certificate is "
+    "`ssl.create_default_context(cafile=...)`"
+)
+CALL = "`async with client.web_socket(url) as session:`"
 CHUNKS = (
     "write `async with client.prepare_get(url) as response:`, and in it "
     "`async for chunk in response.chunks():`"

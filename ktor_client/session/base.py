@@ -153,10 +153,9 @@ class WebSocketSession(metaclass=Taught):
             WrongLoopError: the session was opened on another event loop.
         """
         if not isinstance(reason, CloseReason):
-            code = reason if isinstance(reason, int) else 1000
+            said = f"{int(reason)}" if isinstance(reason, int) else f"1000, {reason!r}"
             raise TypeError(
-                f"close takes a CloseReason, not {type(reason).__name__}: "
-                f"close(CloseReason({code}))"
+                f"close takes a CloseReason, not {reason!r}: close(CloseReason({said}))"
             )
         checked_reason(reason)
         core = self._core

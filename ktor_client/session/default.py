@@ -12,6 +12,7 @@ from ktor_client._twin import twin
 from ktor_client.durations import Duration, optional_seconds
 from ktor_client.frames import TextFrame
 from ktor_client.link.home_loop import wake
+from ktor_client.mistakes import subscripted
 from ktor_client.session.base import WebSocketSession
 from ktor_client.session.call import HttpClientCall
 from ktor_client.session.converter import WebSocketContentConverter
@@ -85,6 +86,7 @@ class DefaultWebSocketSession(WebSocketSession):
     async def receive_deserialized(self, type_: type[T]) -> T: ...
     @overload
     async def receive_deserialized(self, type_: Any) -> Any: ...
+    @subscripted("write `await session.receive_deserialized(dict)`")
     async def receive_deserialized(self, type_: Any) -> Any:
         """Receive one message as an object of that type; `X | None` allows null.
 

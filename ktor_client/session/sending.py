@@ -376,7 +376,7 @@ class Sending:
         """Take places out of the queue, and tell those who wait in them."""
         queue = self.queue
         if any(place.has_begun for place in queue):  # what would follow is of an unfinished message
-            keeps = lambda place: False  # noqa: E731
+            keeps = lambda place: False  # noqa: E731  # in place of the argument
         gone = [place for place in queue if not keeps(place)]
         kept = [place for place in queue if keeps(place)]
         queue.clear()

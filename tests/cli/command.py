@@ -107,7 +107,9 @@ class Terminal:
                 async with asyncio.timeout(20):
                     await self._changed.wait()
             except TimeoutError:
-                raise AssertionError(f"{text!r} did not come; the screen: {self.screen!r}") from None
+                raise AssertionError(
+                    f"{text!r} did not come; the screen: {self.screen!r}"
+                ) from None
 
 
 @asynccontextmanager

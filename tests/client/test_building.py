@@ -92,22 +92,22 @@ def test_no_frame_fits_into_nothing() -> None:
 
 def test_positional_options_are_refused() -> None:
     text = text_of(lambda: install(WebSockets, 20))  # type: ignore[call-arg]  # pyright: ignore
-    assert text == "WebSockets takes its options by name: install(WebSockets, name=value)"
+    assert text == "WebSockets takes its options by name: install(WebSockets, ping_interval=...)"
 
 
 def test_a_block_in_the_engines_place() -> None:
     block = install(WebSockets, ping_interval=20)
     assert text_of(lambda: HttpClient(block)) == (  # type: ignore[arg-type]  # pyright: ignore
-        "the engine comes first: HttpClient(AiohttpEngine, install(WebSockets, ping_interval=20))"
+        "the engine comes first: HttpClient(CIO, install(WebSockets, ping_interval=20))"
     )
 
     def company(config: HttpClientConfig) -> None:
         config.expect_success = True
 
     text = text_of(lambda: HttpClient(company))  # type: ignore[arg-type]  # pyright: ignore
-    assert text == "the engine comes first: HttpClient(AiohttpEngine, company)"
+    assert text == "the engine comes first: HttpClient(CIO, company)"
     text = text_of(lambda: HttpClient(WebSockets))  # type: ignore[arg-type]  # pyright: ignore
-    assert text == "the engine comes first: HttpClient(AiohttpEngine, install(WebSockets))"
+    assert text == "the engine comes first: HttpClient(CIO, install(WebSockets))"
 
 
 def test_a_plugin_in_a_blocks_place() -> None:

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 import ssl
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from ktor_client import (
     ClientWebSocketSession,
     CloseReason,
     DefaultClientWebSocketSession,
+    Frame,
+    FrameType,
     Headers,
     HttpClient,
     HttpClientConfig,
@@ -35,7 +38,8 @@ from ktor_client import (
     testing,
 )
 from ktor_client.http import HeadersBuilder, UrlBuilder
-from ktor_client.mistakes import camel_case
+from ktor_client.http.status import Status
+from ktor_client.mistakes import Taught, camel_case
 from ktor_client.mistakes.arguments import ARGUMENTS
 from ktor_client.mistakes.attributes import ATTRIBUTES
 from ktor_client.mistakes.imports import MODULES
@@ -57,6 +61,10 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "HttpMethod": (HttpMethod,),
     "HttpClientConfig": (HttpClientConfig,),
     "CloseReason": (CloseReason,),
+    "Frame": (Frame,),
+    "FrameType": (FrameType,),
+    "_Codes": (CloseReason.Codes,),
+    "Status": (Status,),
 }
 CALLS: dict[str, tuple[Any, ...]] = {
     "request": (HttpClient.get, HttpClient.prepare_get, HttpClient.head, HttpClient.options),
@@ -66,11 +74,18 @@ CALLS: dict[str, tuple[Any, ...]] = {
         HttpClient.web_socket_reconnecting,
     ),
     "close": (WebSocketSession.close,),
+    "Url": (Url,),
+    "CloseReason": (CloseReason,),
+    "CioEngine": (engines.CioEngine,),
+    "AiohttpEngine": (engines.AiohttpEngine,),
+    "HttpxEngine": (engines.HttpxEngine,),
 }
+ENGINES = {name: getattr(engines, name) for name in ("CioEngine", "AiohttpEngine", "HttpxEngine")}
 OPTIONS: dict[str, Any] = {
-    name: getattr(plugins, name)
-    for name in ("WebSockets", "HttpTimeout", "HttpRequestRetry", "DefaultRequest")
-} | {"ContentNegotiation": plugins.ContentNegotiation, "HttpClient": HttpClient}
+    name: getattr(plugins, name, HttpClient)
+    for name in ARGUMENTS
+    if name == "HttpClient" or name in plugins.__all__
+}
 
 
 def rows(table: dict[str, dict[str, str]]) -> list[Any]:
@@ -81,6 +96,14 @@ def rows(table: dict[str, dict[str, str]]) -> list[Any]:
     ]
 
 
+INSTANCES = {
+    "HttpMethod": HttpMethod.Get,
+    "FrameType": FrameType.TEXT,
+    "_Codes": CloseReason.Codes.NORMAL,
+    "Status": Status(200),
+}
+
+
 @pytest.mark.parametrize(("owner", "name"), rows(ATTRIBUTES))
 def test_a_wrong_attribute(owner: str, name: str) -> None:
     for cls in CLASSES[owner]:
@@ -88,24 +111,27 @@ def test_a_wrong_attribute(owner: str, name: str) -> None:
             with pytest.raises(AttributeError, match=f"has no attribute '{spelling}'; ") as caught:
                 getattr(cls, spelling)
             assert ATTRIBUTES[owner][name] in str(caught.value)
-            assert spelling not in dir(cls)
+            if isinstance(cls, Taught):
+                assert spelling not in dir(cls)
             if inspect.isabstract(cls):
                 continue
-            thing = object.__new__(cls) if not issubclass(cls, str) else HttpMethod.Get
+            thing: Any = INSTANCES.get(owner) or object.__new__(cls)
             with pytest.raises(AttributeError, match="' object has no attribute"):
                 getattr(thing, spelling)
-            assert spelling not in dir(thing)
+            if not isinstance(thing, Enum):
+                assert spelling not in dir(thing)
 
 
 @pytest.mark.parametrize(("owner", "name"), rows(ARGUMENTS))
 def test_a_wrong_argument(owner: str, name: str) -> None:
     words = ARGUMENTS[owner][name]
     for call in CALLS.get(owner, ()):
+        this = () if isinstance(call, type) else (None,)
         with pytest.raises(TypeError) as caught:
             if name:
-                call(None, **{name: 1})
+                call(*this, **{name: 1})
             else:
-                call(None, *range(9))
+                call(*this, *range(9))
         assert str(caught.value).endswith(f"; {words}")
     if owner in OPTIONS:
         with pytest.raises(TypeError, match=f"^{owner} has no option '{name}'; ") as caught:
@@ -114,6 +140,10 @@ def test_a_wrong_argument(owner: str, name: str) -> None:
             else:
                 plugin: Any = OPTIONS[owner]
                 ktor_client.install(plugin, **{name: 1})
+        assert str(caught.value).endswith(words)
+    if owner in ENGINES:
+        with pytest.raises(TypeError, match=f"^{owner} has no option '{name}'; ") as caught:
+            HttpClient(functools.partial(ENGINES[owner], **{name: 1}))
         assert str(caught.value).endswith(words)
     assert owner in CALLS or owner in OPTIONS
 
@@ -179,6 +209,8 @@ KNOWN: dict[str, tuple[type, ...]] = {
     "url": (UrlBuilder, Url),
     "config": (HttpClientConfig,),
     "reason": (CloseReason,),
+    "frame": (Frame.Text, Frame.Close),
+    "frame_type": (FrameType,),
     "scope": (plugins.PluginScope,),
     "tasks": (asyncio.TaskGroup,),
 }

@@ -64,8 +64,7 @@ class Connector(aiohttp.TCPConnector):
     """One limit over all connections, the wait for a free one included in `connect_timeout`."""
 
     def __init__(self, dialer: Dialer) -> None:
-        # aiohttp leaves a parameter of its constructor half typed.
-        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]  # half typed by aiohttp
             limit=dialer.options.limit, ssl=dialer.options.ssl_context or True
         )
         self._dialer = dialer

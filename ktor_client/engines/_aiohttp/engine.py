@@ -36,6 +36,7 @@ from ktor_client.engines._aiohttp.responses import to_response
 from ktor_client.engines._aiohttp.take_over import take_over
 from ktor_client.errors import ClientClosedError, ConnectError
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.mistakes import answering
 
 __all__ = ["AiohttpEngine"]
 
@@ -47,6 +48,7 @@ class AiohttpEngine(HttpClientEngine):
 
     name = "aiohttp"
 
+    @answering("AiohttpEngine")
     def __init__(
         self,
         *,

@@ -13,6 +13,7 @@ from ktor_client.engine.socket_options import (
     SocketOptions,
 )
 from ktor_client.engine.wire import WireEngine, WireErrors
+from ktor_client.mistakes import answering
 
 __all__ = ["CioEngine"]
 
@@ -22,6 +23,7 @@ class CioEngine(WireEngine):
 
     name = "cio"
 
+    @answering("CioEngine")
     def __init__(
         self,
         *,

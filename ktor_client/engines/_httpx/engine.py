@@ -42,11 +42,12 @@ from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import PoolTransport
 from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
 from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.mistakes import answering
 
 try:
     from ktor_client.engines._httpx.web_socket import Handshake
-except ImportError:  # plain HTTP works without httpx-ws
-    Handshake = None  # type: ignore[assignment,misc]
+except ImportError:
+    Handshake = None  # type: ignore[assignment,misc]  # plain HTTP works without httpx-ws
 
 __all__ = ["HttpxEngine"]
 
@@ -72,6 +73,7 @@ class HttpxEngine(HttpClientEngine):
 
     name = "httpx"
 
+    @answering("HttpxEngine")
     def __init__(
         self,
         *,

@@ -123,7 +123,7 @@ class AuthProvider(ABC):
         """
         return False
 
-    def accepted(self, request: HttpRequest, response: HttpResponse) -> None:  # noqa: B027
+    def accepted(self, request: HttpRequest, response: HttpResponse) -> None:  # noqa: B027  # most need not
         """Take note that the server took the credentials of `request`."""
 
     def clear(self) -> None:  # noqa: B027  # most keep nothing
