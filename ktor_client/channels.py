@@ -56,7 +56,7 @@ class ChannelLimit:
 
     @property
     def suspends(self) -> bool:
-        """Whether a sender waits for room."""
+        """Whether a sender waits while the channel is full."""
         return self.capacity is not None and self.on_overflow is ChannelOverflow.SUSPEND
 
     def __eq__(self, other: object) -> bool:
@@ -80,8 +80,9 @@ def bounded(
 ) -> ChannelLimit:
     """Limit a channel to `capacity` messages and `max_bytes` bytes of payload.
 
-    With SUSPEND both are marks, not walls: what one read from the socket brings is queued to its
-    end, then reading pauses; it resumes at half. With CLOSE the limit is strict, by message.
+    With SUSPEND both are thresholds, not hard limits: everything that one read from the socket
+    brings is queued, then reading pauses until the channel is half empty. With CLOSE the limit is
+    strict and counts each message.
 
     Raises:
         ValueError: a limit below 1.
@@ -97,7 +98,7 @@ def bounded(
 
 
 def unlimited() -> ChannelLimit:
-    """Put no limit: a fast peer with a slow consumer may take all memory."""
+    """Set no limit: a fast peer and a slow consumer can then use up all memory."""
     return ChannelLimit(None, ChannelOverflow.SUSPEND, None)
 
 
@@ -126,9 +127,9 @@ class SendChannel(Generic[S_contra], metaclass=TaughtABC):
 
     @abstractmethod
     async def send(self, item: S_contra) -> None:
-        """Put an item, waiting while there is no room.
+        """Put an item; waits while the channel is full.
 
-        A cancelled `send` has put all of the item or nothing.
+        A cancelled `send` has put the whole item or nothing.
 
         Raises:
             ConnectionClosedError: the channel has ended.
@@ -140,7 +141,7 @@ class SendChannel(Generic[S_contra], metaclass=TaughtABC):
 
         Raises:
             ConnectionClosedError: the channel has ended.
-            asyncio.QueueFull: there is no room.
+            asyncio.QueueFull: the channel is full.
         """
 
 
@@ -155,10 +156,10 @@ class ReceiveChannel(Generic[T_co], metaclass=TaughtABC):
 
     @abstractmethod
     async def receive(self) -> T_co:
-        """Return the next item; without suspending while one is queued.
+        """Return the next item; does not suspend while one is queued.
 
         Raises:
-            ConnectionClosedError: nothing is queued and nothing will come.
+            ConnectionClosedError: nothing is queued and nothing more will arrive.
             WrongLoopError: the session belongs to another event loop.
         """
 

@@ -37,7 +37,7 @@ class HttpClientConfig(metaclass=Taught):
     def install(
         self, plugin: Callable[P, HttpClientPlugin], *args: P.args, **options: P.kwargs
     ) -> None:
-        """Install a plugin, or refine the options of one that is installed; its place stays.
+        """Install a plugin, or change the options of an installed one, which keeps its place.
 
         Raises:
             TypeError: an option that the plugin does not have.
@@ -48,7 +48,7 @@ class HttpClientConfig(metaclass=Taught):
     def engine(self, **options: Any) -> None:
         """Give options to the engine's factory: `config.engine(limit=5)`.
 
-        `HttpClient` raises `TypeError` where it was given an engine that exists already.
+        `HttpClient` raises `TypeError` if it was given an engine instance.
         """
         self._engine_options.update(options)
 

@@ -86,7 +86,7 @@ __all__ = [
 
 
 class KtorClientError(Exception):
-    """Root of everything this library raises on its own account."""
+    """The base class of everything this library raises for a failed request or session."""
 
     nothing_sent: bool = False
     """Whether it is certain that not a byte of the request has left; False where nobody knows."""
@@ -97,7 +97,7 @@ class EngineUnavailableError(KtorClientError, ImportError):
 
 
 class PluginNotInstalledError(KtorClientError, LookupError):
-    """A plugin was asked for that the client has not installed."""
+    """The client has not installed the requested plugin."""
 
 
 class ClientClosedError(KtorClientError, RuntimeError):
@@ -105,7 +105,7 @@ class ClientClosedError(KtorClientError, RuntimeError):
 
 
 class UnsupportedCapabilityError(KtorClientError, NotImplementedError):
-    """The engine cannot do what was asked; found out before any I/O."""
+    """The engine cannot do what was asked; raised before any I/O."""
 
 
 class WrongLoopError(KtorClientError, RuntimeError):
@@ -121,9 +121,10 @@ class UnsafeHeaderError(KtorClientError, ValueError):
 
 
 class AuthError(KtorClientError):
-    """A provider of `Auth` has no credentials to give: a function of yours failed or took too long.
+    """A provider of `Auth` has no credentials: one of your functions failed or took too long.
 
-    `__cause__` is what it raised; `response` the 401 that asked for more, or None before one came.
+    `__cause__` is what it raised; `response` is the 401 that asked for more, or None if none came
+    yet.
     """
 
     def __init__(self, message: str, response: HttpResponse | None = None) -> None:
@@ -152,7 +153,7 @@ class ProxyError(ConnectError):
 
 
 class RequestTimeoutError(KtorClientError, TimeoutError):
-    """A time limit of the request was over."""
+    """A time limit of the request expired."""
 
 
 class ConnectTimeoutError(RequestTimeoutError):
@@ -162,7 +163,7 @@ class ConnectTimeoutError(RequestTimeoutError):
 
 
 class SocketTimeoutError(RequestTimeoutError):
-    """No byte went either way for `socket_timeout` on a connection, while one was waited for."""
+    """No byte moved in either direction for `socket_timeout` while one was expected."""
 
 
 class OpenTimeoutError(RequestTimeoutError):
@@ -170,7 +171,7 @@ class OpenTimeoutError(RequestTimeoutError):
 
 
 class ResponseError(KtorClientError):
-    """A response came, and it is not what was needed."""
+    """A response arrived, but not one that can be used."""
 
     def __init__(self, message: str, response: HttpResponse | None = None) -> None:
         super().__init__(message)
@@ -197,25 +198,25 @@ class ServerResponseError(ResponseError):
 
 
 class SseError(ResponseError):
-    """The answer is no event stream, or an event in it is too large."""
+    """The answer is not an event stream, or one of its events is too large."""
 
 
 class WebSocketHandshakeError(ResponseError):
     """The server did not open a WebSocket, or answered the handshake wrongly.
 
-    A note, which tracebacks show, tells which URL was asked and how the answer begins. Where the
-    body of the answer was late, cut off or could not be decoded, `__cause__` says so, and the
-    response has what came of it.
+    A note, which tracebacks show, gives the URL and the beginning of the answer. If the body of the
+    answer was late, cut off or could not be decoded, `__cause__` says so, and the response has what
+    arrived.
     """
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server asked to wait (`Retry-After`), or None."""
+        """Seconds that the server asked us to wait (`Retry-After`), or None."""
         return self.response.retry_after
 
 
 class ConnectionClosedError(KtorClientError, ConnectionError):
-    """The session has ended; `reason` says how, `__cause__` what the transport reported."""
+    """The session has ended; `reason` says how, and `__cause__` is what the transport reported."""
 
     reason: CloseReason
 
@@ -241,7 +242,7 @@ class FrameTooBigError(ConnectionClosedError):
 
 
 class PingTimeoutError(ConnectionClosedError):
-    """No pong came within `timeout`, or nothing of ours was taken; we closed with 1011."""
+    """No pong came within `timeout`, or the peer accepted no data; we closed with 1011."""
 
 
 class ChannelOverflowError(ConnectionClosedError):
@@ -251,13 +252,13 @@ class ChannelOverflowError(ConnectionClosedError):
 class ReconnectStoppedError(ConnectionClosedError):
     """Sessions will not come back: the policy stopped trying.
 
-    `__cause__` is the error that was one too many; `reason` how the last session ended, 1006 where
-    none was open.
+    `__cause__` is the final error; `reason` is how the last session ended, or 1006 if none was
+    open.
     """
 
 
 class OutboxFullError(KtorClientError, BufferError):
-    """There is no connection, and no room for one more message to wait for it."""
+    """There is no connection, and the outbox is full."""
 
 
 class ConverterError(KtorClientError):
@@ -276,7 +277,7 @@ class ConverterNotFoundError(ConverterError):
 
 
 class DeserializationError(ConverterError, ValueError):
-    """A frame does not hold the type that was asked for; `frame` is the one consumed."""
+    """A frame does not hold the requested type; `frame` is the consumed frame."""
 
     frame: Frame | None
 

@@ -42,7 +42,7 @@ Send: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 """Sends a request and returns the response; what an interceptor calls to go on."""
 
 Interceptor: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
-"""A layer of the send onion: `async def layer(request, send): return await send(request)`."""
+"""A layer around sending: `async def layer(request, send): return await send(request)`."""
 
 RequestHook: TypeAlias = Callable[[HttpRequestBuilder], Awaitable[None] | None]
 ResponseHook: TypeAlias = Callable[[HttpResponse], Awaitable[None] | None]
@@ -52,10 +52,10 @@ CloseHook: TypeAlias = Callable[[], Awaitable[None] | None]
 
 
 class LayerKind(Enum):
-    """What a layer is for. Layers lie in the order of these, the first outermost.
+    """What a layer is for. This is also the order of layers, the outermost first.
 
-    So nobody has to know in which order to install: redirects come back through cookies and auth,
-    each repetition has its own time limit, and what is logged is what is sent.
+    The order of installation therefore does not matter: redirects pass through cookies and auth
+    again, each repetition has its own time limit, and the log shows what is really sent.
     """
 
     REDIRECT = "redirect"
@@ -109,7 +109,7 @@ RequestFailed: ClientEvent[RequestFailure] = ClientEvent("RequestFailed")
 
 
 class Events:
-    """Handlers by event, plain or async. They run at once, in order, and are awaited.
+    """Event handlers, plain or async. They run immediately, in order, and are awaited.
 
     What they raise reaches the caller.
     """
@@ -124,7 +124,7 @@ class Events:
     def subscribe(
         self, event: ClientEvent[T], handler: Callable[[T], Awaitable[None] | None]
     ) -> Callable[[], None]:
-        """Call `handler` for each such event; returns a function that ends that."""
+        """Call `handler` for each such event; returns a function that unsubscribes it."""
         handlers = self._handlers.setdefault(event, [])
         handlers.append(handler)
         self.are_heard = True
@@ -147,7 +147,7 @@ class Events:
 
 
 class PluginScope(Protocol):
-    """What a plugin may touch of the client that it is installed in. Each plugin has its own.
+    """What a plugin may use of the client that it is installed in. Each plugin has its own.
 
     Hooks are plain or async: functions, methods, partials, or objects with `__call__`.
     """
@@ -169,7 +169,7 @@ class PluginScope(Protocol):
 
     @property
     def engine_settings(self) -> Attributes:
-        """Values for the engine with each request that has none of its own under that key.
+        """Values for the engine, used for each request that has none of its own under that key.
 
         `scope.engine_settings[CONNECT_TIMEOUT] = 3` in `install`; keys are `EngineSetting`s.
         """
@@ -178,37 +178,37 @@ class PluginScope(Protocol):
     def on_request(self, hook: RequestHook) -> None:
         """Run `hook` on each new request, after the caller's blocks, in order of installation.
 
-        Requests that redirects or repetitions make are not new. `client.web_socket(...)` and
-        `prepare_get` run plain hooks at the call; async ones, and all behind them, when the
+        Requests made by redirects or repetitions are not new. `client.web_socket(...)` and
+        `prepare_get` run plain hooks at the call; async hooks, and all after them, run when the
         statement is entered.
         """
 
     def on_response(self, hook: ResponseHook) -> None:
-        """Run `hook` on each final response, before the caller sees it; 101 included."""
+        """Run `hook` on each final response, including 101, before the caller sees it."""
 
     def on_validate(self, hook: ResponseHook) -> None:
-        """Run `hook` on each response that is no failure by then: after `expect_success`.
+        """Run `hook` on each response that has not failed so far; runs after `expect_success`.
 
-        Of handshakes these are those that opened a session. What it raises ends the call.
+        Handshakes count only if they opened a session. If the hook raises, the call ends.
         """
 
     def on_error(self, hook: ErrorHook) -> None:
         """Run `hook` on the exception that ends a call, before the caller sees it.
 
-        It gets the request as the caller made it. What it raises takes the exception's place.
-        Cancellation passes it by.
+        It gets the request as the caller made it. An exception that it raises replaces the first.
+        It does not see cancellation.
         """
 
     def on_link(self, hook: LinkHook) -> None:
-        """Put something between each new session and its connection: what `hook(link, call)` gives.
+        """Put the result of `hook(link, call)` between each new session and its connection.
 
-        That is a `TapLink` (`ktor_client.engines`), as a rule, which sees each frame; or `link`.
+        It is usually a `TapLink` (`ktor_client.engines`), which sees each frame, or `link` itself.
         """
 
     async def opened(self, link: FrameLink, call: HttpClientCall) -> FrameLink:
-        """Return the link that a session gets in place of its connection's: what `on_link` made.
+        """Return the link that a session gets: what the `on_link` hooks made of its connection's.
 
-        Before that the hooks of `on_validate` judge the response.
+        The `on_validate` hooks check the response first.
         """
         ...
 
@@ -219,33 +219,33 @@ class PluginScope(Protocol):
         kind: LayerKind = LayerKind.USER,
         when: Callable[[HttpRequest], bool] | None = None,
     ) -> None:
-        """Wrap sending, of requests and of handshakes alike.
+        """Wrap the sending of requests and handshakes.
 
         Args:
             interceptor: the layer.
-            kind: where it lies; layers of one kind lie in order of installation, the first
-                outermost.
-            when: says of a request, as the redirects have made it, whether the layer has anything
-                to do with it. A layer that has not costs next to nothing.
+            kind: its place; layers of the same kind follow the order of installation, the first
+            outermost.
+            when: decides for each request, after redirects, whether the layer applies to it. A
+            layer that does not apply costs next to nothing.
         """
 
     async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:
         """Send a request through the layers below this plugin's innermost one.
 
-        For a plugin without layers these are all, and the `on_response` hooks. The response is
-        yours to read or close; one that you get within a layer is closed with the layer's call.
+        For a plugin without layers, these are all layers and the `on_response` hooks. Read or close
+        the response yourself; one that you get within a layer is closed when the layer's call ends.
 
         Args:
             request: what to send; no `on_request` hook sees it.
-            via: what talks to the engine in place of `engine.execute`.
+            via: called instead of `engine.execute`.
         """
         ...
 
     def client_without(self, *plugins: Callable[..., HttpClientPlugin]) -> HttpClient:
         """Return this client without the hooks and layers of some plugins.
 
-        It shares engine and plugins with the client and is closed with it. `Auth` refreshes its
-        tokens by one.
+        It shares the client's engine and plugins and closes with it. `Auth` uses one to refresh
+        tokens.
         """
         ...
 

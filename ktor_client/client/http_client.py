@@ -83,10 +83,10 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         Args:
             engine: a class or factory (the client owns what it makes), an instance (yours to
                 close), the name of either, or None for `CioEngine`, in a browser `BrowserEngine`.
-            blocks: functions of `HttpClientConfig`, such as `install(WebSockets)`, run in order.
-            expect_success: raise for responses of status 300 and above; off unless a block or
-                this says otherwise.
-            follow_redirects: on unless a block or this says otherwise; see `HttpRedirect`.
+            blocks: functions that take the `HttpClientConfig`, such as `install(WebSockets)`; they
+            run in order.
+            expect_success: raise for responses with status 300 and above. Off by default.
+            follow_redirects: follow redirects; see `HttpRedirect`. On by default.
 
         Raises:
             EngineUnavailableError: no such engine, or its library is not installed.
@@ -175,7 +175,7 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         return self._scope.events
 
     def explain(self) -> str:
-        """Return what a request passes, from the call to the engine, one line each."""
+        """Return the layers that a request passes from the call to the engine, one per line."""
         return explain(self._scope)
 
     def is_supported(self, capability: Capability) -> bool:
@@ -291,8 +291,8 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
     async def close(self) -> None:
         """Close open sessions with 1001, each within its `close_timeout`, then an owned engine.
 
-        Idempotent; every caller waits for the end. Once its event loop is closed, a client drops
-        what it has without a word.
+        Idempotent; every caller waits for the end. If the event loop is already closed, the client
+        silently drops what it has.
 
         Raises:
             WrongLoopError: the client is in use on another event loop.

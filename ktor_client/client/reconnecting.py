@@ -55,18 +55,18 @@ class ReconnectingCalls:
         """Prepare sessions that come back: `async with ... as feed`, or `async for session in ...`.
 
         Takes what `web_socket` takes, and raises what it raises as far as that is known at once.
-        `url`, `params`, `headers` and `subprotocols` may also be functions, async or not, that are
-        asked anew before each attempt, because tokens age; blocks run anew too. Of several URLs
-        the next one follows a failure; the first is used again when it has rested.
+        `url`, `params`, `headers` and `subprotocols` may also be functions, async or not. They are
+        called before each attempt, because tokens age; blocks run again too. Given several URLs, a
+        failure moves on to the next; the first is used again after a rest.
 
         `policy` says when to try again: that of `install(WebSocketReconnect)` if None, else
         `RetryPolicy()`. `on_open(session)` runs on each connection before any traffic of yours (log
         in, subscribe); if it fails, so has that attempt.
 
-        For a feed only: `outbox` says how much may wait for a connection, `Outbox()` if None.
-        `resume` goes on where a connection was cut. A session that is `max_age` old is replaced;
-        with `overlap` that one, and one that the peer ends with 1001 or 1012, is followed at once,
-        if it can be before it is over.
+        For a feed only: `outbox` limits what may wait for a connection (`Outbox()` if None).
+        `resume` continues where a connection was cut. A session that reaches `max_age` is replaced.
+        With `overlap`, its successor opens before it ends if possible, and at once after the peer
+        closes with 1001 or 1012.
         """
         age = optional_seconds(max_age, "max_age")
         options = FeedOptions(on_open, outbox, resume, overlap, age)

@@ -39,15 +39,16 @@ class SseCalls:
     ) -> SseStatement:
         """Prepare a stream: `async with client.sse(url) as events: async for event in events: ...`.
 
-        Entering waits for the first answer. A stream that ends is opened again; one of a method
-        that must not be repeated, such as POST, is not.
+        Entering waits for the first answer. A stream that ends is reopened, unless its method must
+        not be repeated, such as POST.
 
         Raises:
             PluginNotInstalledError: `install(SSE)` is missing.
             InvalidUrlError, UnsafeHeaderError: the request is not legal.
             ClientClosedError: the client is closed.
 
-        Entering raises `SseError` when the answer is no event stream, and what `get` raises.
+        Entering raises `SseError` when the answer is not an event stream, and whatever `get`
+        raises.
         """
         client = cast("HttpClient", self)
         client._raise_if_closed()

@@ -80,9 +80,9 @@ class SessionStatement(_Once, Generic[S]):
         await self._session.__aexit__(exc_type, exc, traceback)
 
     async def execute(self, block: Callable[[S], Awaitable[T]]) -> T:
-        """Open the session, run `block` with it, close it, return the block's result.
+        """Open the session, run `block` with it, close it, and return the block's result.
 
-        The session ends as after `async with`; what the block raises passes unchanged.
+        The session ends as after `async with`; whatever the block raises passes through unchanged.
         """
         _check_block(block)
         async with self as session:
@@ -90,7 +90,7 @@ class SessionStatement(_Once, Generic[S]):
 
 
 class WebSocketStatement(SessionStatement[W]):
-    """A WebSocket that is opened on `async with`, or by `execute`; once."""
+    """A WebSocket that is opened by `async with` or `execute`, once."""
 
     __slots__ = ()
 
@@ -111,7 +111,7 @@ class SseStatement(SessionStatement[SseSession]):
 
 
 class HttpStatement(_Once):
-    """A request that is sent on `async with`, or by `execute`; its response streams."""
+    """A request that is sent by `async with` or `execute`; its response streams."""
 
     __slots__ = ("_response", "_send")
 
@@ -139,7 +139,7 @@ class HttpStatement(_Once):
         await self._response.close()
 
     async def execute(self, block: Callable[[HttpResponse], Awaitable[T]]) -> T:
-        """Send the request, run `block` with the response, give the connection back."""
+        """Send the request, run `block` with the response, and release the connection."""
         _check_block(block)
         async with self as response:
             return await _running(block(response))

@@ -80,23 +80,24 @@ class HttpCalls(ABC):
 
         Args:
             method: any method, `HttpMethod.Get` or a string.
-            url: absolute, or relative to DefaultRequest's, else to http://localhost; or the first
-                block. "example.org/x" is relative, as in Ktor: it has no scheme.
+            url: absolute, or relative to the URL of `DefaultRequest`, or else to http://localhost.
+            A block may stand in its place. "example.org/x" has no scheme and is therefore relative,
+            as in Ktor.
             blocks: functions of the `HttpRequestBuilder`, such as `header(...)`.
             params: query parameters.
             headers: request headers.
             body: text, bytes, a path, an open binary file, an async iterable of bytes, or a
                 `Body`. Redirects, auth and retries send it again if it can be opened again.
             json: an object for a JSON body; dataclasses too. None is sent as `null`.
-            form: fields of a form, as `params` are given; sent as a browser sends it.
-            files: files of a form, by the names of their fields: each a content, a `FilePart`, or
-                a tuple (filename, content[, content type]). With the fields of `form` they are
-                `multipart/form-data`, streamed.
+            form: fields of a form, given as `params` are; encoded as a browser does.
+            files: files of a form, by field name. Each is a content, a `FilePart`, or a tuple
+            (filename, content[, content type]). Together with the fields of `form` they are
+            streamed as `multipart/form-data`.
 
         Raises:
-            ConnectError: no connection, or it broke.
-            RequestTimeoutError: a limit was over.
-            TypeError, OSError: something that is no body, or a file that is not there.
+            ConnectError: no connection could be made, or it broke.
+            RequestTimeoutError: a time limit expired.
+            TypeError, OSError: the body is of an unsupported type, or a file does not exist.
             ClientRequestError, ServerResponseError, RedirectError: with `expect_success`.
 
         And what `prepare_request` raises.

@@ -94,7 +94,8 @@ class WebSocketCalls(ABC):
         headers: HeadersLike | None = None,
         subprotocols: Sequence[str] = (),
     ) -> WebSocketStatement[ClientWebSocketSession]:
-        """Prepare a raw session: every frame in, any frame out, nothing answered by itself.
+        """Prepare a raw session: you receive every frame, may send any, and nothing is answered for
+        you.
 
         Takes and raises what `web_socket` does.
         """

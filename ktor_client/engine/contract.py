@@ -68,12 +68,12 @@ class WebSocketUpgrade:
 
 
 class HttpClientEngine(ABC):
-    """Sends requests and opens WebSockets with some network library (Ktor's `HttpClientEngine`).
+    """Sends requests and opens WebSockets with a network library (Ktor's `HttpClientEngine`).
 
-    An engine follows no redirects, keeps no cookies, retries nothing and judges no status: that is
-    done above it, alike for all engines. It maps every exception of its library to one of
+    An engine does not follow redirects, keep cookies, retry or raise for a status: the client does
+    that above it, the same for all engines. It maps every exception of its library to one of
     `ktor_client.errors`, with the original as `__cause__`. It binds to the event loop of its first
-    call. A cancelled call leaves no socket, task or timer.
+    call. A cancelled call leaves no socket, task or timer behind.
     """
 
     name: ClassVar[str]
@@ -98,22 +98,23 @@ class HttpClientEngine(ABC):
         return asyncio.get_running_loop()
 
     def on_network_back(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call back when the platform says that its network may be back; returns what ends that.
+        """Call back when the platform reports that its network may be back; returns a function that
+        stops that.
 
-        Most platforms say nothing.
+        Most platforms report nothing.
         """
         return lambda: None
 
     @abstractmethod
     async def execute(self, request: HttpRequest) -> HttpResponse:
-        """Send a request and return the response as soon as its head is here.
+        """Send a request and return the response as soon as its head has arrived.
 
         The caller closes the response.
 
         Raises:
-            ConnectError: no connection, or it broke; `DnsError`, `TlsError`, `ProxyError`.
-            RequestTimeoutError: a limit of the engine's was over; `ConnectTimeoutError`.
-            InvalidUrlError: the URL is nothing that this engine can request.
+            ConnectError: no connection, or it broke; also `DnsError`, `TlsError` and `ProxyError`.
+            RequestTimeoutError: a limit of the engine expired, such as `ConnectTimeoutError`.
+            InvalidUrlError: this engine cannot request the URL.
         """
 
     @abstractmethod
@@ -127,10 +128,10 @@ class HttpClientEngine(ABC):
         """
 
     async def idle(self) -> None:  # noqa: B027  # most engines have nothing to do
-        """Take note that the last client of an engine that is not its own was closed.
+        """Called when the last client of an engine that it does not own has closed.
 
-        Nothing of those clients is open any more; others may come. Engines for tests say here what
-        went wrong behind the client's back.
+        Nothing of those clients is still open; more clients may follow. Engines for tests report
+        here what went wrong unseen by the client.
         """
 
     @abstractmethod

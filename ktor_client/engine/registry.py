@@ -163,7 +163,7 @@ _registered: dict[str, EngineFactory] = {}
 
 
 def register(name: str, factory: EngineFactory) -> None:
-    """Make `HttpClient(name)` work for an engine of one's own, in this process.
+    """Make `HttpClient(name)` work for your own engine in this process.
 
     Packages that bring an engine declare an entry point in group `ktor_client.engines` instead.
 
@@ -181,10 +181,10 @@ def engines() -> list[str]:
 
 
 def engine_class(name: str) -> EngineFactory:
-    """Return the engine registered under `name`; a built-in one's class is a name of it too.
+    """Return the engine registered under `name`, which may be a built-in engine's class name.
 
     Raises:
-        EngineUnavailableError: nobody registered that name, or its library is not installed.
+        EngineUnavailableError: no engine has that name, or its library is not installed.
     """
     if name in BUILT_IN:
         return BUILT_IN[name].load()
@@ -209,7 +209,7 @@ def engine_class(name: str) -> EngineFactory:
 
 
 def default_engine() -> EngineFactory:
-    """Choose an engine: the browser's under Emscripten, else our own, which needs nothing."""
+    """Return the default engine: `BrowserEngine` under Emscripten, else `CioEngine`."""
     return BUILT_IN["browser" if sys.platform == "emscripten" else "cio"].load()
 
 

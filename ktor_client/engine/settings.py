@@ -34,7 +34,7 @@ class EngineSetting(AttributeKey[T]):
         self.capability = capability
 
     def of(self, request: HttpRequest, default: T) -> T:
-        """Return the request's value, or `default` where it has none: what engines ask."""
+        """Return the request's value, or `default` if it has none; engines call this."""
         value: T = request.engine_settings.get(self, default)
         return value
 
@@ -73,16 +73,16 @@ def timeout(
     connect: Duration | None = UNSET,
     socket: Duration | None = UNSET,
 ) -> RequestBlock:
-    """Return a block that sets time limits of one request; None lifts one (Ktor's `timeout`).
+    """Return a block that sets the time limits of one request; None removes one (Ktor's `timeout`).
 
     Args:
         request: seconds for the whole call, its body included; needs `install(HttpTimeout)`. It
             does not apply to sessions.
-        connect: seconds to get a connection, the wait for a free one included.
-        socket: seconds without a byte.
+        connect: seconds to get a connection, including the wait for a free one.
+        socket: seconds without a byte in either direction.
 
     Raises:
-        TypeError, ValueError: no positive, finite time.
+        TypeError, ValueError: a limit is not a positive, finite time.
     """
     limits: dict[EngineSetting[float | None], float | None] = {
         key: optional_seconds(value, name)

@@ -18,7 +18,7 @@ DEFAULT_CONNECT_TIMEOUT: Any = Unset(10.0)
 
 
 class SocketOptions:
-    """What they are told about connections, and whether a caller's own object decides it."""
+    """Options for connections, and whether the caller's own object decides them."""
 
     __slots__ = (
         "_given",
@@ -90,7 +90,7 @@ class SocketOptions:
         """Check that nothing was set beside an object that the caller brings.
 
         Raises:
-            TypeError: an option was set, be it to its default, that the adopted object decides.
+            TypeError: an option was set that the adopted object decides, even if to its default.
         """
         if self._given:
             raise TypeError(

@@ -49,7 +49,7 @@ class FrameType(enum.IntEnum, metaclass=TaughtEnum):
 class Frame:
     """One WebSocket frame: `Frame.Text`, `Frame.Binary`, `Frame.Close`, `Frame.Ping`, `Frame.Pong`.
 
-    Frames are values: compare them with `==`, take them apart with `match`, do not change them.
+    Frames are immutable values: compare them with `==`, and take them apart with `match`.
     """
 
     if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Frame:
 
     @property
     def is_continuation(self) -> bool:
-        """Whether this is a fragment after the first one, seen by a raw session."""
+        """Whether this is a fragment after the first one; only raw sessions see one."""
         return bool(self._bits & CONTINUATION)
 
     def read_bytes(self) -> bytes:

@@ -52,8 +52,8 @@ def may_be_sent(code: int) -> bool:
 class CloseReason(metaclass=Taught):
     """Why a session ended: a code, a message, and how it came to that (Ktor's `CloseReason`).
 
-    Two reasons are equal when code and message are. A reason is true once there is a code; the one
-    of an open session has `code is None`, is false, and can be awaited for the final one.
+    Two reasons are equal if code and message are equal. A reason is true once it has a code. The
+    reason of an open session has `code is None`, is false, and can be awaited for the final one.
     """
 
     Codes: ClassVar[type[_Codes]] = _Codes
@@ -90,7 +90,7 @@ class CloseReason(metaclass=Taught):
 
         Raises:
             ValueError: code outside 0..65535, or more than 123 UTF-8 bytes of message.
-            TypeError: code is no int, or message no str.
+            TypeError: code is not an int, or message not a str.
         """
         if isinstance(code, bool) or not isinstance(code, int):
             raise TypeError(f"a close code is an int, such as 1000, not {type(code).__name__}")

@@ -70,10 +70,10 @@ def basic_auth(user: str, password: str) -> RequestBlock:
 def cookie(name: str, value: str) -> RequestBlock:
     """Return a block that sends a cookie, beside others of the request (RFC 6265 4.2.1).
 
-    The value is sent as it is; encode what may hold a semicolon, a comma or a blank.
+    The value is sent unchanged: encode it if it may contain a semicolon, a comma or a blank.
 
     Raises:
-        UnsafeHeaderError: name or value cannot stand in a cookie.
+        UnsafeHeaderError: name or value has a character that a cookie cannot hold.
     """
     if not is_token(name):
         raise UnsafeHeaderError(f"{name!r} is not a cookie's name (RFC 6265 4.1.1)")

@@ -27,9 +27,9 @@ _SLICE = 64 * 1024
 
 
 class Body(AsyncIterable[bytes]):
-    """A request body that is opened for each sending: redirects, auth and retries send it again.
+    """A request body that can be opened again, so that redirects, auth and retries can resend it.
 
-    `async for chunk in body` opens it; what `open` returned is closed at the end, however it comes.
+    `async for chunk in body` opens it; whatever `open` returned is always closed at the end.
     """
 
     __slots__ = ("_open", "content_type", "length")
@@ -43,15 +43,14 @@ class Body(AsyncIterable[bytes]):
         """Take the parts.
 
         Args:
-            open: returns the content from its beginning, each time; an async generator function
-                does.
-            length: bytes of the content, where they are known: sent as `Content-Length`. A content
-                that turns out longer or shorter fails, for the server would wait, or take the rest
-                for another request.
+            open: returns the content from its beginning each time, such as an async generator
+            function.
+            length: bytes of the content if known; sent as `Content-Length`. A content of another
+            length fails, because the server would wait, or take the rest for another request.
             content_type: sent unless the caller sets a `Content-Type`.
 
         Raises:
-            TypeError: `open` is no function, or the content itself.
+            TypeError: `open` is not a function.
             ValueError: the length is negative.
         """
         if not callable(open):
@@ -77,7 +76,7 @@ class Body(AsyncIterable[bytes]):
         return _chunks(self._open(), self.length)
 
     def with_length(self, length: int) -> Body:
-        """Return a body that must be of this length."""
+        """Return the same body with a required length."""
         return Body(lambda: self, length, self.content_type)
 
     def __repr__(self) -> str:
@@ -234,7 +233,7 @@ def _name(value: object) -> str:
 class ResponseBody(ABC):
     """The body of a response while it streams. The engine makes it, the response owns it.
 
-    An engine hands over what came over the wire; the response undoes its `Content-Encoding`.
+    An engine passes on the bytes from the wire; the response decodes their `Content-Encoding`.
     """
 
     is_decoded: bool = False
@@ -246,7 +245,7 @@ class ResponseBody(ABC):
 
         Raises:
             ConnectError: the connection broke before the end.
-            RequestTimeoutError: the engine's own limit was over.
+            RequestTimeoutError: the engine's own limit expired.
         """
 
     async def read(self) -> bytes:
@@ -255,7 +254,7 @@ class ResponseBody(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Give the connection back or drop it. Idempotent."""
+        """Release the connection or drop it. Idempotent."""
 
 
 class BytesBody(ResponseBody):

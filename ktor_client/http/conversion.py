@@ -35,9 +35,9 @@ class ContentConverter(ABC):
         """
 
     def takes(self, media_type: str) -> bool:
-        """Whether it reads a media type (without parameters, in lower case).
+        """Whether it reads a media type, given without parameters and in lower case.
 
-        "application/problem+json" is read by who reads "application/json" (RFC 6839 2).
+        A converter for "application/json" also reads "application/problem+json" (RFC 6839 2).
         """
         if media_type in self.media_types:
             return True

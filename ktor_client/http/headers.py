@@ -56,7 +56,7 @@ class Headers(Mapping[str, str], metaclass=TaughtABC):
         self._index: dict[str, tuple[str, ...]] | None = None
 
     def get_all(self, name: str) -> list[str]:
-        """Return each value of that name, in order; an empty list where there is none."""
+        """Return every value of that name in order; an empty list if there is none."""
         return list(self._by_name().get(name.lower(), ()))
 
     def fields(self) -> list[tuple[str, str]]:

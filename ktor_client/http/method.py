@@ -38,7 +38,7 @@ class HttpMethod(str, metaclass=Taught):
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether sending it twice is meant to do no more than sending it once (RFC 9110 9.2.2)."""
+        """Whether sending it twice has the same effect as sending it once (RFC 9110 9.2.2)."""
         return str(self) in _IDEMPOTENT
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ FileContent: TypeAlias = str | bytes | bytearray | memoryview | os.PathLike[Any]
 
 
 class FilePart:
-    """A file of a form, where its content does not say everything about it."""
+    """A file of a form whose name, type or headers you choose."""
 
     __slots__ = ("_body", "_fields", "_filename")
 
@@ -36,10 +36,10 @@ class FilePart:
 
         Args:
             content: text, bytes, a path, an open binary file, or a `Body`.
-            filename: what the server is told; if it is left out that of the file, else the name
-                of the field. None makes it a field, which has no filename.
-            content_type: if it is left out, what the `Body` or the filename says.
-            headers: others of the part.
+            filename: the name sent to the server. By default the name of the file, or else of the
+            field. None makes this a plain field without a filename.
+            content_type: by default that of the `Body`, or the one that the filename suggests.
+            headers: further headers of the part.
 
         Raises:
             TypeError: the content is something else.

@@ -20,8 +20,9 @@ DOWNLOAD_LISTENER: AttributeKey[ProgressListener] = AttributeKey("on_download")
 def on_upload(listener: ProgressListener) -> RequestBlock:
     """Return a block that lets `listener(done, total)` follow the request's body.
 
-    Needs `install(BodyProgress)`. `total` is None where the length is not known. It is called at
-    most once in 50 ms, and at the end always. What it raises ends the request, and comes out.
+    Needs `install(BodyProgress)`. `total` is None if the length is unknown. The listener is called
+    at most once every 50 ms, and always at the end. If it raises, the request ends with that
+    exception.
     """
     return _listening("on_upload", UPLOAD_LISTENER, listener)
 
@@ -29,7 +30,7 @@ def on_upload(listener: ProgressListener) -> RequestBlock:
 def on_download(listener: ProgressListener) -> RequestBlock:
     """Return a block that lets `listener(done, total)` follow the response's body.
 
-    It counts bytes as they come over the wire, packed if the body is. For the rest, as `on_upload`.
+    It counts bytes on the wire, before decompression. Otherwise it works like `on_upload`.
     """
     return _listening("on_download", DOWNLOAD_LISTENER, listener)
 

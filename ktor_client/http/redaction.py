@@ -119,12 +119,12 @@ def redacted(
 def redacted(
     value: str | Url | HeadersLike, *, is_secret: IsSecret = is_secret_name
 ) -> str | Headers:
-    """Return a URL or headers as they may be logged: secrets have become `***`.
+    """Return a URL or headers that are safe to log: secrets become `***`.
 
-    Of a URL these are user and password, and the values of parameters with a secret's name, such as
-    `token` or `api_key`. Of headers they are credentials, cookies, subprotocols that are not well
-    known (where tokens travel), and every field with a secret's name. `is_secret` says which names
-    are secret, in place of the usual ones.
+    In a URL, secrets are user and password, and the values of parameters with a secret name, such
+    as `token` or `api_key`. In headers, they are credentials, cookies, unknown subprotocols (which
+    may carry tokens), and every field with a secret name. `is_secret` replaces the usual rule for
+    names.
     """
     if isinstance(value, str) or not isinstance(value, Iterable):
         return _redacted_url(str(value), is_secret)

@@ -34,7 +34,7 @@ _OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
 
 
 class HttpRequest:
-    """What an engine sends. It has no scheme of its own choosing: `url.scheme` is the caller's."""
+    """What an engine sends. `url.scheme` is the one that the caller wrote."""
 
     __slots__ = ("_asked", "_meant", "_settings", "attributes", "body", "headers", "method", "url")
 
@@ -57,15 +57,15 @@ class HttpRequest:
 
     @property
     def asked_origin(self) -> Origin:
-        """The origin that the caller asked, wherever redirects have led since.
+        """The origin that the caller addressed, wherever redirects have led since.
 
-        An origin is what `url.origin` is. Credentials for this one are for no other.
+        It has the form of `url.origin`. Credentials for this origin are never meant for another.
         """
         return self.url.origin if self._asked is None else self._asked
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether the URL is of another origin than the caller asked."""
+        """Whether a redirect has led to another origin than the caller's."""
         return self._asked is not None and self._asked != self.url.origin
 
     @property
@@ -82,7 +82,7 @@ class HttpRequest:
         body: RequestBody | None = None,
         drop_body: bool = False,
     ) -> HttpRequest:
-        """Return a request that differs in what is given; attributes are shared.
+        """Return a copy with the given changes; attributes are shared.
 
         Raises:
             UnsafeHeaderError: a header that cannot be sent.
@@ -106,9 +106,9 @@ class HttpRequest:
     def with_header(self, name: str, value: str, *, meant_for: Origin | None = None) -> HttpRequest:
         """Return a request in which `name` has just this value. Raises `UnsafeHeaderError`.
 
-        Where a redirect has led to another origin, fields that layers add do not go along, for they
-        are made for the caller's origin as a rule. `meant_for=request.url.origin` says that this
-        one was made for the origin that the request goes to, as a cookie of that origin is.
+        After a redirect to another origin, fields that layers add are not sent, because they are
+        usually meant for the caller's origin. `meant_for=request.url.origin` says that this field
+        is meant for the origin that the request goes to, like a cookie of that origin.
         """
         check_field(name, value)  # the others were checked
         wanted, value = name.lower(), value.strip(" \t")
@@ -130,7 +130,7 @@ class HttpRequest:
         return twin
 
     def is_meant(self, name: str, value: str) -> bool:
-        """Whether `with_header` was told that a field is for the origin that this goes to."""
+        """Whether `with_header` marked a field as meant for this request's origin."""
         return bool(self._meant) and (name.lower(), value, self.url.origin) in self._meant
 
     def __repr__(self) -> str:
@@ -174,14 +174,14 @@ class HttpRequestBuilder(metaclass=Taught):
 
     @property
     def needs(self) -> dict[str, str]:
-        """Plugins that have to be installed, by name, and what it is that needs each."""
+        """Plugins that must be installed, by name, each with what needs it."""
         if self._needs is None:
             self._needs = {}
         return self._needs
 
     @property
     def expect_success(self) -> bool | None:
-        """Whether this request raises for status 300 and above; None: as the client does."""
+        """Whether this request raises for status 300 and above; None means as the client does."""
         return self.attributes.get(EXPECT_SUCCESS)
 
     @expect_success.setter
@@ -205,7 +205,7 @@ class HttpRequestBuilder(metaclass=Taught):
 
     @property
     def has_host(self) -> bool:
-        """Whether the URL says which host is asked; `url` would take it apart for that."""
+        """Whether the URL names a host."""
         return self._whole_url() is not None or bool(self.url.host)
 
     def _whole_url(self) -> Url | None:
@@ -219,7 +219,7 @@ class HttpRequestBuilder(metaclass=Taught):
             UnsafeHeaderError: a header that the client owns was set, or a `Content-Length` that
                 is not the body's.
             InvalidUrlError: the URL is not usable.
-            TypeError: the body is no body.
+            TypeError: the body is of an unsupported type.
         """
         owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
         body, content_type = as_request_body(self.body)

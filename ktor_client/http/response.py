@@ -37,7 +37,7 @@ _charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
 
 
 class HttpResponse(metaclass=Taught):
-    """A response. `client.get` returns it read; `prepare_get` gives it while it streams."""
+    """A response. `client.get` returns it fully read; `prepare_get` gives it while it streams."""
 
     def __init__(
         self,
@@ -84,21 +84,20 @@ class HttpResponse(metaclass=Taught):
         body: bytes | Callable[[ResponseBody], ResponseBody] | None = None,
         wire: Callable[[ResponseBody], ResponseBody] | None = None,
     ) -> HttpResponse:
-        """Return a response that differs in what is given: what a layer makes of another's.
+        """Return a copy with the given changes, for layers that change responses.
 
-        From now on the body is read from the copy, and closing the copy closes this one.
+        From then on, read the body from the copy; closing the copy closes this response.
 
         Args:
-            status: in place of this one's.
-            headers: in place of this one's.
-            reason: in place of this one's.
-            body: bytes in its place, or a function that wraps the `ResponseBody` that streams, or
-                the one that was read and kept; its content coding is undone.
-            wire: a function that wraps what comes over the wire, its content coding not undone yet.
+            status: replaces this one's.
+            headers: replace this one's.
+            reason: replaces this one's.
+            body: bytes, or a function that wraps the decoded `ResponseBody`, streaming or already
+            read.
+            wire: a function that wraps the body as it comes over the wire, before decoding.
 
         Raises:
-            RuntimeError: the body has been streamed, and would be wrapped; for `wire` also one that
-                has been read.
+            RuntimeError: the body to wrap has already been streamed or, for `wire`, read.
         """
         coded, read, kept = self._coded, self._read, self._body
         is_at_hand = callable(body) and wire is None and read is not None
@@ -128,7 +127,7 @@ class HttpResponse(metaclass=Taught):
         return twin
 
     def is_made_of(self, other: HttpResponse) -> bool:
-        """Whether this is the other response, or what `copy` has made of it."""
+        """Whether this is the other response, or a `copy` of it."""
         return self is other or (self._source is not None and self._source.is_made_of(other))
 
     def _streams(self, other: HttpResponse) -> bool:
@@ -138,11 +137,11 @@ class HttpResponse(metaclass=Taught):
     async def body_as_bytes(self) -> bytes:
         """Read the body to its end, once; later calls return the same bytes.
 
-        `Content-Encoding` is undone: gzip, deflate, br and zstd, in lists too. Bytes in a coding
-        that is not known here come as they are.
+        `Content-Encoding` is decoded: gzip, deflate, br and zstd, also several in a row. Bytes in
+        an unknown coding are returned as they are.
 
         Raises:
-            ConnectError: the connection broke before the end, or the coded data did.
+            ConnectError: the connection broke before the end, or the compressed data was cut off.
             ResponseError: a coded body is larger than 1 GiB; `chunks()` takes it.
             RuntimeError: `chunks()` has already consumed the body, or the response was closed.
         """
@@ -162,10 +161,10 @@ class HttpResponse(metaclass=Taught):
     async def body_as_text(self) -> str:
         """Read the body as text, in the charset of `Content-Type`, else UTF-8.
 
-        Bytes that are not of that charset become U+FFFD.
+        Bytes that the charset cannot decode become U+FFFD.
 
         Raises:
-            ResponseError: the body is in a content coding that is not known here.
+            ResponseError: the body has an unknown content coding.
 
         And what `body_as_bytes` raises.
         """
@@ -209,8 +208,8 @@ class HttpResponse(metaclass=Taught):
         """Yield the body as it arrives, decoded as by `body_as_bytes`; memory stays flat.
 
         Raises:
-            ConnectError: the connection broke before the end, or the coded data did.
-            RuntimeError: the body was streamed before and is gone, or the response was closed.
+            ConnectError: the connection broke before the end, or the compressed data was cut off.
+            RuntimeError: the body was already streamed, or the response was closed.
         """
         if self._read is not None:
             if self._read:
@@ -258,10 +257,10 @@ class HttpResponse(metaclass=Taught):
             return ""
 
     async def discard(self, *, up_to: int = 64 * 1024) -> None:
-        """Read what is left, if it is short, and give the connection back to be used again.
+        """Read what is left, if it is short, so that the connection can be used again.
 
-        A rest of more than `up_to` bytes, or one that does not come within a second, is not waited
-        for: the connection is dropped. What breaks while it is discarded raises nothing.
+        If more than `up_to` bytes are left, or they take longer than a second, the connection is
+        dropped instead. Errors while discarding are ignored.
         """
         announced = self.headers.get("content-length", "")
         if self._read is None and not (self._streamed or self._closed):
@@ -296,10 +295,10 @@ class HttpResponse(metaclass=Taught):
     async def read_up_to(
         self, limit: int, in_time: AbstractAsyncContextManager[object] | None = None
     ) -> None:
-        """Keep at most `limit` bytes of the body and close the rest: for errors that carry it.
+        """Keep at most `limit` bytes of the body and close the rest, for errors that carry it.
 
-        Of a body that breaks, cannot be decoded, or is not there `in_time` (which then raises
-        `TimeoutError`), what came is kept; `body_error` says why there is no more.
+        If the body breaks off, cannot be decoded, or does not arrive `in_time` (which then raises
+        `TimeoutError`), what arrived is kept, and `body_error` says why there is no more.
         """
         if self._read is None:
             kept = bytearray()
@@ -325,7 +324,7 @@ class HttpResponse(metaclass=Taught):
             self._read = bytes(kept)
 
     async def close(self) -> None:
-        """Give the connection back. Idempotent; what was read stays readable."""
+        """Release the connection. Idempotent; what was read stays readable."""
         self._closed = True
         if not self._given_back:
             if self._watched is not None:
@@ -350,7 +349,7 @@ class HttpResponse(metaclass=Taught):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of the `Retry-After` header, given as a number or a date; None without one."""
+        """Seconds from the `Retry-After` header, a number or a date; None without one."""
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
             return float(value)

@@ -82,7 +82,7 @@ class Url(metaclass=Taught):
             InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, a
                 fragment, a control character that would smuggle bytes into the request, or a
                 lone surrogate, which no encoding can send.
-            TypeError: a port that is no int.
+            TypeError: the port is not an int.
         """
         if scheme not in DEFAULT_PORTS:
             raise unknown_scheme(scheme)
@@ -148,7 +148,9 @@ class Url(metaclass=Taught):
 
     @property
     def authority(self) -> str:
-        """Host, and the port where it is not the scheme's own: the `Host` header's value."""
+        """The host, with the port unless it is the scheme's default: the value of the `Host`
+        header.
+        """
         return self._before_path(self.server_name)
 
     @property
@@ -174,7 +176,7 @@ class Url(metaclass=Taught):
 
     @property
     def origin(self) -> tuple[bool, str, int]:
-        """What must be equal for credentials to follow a redirect: TLS or not, host, port."""
+        """What must be equal for credentials to follow a redirect: TLS, host and port."""
         return (self.is_secure, self.host, self.port)
 
     @property
@@ -185,8 +187,7 @@ class Url(metaclass=Taught):
     def join(self, location: str) -> Url:
         """Resolve a `Location`, absolute or relative, against this URL.
 
-        A fragment is for whoever shows the answer (RFC 9110 10.2.2); it is dropped, never sent. A
-        blank is followed as %20.
+        A fragment is dropped, because it is never sent (RFC 9110 10.2.2). A blank becomes %20.
 
         Raises:
             InvalidUrlError: the result is not a URL that can be requested.

@@ -33,11 +33,11 @@ class WayFaults:
 
 
 class Faults:
-    """Faults for the connections that an engine opens from now on: `engine.faults.split(1)`.
+    """Faults for connections that an engine opens from now on: `engine.faults.split(1)`.
 
-    While any is set, connections are made as byte pipes with the whole protocol on both ends.
-    Settings that change later reach connections that are such pipes already. Bytes are counted
-    from 0 at the first one after the handshake, each direction and each connection for itself.
+    While any is set, new connections are byte pipes with the whole protocol on both ends. Later
+    changes also affect open pipes. Bytes are counted from 0 after the handshake, for each direction
+    and connection separately.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Faults:
         return self.to_client.is_set or self.to_server.is_set
 
     def split(self, size: int = 1, *, towards: Direction = "both") -> None:
-        """Let bytes arrive in pieces of `size`, each in a step of the loop of its own."""
+        """Let bytes arrive in pieces of `size`, each in its own step of the event loop."""
         if size < 1:
             raise ValueError("split takes a size of at least 1 byte")
         for way in self._ways(towards):
@@ -62,7 +62,7 @@ class Faults:
             way.delay = seconds(duration, "delay")
 
     def drop(self, after: int = 0, *, towards: Direction = "both") -> None:
-        """Let the connection be lost, as by a reset, when `after` bytes have arrived."""
+        """Lose the connection, as by a reset, when `after` bytes have arrived."""
         if after < 0:
             raise ValueError("drop takes a number of bytes, 0 or more")
         for way in self._ways(towards):
@@ -76,7 +76,7 @@ class Faults:
             way.corrupt[at] = flip
 
     def clear(self) -> None:
-        """Let everything go well again."""
+        """Remove all faults."""
         for way in (self.to_client, self.to_server):
             way.split = way.drop_after = None
             way.delay = 0.0

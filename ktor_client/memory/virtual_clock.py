@@ -47,7 +47,7 @@ class VirtualTimer:
 class VirtualClock:
     """A `Clock` that starts at 0. `await clock.sleep(30)` lets 30 seconds pass.
 
-    It knows nothing of `asyncio.sleep`, sockets and threads: time does not wait for them.
+    It ignores `asyncio.sleep`, sockets and threads: time does not wait for them.
     """
 
     def __init__(self) -> None:
@@ -71,12 +71,12 @@ class VirtualClock:
         return timer
 
     async def sleep(self, duration: Duration) -> None:
-        """Let so many seconds, or a `timedelta`, pass."""
+        """Let that many seconds, or a `timedelta`, pass."""
         await sleep(self, seconds(duration, "a virtual sleep"))
 
     @contextmanager
     def passing(self) -> Generator[None]:
-        """Let time pass as long as the block lasts, from one timer to the next."""
+        """Let time pass during the block, from one timer to the next."""
         self.hold()
         try:
             yield

@@ -22,7 +22,7 @@ INTERVAL = 0.05
 
 
 class BodyProgress(HttpClientPlugin):
-    """Tell the listeners of `on_upload` and `on_download` how far bodies are."""
+    """Report the progress of bodies to the listeners of `on_upload` and `on_download`."""
 
     def __init__(self) -> None:
         """There are no options."""

@@ -22,7 +22,7 @@ class HttpCallValidator(HttpClientPlugin):
     """Judge responses, and turn errors into your own.
 
     `install(HttpCallValidator, validate=check, on_error=translate)`. As in Ktor, `expect_success`
-    judges first; what it raises is for `on_error` too.
+    comes first, and `on_error` gets its errors too.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class HttpCallValidator(HttpClientPlugin):
         """Check and keep the functions; they may be coroutine functions.
 
         Args:
-            validate: takes each final response, and each 101 that opens a session, and raises where
-                it is not as it should be. It may read the body; the caller can read it again.
-            on_error: takes the exception that ends a call, or that breaks a body off, and its
-                request, before the caller sees it. What it raises takes the exception's place.
+            validate: takes each final response, and each 101 that opens a session, and raises if it
+            is not acceptable. It may read the body; the caller can read it again.
+            on_error: takes the exception that ends a call or breaks off a body, and the request,
+            before the caller sees it. An exception that it raises replaces the first.
 
         Raises:
             TypeError: not a function.
@@ -46,7 +46,7 @@ class HttpCallValidator(HttpClientPlugin):
         self._on_error = on_error
 
     def install(self, scope: PluginScope) -> None:
-        """Register what there is."""
+        """Register the functions that were given."""
         if self._on_error is not None:
             scope.on_send(self._wrap_body, kind=LayerKind.COOKIES)  # where time limits are within
             scope.on_validate(_watch)

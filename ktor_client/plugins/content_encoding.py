@@ -37,16 +37,16 @@ class ContentEncoding(HttpClientPlugin):
         """Check and keep the options.
 
         Args:
-            accept: codings to ask for, the best first: "gzip", "deflate", "br", "zstd"; all that
-                can be undone here unless given. None at all asks for bodies as they are. A coding
-                may have a weight: "br;q=0.5".
-            compress: the coding of request bodies. Those whose `Content-Encoding` the caller has
-                set are sent as they are.
-            max_decoded_size: bytes that a response's body may have once it is decoded, for streams
-                too; 1 GiB for bodies that are read whole unless given.
+            accept: codings to ask for, the best first: "gzip", "deflate", "br", "zstd"; by default
+            all that can be decoded here. An empty list asks for uncompressed bodies. A coding may
+            have a weight: "br;q=0.5".
+            compress: the coding of request bodies. A body whose `Content-Encoding` the caller set
+            is sent unchanged.
+            max_decoded_size: bytes that the decoded body of a response may have, also when
+            streamed; by default 1 GiB for bodies that are read whole.
 
         Raises:
-            ValueError: a coding that cannot be undone here, or a size out of its range.
+            ValueError: a coding cannot be decoded here, or a size is out of range.
             TypeError: an option of the wrong type.
         """
         self._accept: str | None = None

@@ -17,18 +17,18 @@ __all__ = ["ContentNegotiation"]
 class ContentNegotiation(HttpClientPlugin):
     """Objects as bodies, in the formats of the converters: `install(ContentNegotiation)`.
 
-    A body that is no content of its own (text, bytes, a file ...) goes through the converter of its
-    `Content-Type`, or the first one. `response.body(Type)` takes the one of the response's.
+    A request body that is an object, rather than text, bytes or a file, goes through the converter
+    for its `Content-Type`, or the first one. `response.body(Type)` uses the one for the response's.
     """
 
     def __init__(self, *, converters: Sequence[ContentConverter] = ()) -> None:
         """Check and keep the options.
 
         Args:
-            converters: the best first; `[JsonConverter()]` unless given.
+            converters: the best first; `[JsonConverter()]` by default.
 
         Raises:
-            TypeError: something is no converter.
+            TypeError: something is not a converter.
         """
         if isinstance(converters, ContentConverter) or not isinstance(converters, Iterable):
             raise TypeError(f"converters takes a sequence: converters=[{converters!r}]")

@@ -22,7 +22,7 @@ class JsonConverter(WebSocketContentConverter, ContentConverter):
     media_types = ("application/json",)
 
     def to_bytes(self, value: object) -> bytes:
-        """Return a body. Raises `TypeError` for what has no JSON form."""
+        """Return a body. Raises `TypeError` for objects that JSON cannot express."""
         return to_json(value).encode()
 
     def from_bytes(self, data: bytes, type_: Any) -> Any:
@@ -30,11 +30,11 @@ class JsonConverter(WebSocketContentConverter, ContentConverter):
         return from_json(data, type_)
 
     def serialize(self, value: object) -> Frame:
-        """Return a text frame. Raises `TypeError` for what has no JSON form."""
+        """Return a text frame. Raises `TypeError` for objects that JSON cannot express."""
         return TextFrame(to_json(value))
 
     def deserialize(self, frame: Frame, type_: Any) -> Any:
-        """Return the object; JSON in a binary frame is read too."""
+        """Return the object; also reads JSON in a binary frame."""
         return from_json(frame.data, type_)
 
     def is_applicable(self, frame: Frame) -> bool:

@@ -37,11 +37,11 @@ class DefaultRequest(HttpClientPlugin):
             url: scheme, host, port and path in one; the parts below override it.
             scheme: http, https, ws or wss; ws is used for WebSockets where http is given.
             host: host name or address.
-            port: 1..65535.
+            port: from 1 to 65535.
             path: prefix for relative paths when it ends with "/".
             params: query parameters added to each request.
-            headers: set where the request has none of that name.
-            block: run last, and free to change anything.
+            headers: set if the request has none of that name.
+            block: runs last and may change anything.
 
         Raises:
             InvalidUrlError: `url` is not a URL.

@@ -33,7 +33,7 @@ _NUMBER: AttributeKey[int] = AttributeKey("number of the request in the log")
 
 
 class LogLevel(Enum, metaclass=TaughtEnum):
-    """How much `Logging` says; each level says what those before it say (Ktor's `LogLevel`)."""
+    """How much `Logging` logs; each level includes the ones before it (Ktor's `LogLevel`)."""
 
     NONE = 0
     """Nothing."""
@@ -47,7 +47,7 @@ class LogLevel(Enum, metaclass=TaughtEnum):
     """And frames of WebSockets."""
 
     def says(self, what: LogLevel) -> bool:
-        """Whether this level says what `what` adds."""
+        """Whether this level includes `what`."""
         return self.value >= what.value
 
 
@@ -55,7 +55,7 @@ class Logging(HttpClientPlugin):
     """Log what goes over the wire: `install(Logging, level=LogLevel.HEADERS)`.
 
     Everything is logged at INFO: HTTP and handshakes by the logger `ktor_client.http`, frames by
-    `ktor_client.websocket`. Records of one request, and of its session, begin with one number.
+    `ktor_client.websocket`. All records of a request and its session begin with the same number.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Logging(HttpClientPlugin):
         """Check and keep the options.
 
         Args:
-            level: how much is said.
-            logger: one for everything, in place of the two.
+            level: how much is logged.
+            logger: one logger for everything instead of the two.
             frames: log frames too, as `LogLevel.ALL` does.
-            body_limit: characters that are shown of a body or a frame.
+            body_limit: characters to show of a body or a frame.
             sanitize: more names of headers, parameters, form fields and JSON members whose values
-                are hidden, however they are spelt (`X-My-Key`, `xMyKey`); or a function that says
-                of a name whether it is one.
+            are hidden, in any spelling (`X-My-Key`, `xMyKey`); or a function that decides for each
+            name.
 
         Raises:
             TypeError: an option of the wrong type.

@@ -16,7 +16,7 @@ __all__ = ["ReconnectSettings", "WebSocketReconnect", "settings_of"]
 
 
 class WebSocketReconnect(HttpClientPlugin):
-    """Settings for sessions that come back: `install(WebSocketReconnect, policy=RetryPolicy())`."""
+    """Settings for reconnecting sessions: `install(WebSocketReconnect, policy=RetryPolicy())`."""
 
     def __init__(
         self, *, policy: RetryPolicy | None = None, max_attempts_per_second: float | None = 50
@@ -24,10 +24,10 @@ class WebSocketReconnect(HttpClientPlugin):
         """Check and keep the options.
 
         Args:
-            policy: for calls that bring none of their own; `RetryPolicy()` if None.
-            max_attempts_per_second: of all the client's sessions together: attempts, the first
-                ones too, take turns in the order in which they are due. None for no limit, as
-                without this plugin.
+            policy: for calls without a policy of their own; `RetryPolicy()` if None.
+            max_attempts_per_second: of all the client's sessions together, including first
+            attempts; they take turns in the order in which they are due. None for no limit, as
+            without this plugin.
 
         Raises:
             TypeError: an option of the wrong type.

@@ -28,8 +28,9 @@ _SOCKETS = {"http": "ws", "https": "wss"}
 class HttpRedirect(HttpClientPlugin):
     """Part of every client with `follow_redirects`; install it to change its options.
 
-    301, 302 and 303 become GET, or stay HEAD; 307 and 308 send method and body again. That is what
-    browsers and Python's clients do; Ktor follows GET and HEAD only, see `check_http_method`.
+    After 301, 302 and 303 the method becomes GET, or stays HEAD; after 307 and 308 method and body
+    are sent again. Browsers and Python's clients do the same; Ktor follows only GET and HEAD, see
+    `check_http_method`.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class HttpRedirect(HttpClientPlugin):
         """Check and keep the options.
 
         Args:
-            max_redirects: more in a row are a `RedirectError`.
+            max_redirects: more than this many in a row raise `RedirectError`.
             allow_https_downgrade: follow from https to http. Never from wss to ws.
-            check_http_method: follow GET and HEAD only, as Ktor does; the response to another
-                method is the caller's.
+            check_http_method: follow only GET and HEAD, as Ktor does; responses to other methods go
+            to the caller.
 
         Raises:
             ValueError: `max_redirects` is negative.
@@ -63,10 +64,11 @@ class HttpRedirect(HttpClientPlugin):
         self._check_method: bool = known(check_http_method)
 
     def install(self, scope: PluginScope) -> None:
-        """Register the layer of the onion.
+        """Register the layer.
 
         Raises:
-            UnsupportedCapabilityError: an option was given, and the engine follows by itself.
+            UnsupportedCapabilityError: an option was given, but the engine follows redirects by
+            itself.
         """
         for name in self._given:
             require(scope.engine, ManualRedirectsCapability, name)

@@ -38,9 +38,9 @@ _ANSWERED = "the answer had begun: what breaks while its body is read is not rep
 class HttpRequestRetry(HttpClientPlugin):
     """Repeat requests, and handshakes, that fail: `install(HttpRequestRetry, max_retries=5)`.
 
-    A request is repeated where that does no more than sending it once: GET, HEAD, PUT, DELETE and
-    other idempotent methods (RFC 9110 9.2.2), every method while it is certain that nothing was
-    sent, and what has an `Idempotency-Key` header. The caller sees the last answer or error.
+    A request is repeated if that has no further effect: GET, HEAD, PUT, DELETE and other idempotent
+    methods (RFC 9110 9.2.2), any method if nothing was sent for certain, and requests with an
+    `Idempotency-Key` header. The caller sees the last response or error.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class HttpRequestRetry(HttpClientPlugin):
         """Check and keep the options. Functions may be coroutine functions.
 
         Args:
-            policy: delays and limits; a server's `Retry-After` is never undercut.
-            max_retries: how many times more a request is sent at the most, 3 if neither this nor
-                `policy.max_attempts` is given; None for no limit.
-            retry_if: asked about each answer, in place of the policy's table, which repeats 408,
-                425, 429 and 5xx.
-            retry_on: asked about each error, in place of the table.
-            modify_request: makes the request to repeat of the caller's and of the failure, for
-                instance by `request.with_header(...)`.
-            retry_on_timeout: repeat also after a time limit was over.
+            policy: delays and limits; no delay is shorter than the server's `Retry-After`.
+            max_retries: how often a request is repeated at most; 3 if neither this nor
+            `policy.max_attempts` is given, None for no limit.
+            retry_if: called with each response instead of the policy's table, which repeats 408,
+            425, 429 and 5xx.
+            retry_on: called with each error instead of the table.
+            modify_request: returns the request to send, given the caller's request and the failure,
+            for instance by `request.with_header(...)`.
+            retry_on_timeout: also repeat after a time limit expired.
 
         Raises:
             TypeError: an option of the wrong type, or both `max_retries` and `policy.max_attempts`.
-            ValueError: `max_retries` is negative.
+            ValueError: `max_retries` is below 0.
         """
         if policy is not UNSET and not isinstance(policy, RetryPolicy):
             raise TypeError(f"policy takes RetryPolicy(...), not {policy!r}")

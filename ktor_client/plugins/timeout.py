@@ -26,8 +26,8 @@ __all__ = ["HttpTimeout"]
 class HttpTimeout(HttpClientPlugin):
     """Limit how long requests take: `install(HttpTimeout, request_timeout=30)`.
 
-    Each limit that is over has its own error, a `RequestTimeoutError`, which names the option, the
-    seconds and what was under way.
+    Each limit has its own error, a `RequestTimeoutError` that names the option, the seconds and
+    what was going on.
     """
 
     def __init__(
@@ -40,15 +40,16 @@ class HttpTimeout(HttpClientPlugin):
         """Check and keep the limits: seconds or `timedelta`; None for no limit.
 
         Args:
-            request_timeout: for a whole call, from sending it to the last byte that is read of the
-                answer; each repetition by `HttpRequestRetry` has its own. Sessions have none.
-            connect_timeout: to get a connection: the wait for a free one, DNS, TCP, TLS and proxy
-                together. The engine's own, 10 s as a rule, if it is not given.
-            socket_timeout: without a byte, either way; 60 s if it is not given. For a handshake,
-                between bytes of the answer's head; an open session has none.
+            request_timeout: for a whole call, from sending the request to reading the last byte of
+            the response. Each repetition by `HttpRequestRetry` has its own. Does not apply to
+            sessions.
+            connect_timeout: to get a connection, including the wait for a free one, DNS, TCP, TLS
+            and proxy. By default the engine's own limit, usually 10 s.
+            socket_timeout: without a byte in either direction; 60 s by default. For a handshake,
+            between the bytes of the response's head; does not apply to an open session.
 
         Raises:
-            TypeError, ValueError: no positive, finite time.
+            TypeError, ValueError: a limit is not a positive, finite time.
         """
         self._request_timeout = optional_seconds(request_timeout, "request_timeout")
         self._settings = {
@@ -58,7 +59,7 @@ class HttpTimeout(HttpClientPlugin):
         }
 
     def install(self, scope: PluginScope) -> None:
-        """Give the engine its limits, and register the layer."""
+        """Pass the limits to the engine, and register the layer."""
         self._engine = scope.engine
         for key, limit in self._settings.items():
             scope.engine_settings[key] = limit

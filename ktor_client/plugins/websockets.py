@@ -75,20 +75,19 @@ class WebSockets(HttpClientPlugin):
         """Check and keep the options. Durations are seconds or `timedelta`.
 
         Args:
-            ping_interval: from a pong to the next keepalive ping; 20 s where the engine can ping.
-                None turns keepalive off; a number above an hour is warned of. From 5 s on it may
-                be up to a second more.
-            timeout: for keepalive's pong; twice `ping_interval`. Then Close 1011,
-                `PingTimeoutError`. Without `ping_interval` there is no pong to wait for, and it
-                does nothing.
-            max_frame_size: bytes of a whole message after inflation, inclusive. Beyond it Close
-                1009, `FrameTooBigError`.
-            max_fragments: frames of a message that comes, however small they are; 131,072. Beyond
-                it Close 1008, `ProtocolViolationError`. A raw session gets each frame by itself.
+            ping_interval: from a pong to the next keepalive ping; 20 s if the engine can ping. None
+            turns keepalive off. A number above an hour draws a warning. From 5 s up, it may be up
+            to a second longer.
+            timeout: for the keepalive pong; by default twice `ping_interval`. Then the session
+            closes with 1011 and raises `PingTimeoutError`. Has no effect without `ping_interval`.
+            max_frame_size: bytes of a whole message after inflation, 16 MiB by default. A larger
+            message closes the session with 1009 and raises `FrameTooBigError`.
+            max_fragments: frames of one incoming message, 131,072 by default. More close the
+            session with 1008 and raise `ProtocolViolationError`. Does not apply to raw sessions.
             channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
             close_timeout: for the whole close handshake, 10 s; then the connection is dropped.
-            open_timeout: for DNS, TCP, TLS, proxy and handshake together, 10 s. Half of what is
-                left of it is for the body of a refusal.
+            open_timeout: for DNS, TCP, TLS, proxy and handshake together, 10 s. The body of a
+            refusal may take half of the rest.
             extensions: offered in this order, for instance `[WebSocketDeflate()]`.
             content_converter: for `send_serialized` and `receive_deserialized`.
 
@@ -163,8 +162,8 @@ class WebSockets(HttpClientPlugin):
 
         Raises:
             WebSocketHandshakeError: the server refused or answered wrongly.
-            OpenTimeoutError: it took longer than `open_timeout`.
-            ConnectError: no connection; and whatever else the engine and plugins raise.
+            OpenTimeoutError: opening took longer than `open_timeout`.
+            ConnectError: no connection. Engine and plugins may raise other errors.
         """
         engine = scope.engine
         channels = self._channels_for(engine)

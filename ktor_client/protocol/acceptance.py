@@ -23,7 +23,7 @@ def accept(
 
     Args:
         offer: the headers of the request.
-        subprotocols: those that the server speaks; the client's best one is chosen.
+        subprotocols: those that the server speaks; the client's favourite is chosen.
         extensions: those that the server has; the first offer that one agrees to is chosen.
 
     Raises:

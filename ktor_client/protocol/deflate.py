@@ -50,15 +50,16 @@ class WebSocketDeflate(WebSocketExtension):
 
         Args:
             client_max_window_bits: log2 of the window that we compress with, 8..15.
-            server_max_window_bits: the most that the server may use, 8..15; saves our memory.
+            server_max_window_bits: the largest window that the server may use, 8..15; saves memory
+            here.
             client_no_context_takeover: forget the window after each message that we send.
             server_no_context_takeover: ask the server to do so.
             level: zlib level 0..9, or -1 for zlib's default.
             mem_level: zlib memory level 1..9.
             threshold: bytes; shorter messages go uncompressed.
-            compress_if: asked for each message beyond the threshold (Ktor's `compressIf`).
-            max_inflated_size: bytes; below the session's `max_frame_size` it is the limit for
-                compressed messages.
+            compress_if: called for each message above the threshold (Ktor's `compressIf`).
+            max_inflated_size: bytes; the limit for compressed messages if below the session's
+            `max_frame_size`.
 
         Raises:
             ValueError: an option out of its range.

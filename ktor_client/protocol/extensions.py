@@ -57,7 +57,8 @@ class ExtensionCodec(ABC):
 
 
 class WebSocketExtension(ABC):
-    """What a user installs: it offers itself and makes an `ExtensionCodec` per connection.
+    """An extension that a user installs: it offers itself and makes an `ExtensionCodec` per
+    connection.
 
     An instance holds options only, so that it can serve many connections.
     """
@@ -82,7 +83,7 @@ class WebSocketExtension(ABC):
     def agree(
         self, parameters: ExtensionParameters
     ) -> tuple[ExtensionParameters, ExtensionCodec] | None:
-        """Answer an offer, on the server's side; None declines it. By default nothing is agreed."""
+        """Answer an offer on the server's side; None declines it, which is the default."""
         return None
 
 

@@ -22,7 +22,7 @@ class Connecting:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """There is a connection, and `on_open` is done."""
+    """A connection is open, and `on_open` has run."""
 
     generation: int
     """1 for the first connection."""
@@ -49,7 +49,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Here messages may be missing from the stream: nothing proves that it goes on where it was."""
+    """Messages may be missing here: nothing proves that the stream continues where it was cut."""
 
     after: Any
     """The position of the last message before it."""
@@ -61,7 +61,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """There will be no more attempts; this is the last event."""
+    """No more attempts will follow; this is the last event."""
 
     failure: Failure | None = None
     """Why; None when we ended it ourselves."""

@@ -29,10 +29,10 @@ _INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
 
 
 class WebSocketFeed:
-    """One WebSocket that comes back: what `async with client.web_socket_reconnecting(url)` gives.
+    """One WebSocket that reconnects: what `async with client.web_socket_reconnecting(url)` gives.
 
-    Messages of all connections arrive in order; what is sent while there is none waits in the
-    outbox. Leaving the block ends all of it.
+    Messages of all connections arrive in order. What you send while there is no connection waits in
+    the outbox. Leaving the block ends everything.
     """
 
     def __init__(self, running: Running) -> None:
@@ -80,12 +80,13 @@ class WebSocketFeed:
     def events(self) -> AllEvents:
         """What happens to the connections: `async for event in feed.events`.
 
-        Each iteration begins with the first event; of a long life the last thousand are kept.
+        Each iteration begins with the first event; only the last thousand are kept.
         """
         return AllEvents(self._running.arriving.log)
 
     def merged(self) -> Merged:
-        """Yield messages and events, each in its true place: `async for item in feed.merged()`.
+        """Yield messages and events in the order in which they happened: `async for item in
+        feed.merged()`.
 
         Ends as iteration over the feed does, after `Stopped`.
         """
@@ -99,17 +100,16 @@ class WebSocketFeed:
         *,
         key: Hashable | None = None,
     ) -> Receipt:
-        """Send a whole message, and return what will tell what became of it: `await receipt`.
+        """Send a whole message and return its receipt; `await receipt` tells what became of it.
 
-        While there is no connection the message waits in the outbox, as that says. While the
-        connection is busy this waits, as a session's `send` does. A newer message with the same
-        `key` takes the place of an older one that still waits. A cancelled `send` has sent all of
-        the message, or surely nothing.
+        Without a connection, the message waits in the outbox, within its limits. While the
+        connection is busy, this waits like a session's `send`. A newer message replaces a waiting
+        one with the same `key`. A cancelled `send` has sent the whole message or nothing.
 
         Raises:
             ReconnectStoppedError: the feed has ended.
-            OutboxFullError: there is no room, and the outbox does not wait for it.
-            ValueError: a frame that is no whole message.
+            OutboxFullError: the outbox is full and does not wait.
+            ValueError: a frame is not a whole message.
             UnicodeEncodeError: the text has a lone surrogate.
         """
         self._running.home.check()
@@ -124,9 +124,9 @@ class WebSocketFeed:
         return await self.send(serialized(self._running.source.converter, value), key=key)
 
     async def send_stream(self, chunks: AsyncIterable[str] | AsyncIterable[bytes]) -> None:
-        """Send one message in fragments, on the connection that there is, or the next one.
+        """Send one message in fragments on the open connection, or on the next one.
 
-        No other connection can go on with it: when this one ends, it raises.
+        No other connection can continue the message: when this one ends, it raises.
 
         Raises:
             ConnectionClosedError: the connection ended before the message did.
@@ -148,30 +148,30 @@ class WebSocketFeed:
 
     @property
     def generation(self) -> int:
-        """How many connections there were, the one that is open included."""
+        """How many connections there have been, including the open one."""
         return self._running.generation
 
     @property
     def session(self) -> DefaultClientWebSocketSession | None:
-        """The connection that is open; None while there is none. What arrives is the feed's."""
+        """The open connection, or None. The feed, not this session, receives its messages."""
         return self._running.session if self._running.is_open else None
 
     async def opened(self) -> None:
-        """Wait until there is a connection; at once where there is one.
+        """Wait for a connection; returns immediately if one is open.
 
         Raises:
-            ReconnectStoppedError: there will be none.
+            ReconnectStoppedError: there will be no connection any more.
         """
         await self._running.opened()
 
     def retry_now(self) -> None:
-        """End a wait: try now. Nothing while there is a connection or an attempt."""
+        """Stop waiting and try now. Does nothing during a connection or an attempt."""
         self._running.connector.waits.wake()
 
     # --- the end ---
 
     async def close(self, reason: CloseReason = _NORMAL) -> None:
-        """End it all: send what waits if there is a connection, close that, and stop.
+        """End the feed: send what waits if a connection is open, close it, and stop.
 
         Idempotent; every caller waits for the end. What could not be sent within `close_timeout`
         is `NOT_SENT`.
@@ -186,7 +186,7 @@ class WebSocketFeed:
         await self._running.close(reason)
 
     def cancel(self) -> None:
-        """Drop the connection, or the wait for one, now; what waits is `NOT_SENT`."""
+        """Drop the connection, or the wait for one, now; waiting messages become `NOT_SENT`."""
         self._running.home.check()
         self._running.cancel()
 

@@ -18,7 +18,7 @@ Mode: TypeAlias = Literal["at_most_once", "at_least_once"]
 
 @dataclass(frozen=True, init=False, slots=True)
 class Outbox:
-    """How many messages may wait for a connection, and what becomes of them."""
+    """How many messages may wait for a connection, and what happens to them."""
 
     max_messages: int
     max_bytes: int
@@ -39,12 +39,12 @@ class Outbox:
         Args:
             max_messages: that may wait.
             max_bytes: of payload that may wait.
-            when_full: "wait" lets `send` wait for room, "drop_oldest" drops the oldest message,
+            when_full: "wait" lets `send` wait, "drop_oldest" drops the oldest message,
                 "error" raises `OutboxFullError`.
-            mode: "at_most_once" sends nothing again of which a byte may have left;
-                "at_least_once" does, in order, before newer messages.
-            expires: seconds or a `timedelta` after which a message that still waits is not sent
-                any more; None is never.
+            mode: "at_most_once" never resends a message of which a byte may have left;
+            "at_least_once" resends it, in order, before newer messages.
+            expires: seconds or a `timedelta` after which a waiting message is no longer sent; None
+            means never.
 
         Raises:
             TypeError: a value of the wrong type.
@@ -67,7 +67,7 @@ class Outbox:
 
 
 class Sent(enum.Enum):
-    """What became of a message: what is known, and never a guess."""
+    """What became of a message; never a guess."""
 
     WRITTEN = "written"
     """The transport took all of it. Whether it arrived, nobody here knows."""
@@ -80,7 +80,7 @@ class Sent(enum.Enum):
 
 
 class Receipt:
-    """Tells what became of one message: `verdict = await receipt`, as often as you like."""
+    """Tells what became of one message: `verdict = await receipt`, as often as you want."""
 
     __slots__ = ("_verdict",)
 
@@ -89,7 +89,7 @@ class Receipt:
 
     @property
     def verdict(self) -> Sent | None:
-        """What became of it; None while that is open."""
+        """What became of the message; None while that is undecided."""
         return self._verdict.value
 
     def __await__(self) -> Generator[Any, None, Sent]:

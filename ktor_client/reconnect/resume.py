@@ -23,7 +23,7 @@ Message: TypeAlias = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a server has answered to a `Resume.on_open`."""
+    """What a server answered to `Resume.on_open`."""
 
     complete: bool | None = None
     """True: it goes on right behind the position. False: it cannot, the position is too old. None:
@@ -33,85 +33,87 @@ class Resumed:
 
 
 class Resume(ABC):
-    """A plug for one way of going on after a cut; an instance serves one feed.
+    """One way of continuing after a lost connection, for you to implement; an instance serves one
+    feed.
 
-    Positions are whatever the server counts in; they are compared by `missed` alone. Messages that
-    are sent are numbered from 1, in the order in which they leave.
+    Positions are whatever the server counts in; only `missed` compares them. Sent messages are
+    numbered from 1, in the order in which they leave.
     """
 
     def begin(self) -> Any:
-        """Begin a new feed; return the position to go on from, or None to take what comes."""
+        """Begin a new feed; return the position to continue from, or None to start anywhere."""
         return None
 
     @abstractmethod
     async def on_open(
         self, session: DefaultClientWebSocketSession, position: Any
     ) -> Resumed | bool | None:
-        """Ask the server to go on; runs on each connection, before any traffic.
+        """Ask the server to continue; runs on each connection, before any other traffic.
 
         Args:
-            session: the new connection. What is received here is not the user's.
-            position: of the last message that came; None where none has.
+            session: the new connection. Messages received here do not reach the user.
+            position: of the last message that arrived; None if there was none.
 
         Returns:
-            What the server says: a `Resumed`, or its `complete` alone.
+            What the server says: a `Resumed`, or only its `complete`.
         """
 
     def position_of(self, message: Message) -> Any:
-        """Return the position of a message; None for one that has none."""
+        """Return the position of a message, or None if it has none."""
         return None
 
     def missed(self, after: Any, before: Any) -> int | None:
         """Return how many messages are missing between two positions.
 
-        0 is none; below 0, `before` came already, or before `after`. None: it cannot be said, as
-        for any pair unless a subclass knows better.
+        0 means none. Below 0, `after` repeats a message or comes too late. None means unknown,
+        which is the default for every pair.
         """
         return None
 
     def acknowledges(self, message: Message) -> int | bool | None:
-        """Return what a message acknowledges: every message up to a number.
+        """Return the number up to which a message acknowledges what was sent.
 
-        True is the oldest message alone that is not acknowledged yet; None and False are nothing.
-        Receipts wait for it where a subclass has this method.
+        True acknowledges only the oldest open message; None and False acknowledge nothing. If a
+        subclass has this method, receipts wait for it.
         """
         return None
 
     async def reload(self) -> Any:
-        """Load anew what the messages are about, for the server cannot go on from the position.
+        """Reload the state that the messages change, because the server cannot continue.
 
-        Messages that come meanwhile are held. Returns the position that this is as of, or None.
+        Messages that arrive meanwhile are held back. Returns the position of the reloaded state, or
+        None.
         """
         return None
 
     # --- where messages are wrapped on the wire ---
 
     def received(self, message: Message) -> Message | None:
-        """Return what the user sees of a message; None where it is nothing of the user's."""
+        """Return what the user sees of a message, or None if it is not for the user."""
         return message
 
     def sent(self, message: Message, number: int) -> Message:
-        """Return what is sent for a message; a repeated one has the number that it had."""
+        """Return what is sent for a message; a repeated message keeps its number."""
         return message
 
     def receipt(self, position: Any) -> Message | None:
-        """Return what tells the server that everything up to a position has come, if it is time."""
+        """Return a message that acknowledges everything up to a position, or None to wait."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An offset in a stream, and the epoch of that stream: another epoch counts from anew."""
+    """An offset in a stream, and the stream's epoch: each epoch counts from the start."""
 
     offset: int
     epoch: str | None = None
 
 
 class PositionResume(Resume):
-    """Goes on from an offset: for servers that number what they send, without gaps.
+    """Continues from an offset, for servers that number their messages without gaps.
 
-    What came already is dropped, what is missing is a `Gap` with its count. Give functions, or
-    make a subclass.
+    Repeated messages are dropped; missing ones become a `Gap` with their count. Pass functions, or
+    write a subclass.
     """
 
     def __init__(
@@ -128,10 +130,12 @@ class PositionResume(Resume):
         """Keep the functions.
 
         Args:
-            ask: asks the server to go on after a position; None is the first connection.
-            position_of: of a message, if it has one; an int is an offset without an epoch.
-            reload: loads the state anew, and returns its position.
-            start: where to begin: kept from another life of the program, for instance.
+            ask: asks the server to continue after a position, which is None on the first
+            connection.
+            position_of: returns the position of a message, or None; an int is an offset without an
+            epoch.
+            reload: reloads the state and returns its position.
+            start: where to begin, for instance a position saved by an earlier run.
         """
         self._start = _position(start)
         self._ask = ask
@@ -165,11 +169,11 @@ class PositionResume(Resume):
 
 
 class SequenceResume(Resume):
-    """Both sides number what they send, acknowledge what has come, and keep the rest to repeat it.
+    """Both sides number what they send, acknowledge what arrives, and keep the rest for repetition.
 
-    The documentation describes what goes over the wire; any server can speak it. With
-    `Outbox(mode="at_least_once")` nothing is lost and nothing comes twice, as long as the server
-    has not forgotten the stream.
+    The documentation describes the messages on the wire, so that any server can speak this
+    protocol. With `Outbox(mode="at_least_once")` nothing is lost or duplicated as long as the
+    server remembers the stream.
     """
 
     def __init__(
@@ -181,8 +185,8 @@ class SequenceResume(Resume):
         """Keep the options.
 
         Args:
-            reload: is awaited when the server has forgotten the stream.
-            acknowledge_every: so many messages that have come, this tells the server.
+            reload: awaited when the server has forgotten the stream.
+            acknowledge_every: received messages between two acknowledgements.
         """
         if acknowledge_every < 1:
             raise ValueError(f"acknowledge_every must be at least 1, not {acknowledge_every}")
@@ -192,14 +196,16 @@ class SequenceResume(Resume):
         self._told = 0
 
     def begin(self) -> Any:
-        """Name a new stream, of which the server knows nothing yet."""
+        """Name a new stream that the server does not know yet."""
         self._stream = secrets.token_hex(16)
         self._told = 0
 
     async def on_open(
         self, session: DefaultClientWebSocketSession, position: Any
     ) -> Resumed | bool | None:
-        """Say which stream this is, and how much of it has come; hear the same of the server."""
+        """Tell the server which stream this is and how much has arrived, and learn the same from
+        it.
+        """
         self._told = position or 0
         await session.send(f"resume {self._stream} {self._told}")
         answer = await session.receive_text()
@@ -227,12 +233,12 @@ class SequenceResume(Resume):
         return int(message[4:]) if _is_number(message[4:]) else None
 
     async def reload(self) -> Any:
-        """Reload; the server counts from anew."""
+        """Reload; the server then counts from the start."""
         if self._reload is not None:
             await self._reload()
 
     def received(self, message: Message) -> Message | None:
-        """Take the number away."""
+        """Remove the number."""
         if isinstance(message, bytes):
             if len(message) < 8:
                 raise _violation("the server sent bytes without a number")

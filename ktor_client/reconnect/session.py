@@ -50,14 +50,15 @@ class Life:
 class ReconnectingSession(DefaultClientWebSocketSession):
     """What `async for session in client.web_socket_reconnecting(url)` yields.
 
-    A session like others, but for its `async with`: the block is left quietly when this session
-    ends under it, and the loop goes on. Any other exception passes, and ends the loop.
+    A session like any other, except for its `async with`: if the session ends inside the block, the
+    block ends without an exception and the loop continues. Any other exception passes through and
+    ends the loop.
     """
 
     __slots__ = ("_life",)
 
     def __init__(self, session: DefaultClientWebSocketSession) -> None:
-        """Take over a session that was opened."""
+        """Take over an open session."""
         super().__init__(
             session._core,
             session._call,

@@ -26,9 +26,9 @@ T = TypeVar("T")
 class ReconnectingStatement:
     """Sessions that come back, prepared by `client.web_socket_reconnecting(...)`.
 
-    `async for session in statement` gives one open session after another, and `execute(block)` is
-    the same with a function. `async with statement as feed` gives one steady feed over all of them.
-    A statement that has ended may be used again.
+    `async for session in statement` gives one open session after another; `execute(block)` does the
+    same with a function. `async with statement as feed` gives one steady feed over all of them. A
+    statement that has ended may be used again.
     """
 
     __slots__ = ("_feed", "_options", "_policy", "_source", "_target")
@@ -83,9 +83,9 @@ class ReconnectingStatement:
     ) -> T | None:
         """Run `block` with one session after another, until it returns something other than None.
 
-        That is the result; None is what comes of a peer that closes with 1000. A block that
-        returns None is a loop's body that has run to its end: its session is closed, and the next
-        one opened. What it raises passes, but for the end of its own session.
+        That becomes the result; it is None if the peer closes with 1000. When the block returns
+        None, its session is closed and the next one opened. What the block raises passes through,
+        except for the end of its own session.
         """
         if not callable(block):
             raise TypeError(f"execute takes a coroutine function, not {type(block).__name__}")

@@ -17,7 +17,7 @@ Jitter: TypeAlias = Literal["full", "none"]
 
 @dataclass(frozen=True, init=False, slots=True)
 class Backoff:
-    """Delays that grow: the n-th is within `min(longest, first * factor**n)`, n from 0.
+    """Growing delays: the n-th is at most `min(longest, first * factor**n)`, with n from 0.
 
     Ktor's `exponentialDelay`; `Backoff(first=1, longest=1, factor=1)` is its `constantDelay`.
     """
@@ -37,11 +37,11 @@ class Backoff:
         """Check and keep the values. Durations are seconds or `timedelta`.
 
         Args:
-            first: what bounds the first delay.
-            longest: what bounds every delay.
-            factor: from one bound to the next, 1 or more.
-            jitter: "full" draws each delay uniformly from 0 to its bound, so that clients who lost
-                the same server come back one by one. "none" waits exactly the bound: for tests.
+            first: the upper bound of the first delay.
+            longest: the upper bound of every delay.
+            factor: by which the bound grows each time, 1 or more.
+            jitter: "full" draws each delay uniformly between 0 and its bound, so that clients that
+            lost the same server return one by one. "none" waits exactly the bound, for tests.
 
         Raises:
             TypeError: a value of the wrong type.
@@ -62,7 +62,7 @@ class Backoff:
         object.__setattr__(self, "jitter", jitter)
 
     def cap(self, n: int) -> float:
-        """Return what bounds the delay after `n` delays before it, in seconds."""
+        """Return the upper bound, in seconds, of the delay after `n` earlier ones."""
         try:
             return min(self.longest, self.first * self.factor**n)
         except OverflowError:
@@ -75,14 +75,13 @@ class Backoff:
         hint: float | None = None,
         random: Callable[[], float] = chance.random,
     ) -> float:
-        """Return seconds to wait after `n` delays before this one.
+        """Return the seconds to wait after `n` earlier delays.
 
         Args:
-            n: how many delays there were.
-            hint: what the server asked for (`Retry-After`, `retry:`), in seconds: never less than
-                that. Jitter comes on top of it, or all whom the server told the same would come
-                at once.
-            random: the source of chance: a number from 0 to 1.
+            n: how many delays came before.
+            hint: seconds that the server asked for (`Retry-After`, `retry:`); the delay is never
+            shorter. Jitter is added, or all clients that were told the same would return at once.
+            random: the source of randomness, which returns a number from 0 to 1.
         """
         cap = self.cap(n)
         if self.jitter == "none":

@@ -38,15 +38,15 @@ class Failure:
 
 @dataclass(frozen=True, init=False, slots=True)
 class Retry:
-    """`decide` says: try again, after `delay` seconds, or after `failure.delay` if None."""
+    """Returned by `decide`: try again after `delay` seconds, or after `failure.delay` if None."""
 
     delay: float | None
 
     def __init__(self, delay: Duration | None = None) -> None:
-        """Check and keep the delay: seconds or a `timedelta`; 0 is at once.
+        """Check and keep the delay: seconds or a `timedelta`; 0 means at once.
 
         Raises:
-            TypeError, ValueError: it is no time.
+            TypeError, ValueError: the delay is not a time.
         """
         wait = None if delay is None else seconds(delay, "delay", or_zero=True)
         object.__setattr__(self, "delay", wait)
@@ -54,7 +54,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """`decide` says: no more attempts. `why` is told with the last failure."""
+    """Returned by `decide`: no more attempts. `why` is reported with the last failure."""
 
     why: str = ""
 
@@ -66,10 +66,10 @@ Decide: TypeAlias = (
 
 @dataclass(frozen=True, init=False, slots=True)
 class RetryPolicy:
-    """When to try again, how often, and how long to wait in between.
+    """When to try again, how often, and how long to wait between attempts.
 
-    The same for requests, sessions and event streams. What it does not decide, the table of
-    "What is worth another attempt" does, in the reference.
+    It serves requests, sessions and event streams alike. Whatever it leaves open, the table "What
+    is worth another attempt" in the reference decides.
     """
 
     backoff: Backoff
@@ -90,13 +90,13 @@ class RetryPolicy:
 
         Args:
             backoff: the delays; `Backoff()` if None.
-            max_attempts: how many there may be in a row, the first one included; None for no limit.
-            max_elapsed: no attempt begins later than this after the first; None for no limit.
-            stable_after: a session that was open that long, and brought a message, was a success:
-                attempts count from 1 again. To have opened alone is none.
-            decide: asked about every failure before the table; may be a coroutine function.
-                `Retry()` and `Stop()` are its word, None leaves it to the table. The limits hold
-                nevertheless. What it raises ends everything, and comes out unchanged.
+            max_attempts: attempts in a row, including the first; None for no limit.
+            max_elapsed: no attempt starts later than this after the first; None for no limit.
+            stable_after: a session that was open this long and received a message counts as a
+            success, and attempts count from 1 again. Opening alone is not a success.
+            decide: called with every failure before the table; may be a coroutine function. It
+            returns `Retry()`, `Stop()`, or None to leave the decision to the table. The limits
+            apply in any case. If it raises, everything ends with that exception.
 
         Raises:
             TypeError: a value of the wrong type.
@@ -122,5 +122,5 @@ class RetryPolicy:
         object.__setattr__(self, "decide", decide)
 
     def is_stable(self, open_for: float, message_came: bool) -> bool:
-        """Whether a session that was open for so many seconds was a success."""
+        """Whether a session that was open for this many seconds was a success."""
         return message_came and open_for >= self.stable_after

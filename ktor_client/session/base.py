@@ -43,7 +43,7 @@ def checked_limit(limit: int, option: str, unit: str) -> int:
 
 
 class SessionStatistics(NamedTuple):
-    """Counts of one session; bytes are those on the wire, headers included."""
+    """Counters of one session; bytes are those on the wire, including headers."""
 
     frames_received: int
     frames_sent: int
@@ -82,10 +82,10 @@ class _PendingReason(CloseReason):
 class WebSocketSession(metaclass=Taught):
     """A WebSocket session (Ktor's `WebSocketSession`); raw unless it is a default session.
 
-    As an async context manager it closes on leaving: 1000 normally, 1011 after an exception, and
-    without waiting 1001 when the body was cancelled.
+    As an async context manager, it closes on leaving: with 1000 normally, with 1011 after an
+    exception, and with 1001, without waiting, if the body was cancelled.
 
-    It belongs to the event loop that it was opened on; used on another one it raises
+    It belongs to the event loop that it was opened on; on any other loop it raises
     `WrongLoopError`.
     """
 
@@ -108,7 +108,7 @@ class WebSocketSession(metaclass=Taught):
 
     @property
     def outgoing(self) -> SendChannel[Frame]:
-        """Frames to the peer; the same road as `send`."""
+        """Frames to the peer, in one order with those of `send`."""
         return self._core.outgoing
 
     def send(
@@ -116,20 +116,20 @@ class WebSocketSession(metaclass=Taught):
     ) -> Coroutine[Any, Any, None]:
         """Send a whole message: text for str, binary for bytes; or a frame as it is.
 
-        Waits while the transport is above its mark or others are waiting. Messages go out in the
-        order of the calls. A cancelled `send` has sent all of the message or nothing. Sending a
-        `Frame.Close` begins the close handshake.
+        Waits while the transport's buffer is full or other senders are waiting. Messages leave in
+        the order of the calls. A cancelled `send` has sent the whole message or nothing. Sending a
+        `Frame.Close` starts the close handshake.
 
         Raises:
             ConnectionClosedError: the session has ended or is closing.
-            ValueError: a Close code that may not be sent; a frame in the wrong place; in a default
-                session a frame that leaves its message unfinished.
+            ValueError: a close code that may not be sent, a frame in the wrong place, or, in a
+            default session, a frame that leaves its message unfinished.
             UnicodeEncodeError: the text has a lone surrogate.
         """
         return self._sending.send_message(message)
 
     async def flush(self) -> None:
-        """Return when everything sent before was handed to the transport.
+        """Return once everything sent so far has been handed to the transport.
 
         After a close it returns at once, as in Ktor.
 
@@ -144,9 +144,9 @@ class WebSocketSession(metaclass=Taught):
     async def close(self, reason: CloseReason = _NORMAL) -> None:
         """Close with a reason and wait for the end: the peer's Close, or `close_timeout`.
 
-        What `send` has accepted, and what waits to be sent, leaves first; `close_reason.unsent`
-        counts what could not. Idempotent, and safe from any task: the first Close counts, every
-        caller waits for the end. Messages that arrive meanwhile are still received from `incoming`.
+        Messages that `send` has accepted or that wait to be sent leave first; `close_reason.unsent`
+        counts those that could not. Idempotent, and safe from any task: the first Close counts, and
+        every caller waits for the end. You can still receive messages that arrive meanwhile.
 
         Raises:
             ValueError: the code may not be sent (RFC 6455 7.4.1).
@@ -170,10 +170,11 @@ class WebSocketSession(metaclass=Taught):
             raise
 
     def cancel(self) -> None:
-        """Drop the connection now, without a Close; `close_reason` becomes 1006, by us.
+        """Drop the connection now, without a Close; `close_reason` becomes 1006 with initiator
+        "local".
 
         Raises:
-            WrongLoopError: the session was opened on another event loop, which is still there.
+            WrongLoopError: the session was opened on another event loop, which is still open.
         """
         core = self._core
         if not core.home.is_closed:
@@ -184,7 +185,7 @@ class WebSocketSession(metaclass=Taught):
 
     @property
     def close_reason(self) -> CloseReason:
-        """How the session ended; while it has not, false and awaitable for the final reason."""
+        """How the session ended. While it is open, false; await it for the final reason."""
         final = self._core.reason.value
         return _PendingReason(self._core) if final is None else final
 
@@ -194,7 +195,7 @@ class WebSocketSession(metaclass=Taught):
         return self._core.is_open
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is gone, however it ends; the server ends it after a Close."""
+        """Wait until the connection is gone, however it ends; after a Close, the server ends it."""
         if not (self._core.has_ended and self._core.home.is_elsewhere):
             await self._core.closed.wait()
 
@@ -202,7 +203,7 @@ class WebSocketSession(metaclass=Taught):
 
     @property
     def max_frame_size(self) -> int:
-        """Bytes that a message may have, after inflation; in a raw session, a frame."""
+        """Bytes that a message, or in a raw session a frame, may have after inflation."""
         return self._core.max_frame_size
 
     @max_frame_size.setter
@@ -214,7 +215,7 @@ class WebSocketSession(metaclass=Taught):
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """Negotiated extensions, with parameters, as the server put them."""
+        """Negotiated extensions with their parameters, as the server sent them."""
         return self._core.negotiated.descriptions
 
     @property
@@ -224,12 +225,12 @@ class WebSocketSession(metaclass=Taught):
 
     @property
     def peer_address(self) -> str | None:
-        """Address of the other end of the connection, if the engine can tell."""
+        """Address of the other end of the connection, if the engine knows it."""
         return self._link.peer_address
 
     @property
     def statistics(self) -> SessionStatistics:
-        """Counts until now. Hands what was held back for the end of the step to the transport."""
+        """Counters so far. Hands any held-back data to the transport first."""
         link = self._link
         if not self._core.home.is_elsewhere:
             link.flush()

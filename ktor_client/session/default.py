@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class DefaultWebSocketSession(WebSocketSession):
-    """A session of whole messages: fragments are joined, pings answered, Close echoed.
+    """A session of whole messages: it joins fragments, answers pings and echoes Close.
 
     `async for message in session` yields str and bytes. Iteration ends quietly when the peer closed
     with 1000, 1001 or no code, or when we closed first; otherwise it raises.
@@ -100,19 +100,19 @@ class DefaultWebSocketSession(WebSocketSession):
     # --- fragments ---
 
     async def send_stream(self, chunks: Chunks) -> None:
-        """Send one message in fragments, each chunk as it comes.
+        """Send one message in fragments, each chunk as soon as it is ready.
 
         The first chunk makes the message text or binary. Other messages wait until this one is
         finished; pings and pongs pass. Nothing is sent for an iterator without chunks.
 
         Raises:
             ConnectionClosedError: the session has ended.
-            UnsupportedCapabilityError: the engine has no fragments.
-            TypeError: a chunk is of another type than the first.
+            UnsupportedCapabilityError: the engine cannot send fragments.
+            TypeError: a chunk has another type than the first.
 
-        An iterator that fails, or a cancellation, after the first fragment leaves a message that
-        cannot be finished: the session is closed with 1011, and the exception passes. When the
-        session ends, the iterator is cancelled where it waits.
+        If the iterator fails, or the call is cancelled, after the first fragment, the message
+        cannot be finished: the session closes with 1011 and the exception passes through. When the
+        session ends, a waiting iterator is cancelled.
         """
         if self._require is not None:
             self._require("FragmentationCapability", "send_stream")
@@ -123,12 +123,12 @@ class DefaultWebSocketSession(WebSocketSession):
     async def ping(self, data: bytes = b"") -> float:
         """Send a ping and return the seconds until its pong; empty data means 8 random bytes.
 
-        While `incoming` is full nothing is read, a pong neither: then this waits for room, too.
+        While `incoming` is full, nothing is read, not even a pong, so this waits as well.
 
         Raises:
-            ConnectionClosedError: the session has ended before the pong came.
-            UnsupportedCapabilityError: the engine has no pings.
-            ValueError: over 125 bytes, or a ping with this data is under way.
+            ConnectionClosedError: the session ended before the pong arrived.
+            UnsupportedCapabilityError: the engine cannot send pings.
+            ValueError: more than 125 bytes, or a ping with the same data is already waiting.
         """
         if self._require is not None:
             self._require("PingCapability", "ping")
@@ -151,12 +151,12 @@ class DefaultWebSocketSession(WebSocketSession):
 
     @property
     def latency(self) -> float | None:
-        """Seconds of the last ping's round trip, keepalive's included; None before the first."""
+        """Round-trip time of the last ping, keepalive's too, in seconds; None before the first."""
         return self._core.pings.latency
 
     @property
     def ping_interval(self) -> float | None:
-        """Seconds between a pong and the next keepalive ping; None is off. Setting takes effect."""
+        """Seconds between a pong and the next keepalive ping; None turns it off. Can be changed."""
         return self._core.keepalive.interval
 
     @ping_interval.setter
@@ -169,7 +169,7 @@ class DefaultWebSocketSession(WebSocketSession):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a keepalive pong may take; twice `ping_interval` unless set."""
+        """Seconds that a keepalive pong may take; by default twice `ping_interval`."""
         return self._core.keepalive.timeout
 
     @timeout.setter

@@ -11,8 +11,8 @@ __all__ = ["ClientWebSocketSession"]
 class ClientWebSocketSession(WebSocketSession):
     """A session with the call that it came from (Ktor's `ClientWebSocketSession`).
 
-    What `web_socket_raw` gives: every frame in, any frame out; nothing is answered by itself, there
-    is no keepalive, and `max_frame_size` counts per frame.
+    `web_socket_raw` gives one: you receive every frame and may send any, nothing is answered for
+    you, there is no keepalive, and `max_frame_size` applies to each frame.
     """
 
     __slots__ = ()

@@ -12,7 +12,7 @@ __all__ = ["ClientFactory", "describe_leaks"]
 
 
 class ClientFactory:
-    """What the fixture `ktor_client_factory` gives: call it as you would call `HttpClient`."""
+    """The fixture `ktor_client_factory`: call it as you would call `HttpClient`."""
 
     def __init__(self, default_engine: Any = None) -> None:
         self.clients: list[HttpClient] = []
@@ -26,7 +26,7 @@ class ClientFactory:
         return client
 
     async def close(self) -> None:
-        """Close the clients, the last one first; raises the first error when all are closed."""
+        """Close the clients, the last one first; then raise the first error."""
         __tracebackhide__ = True
         failure: Exception | None = None
         for client in reversed(self.clients):

@@ -62,7 +62,7 @@ class Response:
 
 
 class Refusal(Exception):  # a route's early answer, not a failure of the server
-    """Raised by a route to answer something else than it is for."""
+    """Raised by a route to refuse a request with another answer."""
 
     def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
@@ -160,7 +160,7 @@ class Exchange:
             await self.stream.write(b"0\r\n\r\n")
 
     def take(self) -> ServerStream:
-        """Take the connection, to write what is no HTTP; it is closed when the route returns."""
+        """Take the connection to write raw bytes; it is closed when the route returns."""
         self.is_taken = True
         return self.stream
 
@@ -187,7 +187,7 @@ class Exchange:
 
         Args:
             subprotocol: the one to choose, "*" for the first that is offered, None for none.
-            rewrite: headers of the answer to replace or, by "", to leave out.
+            rewrite: headers of the answer to replace, or to leave out by "".
 
         Raises:
             Refusal: the request is not a legal handshake.
@@ -200,7 +200,7 @@ class Exchange:
     async def accept_raw(
         self, subprotocol: str | None = "*", **rewrite: str
     ) -> AsyncGenerator[WebSocketSession]:
-        """Answer 101; the same with a raw session, which answers nothing by itself."""
+        """Answer 101 with a raw session, which answers nothing by itself."""
         core = await self._upgrade(subprotocol, rewrite, raw=True)
         async with WebSocketSession(core) as session:
             yield session

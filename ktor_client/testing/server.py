@@ -28,10 +28,10 @@ _log = logging.getLogger("ktor_client.testing")
 
 
 class EchoServer:
-    """A small server for tests and trials: `async with echo_server() as server`.
+    """A small server for tests and experiments: `async with echo_server() as server`.
 
-    Each route is there with and without the prefix /websockets; `GET /` lists them. Routes of your
-    own go into `routes`, a path ending in "/" for all below it.
+    Each route exists with and without the prefix /websockets; `GET /` lists them. Put your own
+    routes into `routes`; a path ending in "/" serves everything below it.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class EchoServer:
     async def start(
         self, host: str = "127.0.0.1", port: int = 0, *, unix_socket: str | None = None
     ) -> None:
-        """Begin to listen; port 0 takes a free one.
+        """Start listening; port 0 chooses a free one.
 
         Raises:
-            OSError: the address is taken, or not ours.
+            OSError: the address is in use, or not of this machine.
         """
         loop = asyncio.get_running_loop()
         if unix_socket is not None:
@@ -182,10 +182,10 @@ class EchoServer:
         return keep_alive
 
     async def answer(self, exchange: Exchange) -> Response | None:
-        """Run the route that an exchange is for; see `Handler` for what it returns.
+        """Run the route for an exchange; see `Handler` for what it returns.
 
         Raises:
-            Refusal: there is none, or the route refuses.
+            Refusal: there is no such route, or it refuses.
         """
         path = exchange.path.removeprefix("/websockets") or "/"
         handler = self.routes.get(path)
@@ -215,19 +215,19 @@ async def echo_server(
 ) -> AsyncGenerator[EchoServer]:
     """Run an echo server on this loop, for the length of an `async with`.
 
-    Its address is `server.url`. On leaving, sessions are closed with 1001; no task or socket is
-    left.
+    Its address is `server.url`. On leaving, it closes sessions with 1001 and leaves no task or
+    socket.
 
     Args:
-        host: interface to listen on.
-        port: 0 takes a free one; see `server.port`.
-        ssl_context: for wss and https only, then.
+        host: the interface to listen on.
+        port: 0 chooses a free one; see `server.port`.
+        ssl_context: serve only wss and https, with this context.
         unix_socket: path of a Unix socket to listen on instead.
         files: folders to serve, by URL prefix: `{"/page": "tests/browser/page"}`.
         file_headers: added to each file's response.
 
     Raises:
-        OSError: the address is taken, or not ours.
+        OSError: the address is in use, or not of this machine.
     """
     server = EchoServer(ssl_context=ssl_context, files=files, file_headers=file_headers)
     await server.start(host, port, unix_socket=unix_socket)

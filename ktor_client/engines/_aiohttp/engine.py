@@ -44,7 +44,7 @@ R = TypeVar("R", aiohttp.ClientResponse, Answer)
 
 
 class AiohttpEngine(HttpClientEngine):
-    """HTTP and WebSockets on aiohttp: on a pool of its own, or on an `aiohttp.ClientSession`."""
+    """HTTP and WebSockets on aiohttp, with its own pool or with your `aiohttp.ClientSession`."""
 
     name = "aiohttp"
 
@@ -64,19 +64,20 @@ class AiohttpEngine(HttpClientEngine):
         """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
-            limit: HTTP connections at a time; open WebSockets do not count.
+            limit: simultaneous HTTP connections; open WebSockets do not count.
             ssl_context: for https and wss; client certificates are in there.
-            server_hostname: the name that a server's certificate must have (and that is sent as
-                SNI), where it is not the URL's host; a proxy's is always its own.
+            server_hostname: the name that the server's certificate must have, also sent as SNI, if
+            it is not the URL's host. Does not apply to a proxy's certificate.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-                resolves names. WebSockets and https get a tunnel, plain HTTP the absolute form.
+            resolves names. WebSockets and https use a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.
-            session: a session to use and leave open: its own settings apply, its cookie jar too.
+            session: your own session, which stays open; its settings apply, including its cookie
+            jar.
 
         Raises:
-            TypeError: an option of the wrong type, or socket options beside `session`.
+            TypeError: an option of the wrong type, or socket options together with `session`.
             ValueError: an impossible value.
         """
         options = SocketOptions(

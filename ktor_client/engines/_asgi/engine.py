@@ -55,14 +55,14 @@ class TestEngine(HttpClientEngine):
         Args:
             app: any ASGI 3 application: Starlette, FastAPI, Quart, Litestar, Django ...
             lifespan: whether to run the app's startup and shutdown.
-            raise_app_exceptions: raise what the app raises, from the call that it concerns or when
-                the client is closed. Otherwise it is a status 500, or a Close with 1011.
+            raise_app_exceptions: raise the app's exceptions, from the call concerned or when the
+            client closes. Otherwise they become status 500, or a Close with 1011.
             root_path: where the app is mounted, for its scope.
             extensions: what the server's side offers, such as `[WebSocketDeflate()]`.
             max_frame_size: bytes that a message to the app may have; a larger one closes with 1009,
                 as servers do.
-            shutdown_timeout: seconds that handlers have to end by themselves once their clients are
-                gone; then they are cancelled.
+            shutdown_timeout: seconds that handlers have to end once their clients are gone; then
+            they are cancelled.
         """
         if not callable(app):
             raise TypeError(f"TestEngine takes an ASGI app, not {app!r}")
@@ -128,7 +128,7 @@ class TestEngine(HttpClientEngine):
             raise
 
     async def idle(self) -> None:
-        """End handlers and lifespan, and raise what the app raised behind the client's back."""
+        """End handlers and lifespan, and raise what the app raised unseen by the client."""
         try:
             await self._end_tasks()
         finally:

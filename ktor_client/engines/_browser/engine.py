@@ -47,13 +47,13 @@ SHORT = 64 * 1024
 
 
 class BrowserEngine(HttpClientEngine):
-    """WebSockets and HTTP by the browser that this Python runs in (Ktor's Js engine).
+    """WebSockets and HTTP through the browser that this Python runs in (Ktor's `Js`).
 
     Runs in a tab and in a Web Worker, under Pyodide. The browser decides about TLS, proxies,
-    cookies, redirects, compression and pings; what it does not let a page do is missing in
-    `capabilities` and refused. Close codes other than 1000 and 3000 to 4999 are mapped: 1001 leaves
-    as 1000, 1011 as 4011 and so on; `close_reason.sent` shows it. A URL without a host means the
-    page's own origin.
+    cookies, redirects, compression and pings; whatever it denies a page is missing from
+    `capabilities` and refused. Close codes other than 1000 and 3000 to 4999 are mapped: 1001 is
+    sent as 1000, 1011 as 4011 and so on; `close_reason.sent` shows it. A URL without a host means
+    the page's own origin.
     """
 
     name: ClassVar[str] = "browser"
@@ -67,9 +67,10 @@ class BrowserEngine(HttpClientEngine):
         """Find the browser.
 
         Args:
-            credentials: which cookies and HTTP authentication of the browser's go with a request
-                by `fetch`; WebSockets always carry them.
-            **socket_options: what other engines take, such as `proxy`: the browser's own business.
+            credentials: whether `fetch` sends the browser's cookies and HTTP authentication;
+            WebSockets always send them.
+            **socket_options: options of other engines, such as `proxy`, which a browser decides
+            itself.
 
         Raises:
             EngineUnavailableError: this Python does not run in a browser.

@@ -38,12 +38,12 @@ class CioEngine(WireEngine):
         """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
-            limit: HTTP connections at a time; open WebSockets do not count.
+            limit: simultaneous HTTP connections; open WebSockets do not count.
             ssl_context: for https and wss; client certificates are in there.
-            server_hostname: the name that a server's certificate must have (and that is sent as
-                SNI), where it is not the URL's host; a proxy's is always its own.
+            server_hostname: the name that the server's certificate must have, also sent as SNI, if
+            it is not the URL's host. Does not apply to a proxy's certificate.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-                resolves names. WebSockets and https get a tunnel, plain HTTP the absolute form.
+            resolves names. WebSockets and https use a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.

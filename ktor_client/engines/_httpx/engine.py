@@ -66,9 +66,9 @@ _NEEDS_HTTPX_WS = frozenset(
 
 
 class HttpxEngine(HttpClientEngine):
-    """HTTP on httpx: on connections of its own, or on an `httpx.AsyncClient`.
+    """HTTP on httpx, with its own connections or with your `httpx.AsyncClient`.
 
-    WebSockets where httpx-ws is installed.
+    It also opens WebSockets if httpx-ws is installed.
     """
 
     name = "httpx"
@@ -89,21 +89,21 @@ class HttpxEngine(HttpClientEngine):
         """Store the options. Nothing connects, and no event loop is needed yet.
 
         Args:
-            limit: HTTP connections at a time on one way (direct, or through one proxy); open web
-                sockets do not count.
+            limit: HTTP connections at a time, counted separately for each proxy and for direct
+            ones; open WebSockets do not count.
             ssl_context: for https and wss; client certificates are in there.
-            server_hostname: the name that a server's certificate must have (and that is sent as
-                SNI), where it is not the URL's host; a proxy's is always its own.
+            server_hostname: the name that the server's certificate must have, also sent as SNI, if
+            it is not the URL's host. Does not apply to a proxy's certificate.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-                resolves names. WebSockets and https get a tunnel, plain HTTP the absolute form.
+            resolves names. WebSockets and https use a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.
-            client: a client to use and leave open: its own settings apply, its cookie jar too, and
-                an open WebSocket takes a connection of its pool.
+            client: your own client, which stays open; its settings apply, including its cookie jar,
+            and an open WebSocket occupies a connection of its pool.
 
         Raises:
-            TypeError: an option of the wrong type, or socket options beside `client`.
+            TypeError: an option of the wrong type, or socket options together with `client`.
             ValueError: an impossible value.
         """
         options = SocketOptions(

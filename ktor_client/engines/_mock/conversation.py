@@ -17,7 +17,7 @@ SHOWN = 20
 
 
 class ExpectationError(AssertionError):
-    """What the client did is not what the test scripted; `conversation` is where, if in one."""
+    """The client did not follow the test's script; `conversation` shows where, if there is one."""
 
     def __init__(self, message: str, conversation: Conversation | None = None) -> None:
         super().__init__(message)

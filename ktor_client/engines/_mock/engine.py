@@ -48,9 +48,9 @@ T = TypeVar("T")
 
 
 class MockEngine(HttpClientEngine):
-    """Answers from memory what a test scripts: `MockEngine(lambda request: respond("hi"))`.
+    """Answers from memory, as a test scripts it: `MockEngine(lambda request: respond("hi"))`.
 
-    As an async context manager it is closed and verified on leaving.
+    As an async context manager, it closes and verifies on leaving.
     """
 
     name = "mock"
@@ -67,9 +67,9 @@ class MockEngine(HttpClientEngine):
 
         Args:
             handler: answers the HTTP requests that neither the queue nor a route takes.
-            capabilities: what the engine claims; everything it can do unless given. An empty set
-                proves that an application copes with an engine without WebSockets.
-            patience: real seconds that a peer's `expect` waits before it fails the test.
+            capabilities: what the engine claims; by default everything it can do. With an empty
+            set, you test how your application copes without WebSockets.
+            patience: real seconds that a peer's `expect` waits before the test fails.
             real_time: let keepalive and deadlines run in real time, for code under test that
                 sleeps itself; `clock` is then a real one.
         """
@@ -112,17 +112,17 @@ class MockEngine(HttpClientEngine):
     def on_request(
         self, match: Match, answer: Handler | Answer, *, times: int | None = None
     ) -> None:
-        """Answer the requests that `match`; routes are asked in the order of these calls.
+        """Answer the requests that `match`; routes are tried in the order of these calls.
 
         Args:
             match: "/path", "POST /path", a whole URL, or a function of the request.
             answer: a handler, `respond(...)`, a body, or an exception to raise.
-            times: for how many requests; `verify` then fails unless so many came.
+            times: for how many requests; `verify` fails unless exactly that many arrived.
         """
         self._routes.add(match, raisable(answer), times)
 
     def enqueue(self, *answers: Handler | Answer) -> None:
-        """Answer the next requests with these, one each, before any route is asked.
+        """Answer the next requests with these, one each, before any route.
 
         `verify` fails when some are left over.
         """
@@ -146,12 +146,12 @@ class MockEngine(HttpClientEngine):
             match: "/path", a whole URL, or a function of the request.
             peer: `async def peer(session)` that is run for each WebSocket; returning closes it
                 with 1000. Or `respond(...)` to refuse, or an exception to raise.
-            times: for how many handshakes; later ones go to the next route that matches. `verify`
-                fails unless so many came.
-            subprotocols: those that the server speaks; the client's best one is chosen.
-            extensions: those that the server has, such as `[WebSocketDeflate()]`.
-            headers: for the 101, in place of what would be right: a wrong `Sec-WebSocket-Accept`,
-                or None to leave one out. Others are added.
+            times: for how many handshakes; later ones go to the next matching route. `verify` fails
+            unless exactly that many arrived.
+            subprotocols: those that the server speaks; the client's favourite is chosen.
+            extensions: those that the server supports, such as `[WebSocketDeflate()]`.
+            headers: added to the 101, or replacing the right ones, such as a wrong
+            `Sec-WebSocket-Accept`; None leaves a header out.
             delay: virtual seconds until the handshake is answered.
             wire: make a byte pipe, so that `session.write_bytes` works.
         """
@@ -200,8 +200,8 @@ class MockEngine(HttpClientEngine):
         """Check that the script was followed: call it when the client is closed.
 
         Raises:
-            ExpectationError: an expectation was not met, more or fewer calls came than announced,
-                or a peer failed; that peer's own exception is the cause.
+            ExpectationError: an expectation was not met, there were more or fewer calls than
+            announced, or a peer failed; the peer's own exception is the cause.
         """
         __tracebackhide__ = True
         problems = self._stage.take_failures()
@@ -233,7 +233,7 @@ class MockEngine(HttpClientEngine):
         """Answer a request; see `HttpClientEngine.execute`.
 
         Raises:
-            ExpectationError: nobody scripted an answer. And whatever a handler raises.
+            ExpectationError: no answer was scripted. A handler may raise anything.
             ClientClosedError: the engine is closed, or was while a handler waited.
         """
         self._raise_if_closed()
@@ -250,7 +250,7 @@ class MockEngine(HttpClientEngine):
         """Answer a handshake; see `HttpClientEngine.open_web_socket`.
 
         Raises:
-            ExpectationError: nobody scripted a peer. And the exception that a route has instead.
+            ExpectationError: no peer was scripted. A route may raise its own exception.
             ClientClosedError: the engine is closed, or was while a handler waited.
         """
         self._raise_if_closed()

@@ -43,8 +43,8 @@ MAX_STALL = 24 * 60 * 60.0
 class MockPeerSession(DefaultWebSocketSession):
     """The server's side of a WebSocket, for a script: `await peer.expect("hello")`.
 
-    It is a session like the client's, and answers pings and Close by itself. What it adds is for
-    tests: expectations that fail the test with the conversation so far, and ways to misbehave.
+    It is a session like the client's, and answers pings and Close by itself. For tests, it adds
+    expectations, which fail with the conversation so far, and ways to misbehave.
     """
 
     __slots__ = (
@@ -109,11 +109,11 @@ class MockPeerSession(DefaultWebSocketSession):
                 `Frame.Binary`; a pattern that the text begins with; or a function of the frame.
                 `Frame.Ping` and `Frame.Close` wait for those, and let virtual time pass; in a raw
                 session they are messages like others.
-            json: the object that a text message has to hold, whatever its spelling.
+            json: the object that a text message must hold, however it is written.
 
         Raises:
             ExpectationError: another message, the end of the session, or nothing for `patience`
-                real seconds. It ends the session and fails the test even where nobody catches it.
+            real seconds. It ends the session and fails the test even if your code swallows it.
         """
         __tracebackhide__ = True  # pytest shows the script's line
         if not self._raw:
@@ -238,16 +238,16 @@ class MockPeerSession(DefaultWebSocketSession):
     # --- misbehaviour ---
 
     async def delay(self, duration: Duration) -> None:
-        """Let virtual time pass: the client's keepalive and deadlines see it, nobody waits."""
+        """Let virtual time pass: the client's keepalive and deadlines see it, but nobody waits."""
         await self._clock.sleep(duration)
 
     async def stall(self, duration: Duration | None = None) -> None:
         """Read and answer nothing, neither pings nor Close, while virtual time passes.
 
-        Without a duration until the client has given up; then the script usually ends.
+        Without a duration, until the client has given up; the script usually ends then.
 
         Raises:
-            ExpectationError: a virtual day later the client still has not given up.
+            ExpectationError: the client has not given up after a virtual day.
         """
         self._strict = False
         over: OneShot[None] = OneShot()
@@ -279,7 +279,7 @@ class MockPeerSession(DefaultWebSocketSession):
         """Write bytes to the wire that no codec has checked: `write_bytes(bytes([0x83, 0]))`.
 
         Raises:
-            RuntimeError: the route is not `on_web_socket(..., wire=True)`: there is no wire.
+            RuntimeError: the route is not `on_web_socket(..., wire=True)`.
         """
         if not isinstance(self._tap.inner, PipedLink):
             raise RuntimeError("write_bytes needs bytes: engine.on_web_socket(..., wire=True)")

@@ -86,10 +86,10 @@ def accept(
     Args:
         peer: `async def peer(session)` that is run as the other side; returning closes the web
             socket with 1000.
-        subprotocols: those that the server speaks; the client's best one is chosen.
-        extensions: those that the server has, such as `[WebSocketDeflate()]`.
-        headers: for the 101, in place of what would be right: a wrong `Sec-WebSocket-Accept`, or
-            None to leave one out. Others are added.
+        subprotocols: those that the server speaks; the client's favourite is chosen.
+        extensions: those that the server supports, such as `[WebSocketDeflate()]`.
+        headers: added to the 101, or replacing the right ones, such as a wrong
+        `Sec-WebSocket-Accept`; None leaves a header out.
         raw: give the peer every frame, control frames and fragments too, and answer nothing.
         channels: limits of the peer's session, to see it held back; none unless given.
         wire: make a byte pipe, so that `session.write_bytes` works; `raw` does so too.

@@ -17,7 +17,7 @@ __all__ = ["ApiKeyAuth", "BasicAuth"]
 
 
 class BasicAuth(AuthProvider):
-    """User and password, in UTF-8, once the server has asked for them (RFC 7617)."""
+    """User and password in UTF-8, sent once the server has asked for them (RFC 7617)."""
 
     scheme: ClassVar[str] = "basic"
 
@@ -32,7 +32,7 @@ class BasicAuth(AuthProvider):
         """Check the credentials; the options are those of `AuthProvider`.
 
         Raises:
-            ValueError: a colon in the user, or a control character.
+            ValueError: the user has a colon, or there is a control character.
             TypeError: an option of the wrong type.
         """
         super().__init__(realm=realm, send_without_request=send_without_request)
@@ -51,9 +51,9 @@ class BasicAuth(AuthProvider):
 
 
 class ApiKeyAuth(AuthProvider):
-    """A key in a header of its own, or in the query. It goes along unasked.
+    """A key in its own header or in the query, sent without being asked for.
 
-    Logs, errors and `repr` hide the values of that name from then on.
+    From then on, logs, errors and `repr` hide the values of that name.
     """
 
     scheme: ClassVar[str] = "apikey"
@@ -70,15 +70,15 @@ class ApiKeyAuth(AuthProvider):
         """Check the key.
 
         Args:
-            key: the header's whole value, so with a scheme in front where the server wants one.
-            header: its name; "X-Api-Key" unless given.
-            parameter: a query parameter to send it in, in place of a header.
+            key: the whole value of the header, including a scheme if the server wants one.
+            header: its name; "X-Api-Key" by default.
+            parameter: a query parameter that carries the key instead of a header.
             realm: see `AuthProvider`; challenges are those of the scheme "ApiKey".
             send_without_request: see `AuthProvider`.
 
         Raises:
-            UnsafeHeaderError: a key or a header that cannot be sent.
-            ValueError: an empty key, or both a header and a parameter.
+            UnsafeHeaderError: the key or the header cannot be sent.
+            ValueError: the key is empty, or both a header and a parameter are given.
             TypeError: an option of the wrong type.
         """
         super().__init__(realm=realm, send_without_request=send_without_request)
@@ -99,7 +99,7 @@ class ApiKeyAuth(AuthProvider):
         self._key = key
 
     def keeps_out(self, request: HttpRequest) -> bool:
-        """Whether the request has a value of its own under that name."""
+        """Whether the request already has a value under that name."""
         if self.header is not None:
             return self.header in request.headers
         names = [name for name, _ in parse_qsl(request.url.query, keep_blank_values=True)]

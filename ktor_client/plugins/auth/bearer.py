@@ -26,11 +26,11 @@ __all__ = ["BearerAuth", "BearerTokens", "RefreshTokensParams"]
 
 @dataclass(frozen=True, slots=True)
 class BearerTokens:
-    """An access token, and what it can be refreshed with. `repr` shows neither.
+    """An access token and the token that refreshes it. `repr` shows neither.
 
     Raises:
         UnsafeHeaderError: the access token cannot be sent.
-        TypeError: a token that is no str.
+        TypeError: a token is not a str.
     """
 
     access_token: str = field(repr=False)
@@ -84,8 +84,8 @@ _WITHIN: contextvars.ContextVar[tuple[_Work, ...]] = contextvars.ContextVar(
 class BearerAuth(AuthProvider):
     """Tokens in `Authorization: Bearer ...` (RFC 6750; Ktor's `bearer`).
 
-    They go along unasked. When a token that was sent gets a 401, `refresh_tokens` runs once for all
-    requests that wait for it; then each of them is sent again. A second 401 is the caller's.
+    They are sent without being asked for. When a token gets a 401, `refresh_tokens` runs once for
+    all waiting requests, and each of them is sent again. A second 401 goes to the caller.
     """
 
     scheme: ClassVar[str] = "bearer"
@@ -102,17 +102,16 @@ class BearerAuth(AuthProvider):
         """Check the options.
 
         Args:
-            load_tokens: gives the tokens to begin with, or None where there are none yet. Asked
-                once, and again after `clear_tokens` or a refresh that came to nothing.
-            refresh_tokens: gives new tokens, or None to leave the 401 to the caller. Requests of
-                `params.client`, and those that it makes with the client itself, go without this
-                provider.
+            load_tokens: returns the initial tokens, or None if there are none yet. Called once, and
+            again after `clear_tokens` or a failed refresh.
+            refresh_tokens: returns new tokens, or None to pass the 401 to the caller. Requests that
+            it makes with `params.client`, or with the client itself, skip this provider.
             realm: see `AuthProvider`.
             send_without_request: see `AuthProvider`.
             timeout: seconds that each of the two functions may take.
 
-        Both may be plain or coroutine functions. A refresh goes on where the request is cancelled
-        that began it; it ends with the client.
+        Both may be plain or coroutine functions. A refresh continues even if the request that
+        started it is cancelled; it ends with the client.
 
         Raises:
             TypeError, ValueError: an option of the wrong type, or out of range.
@@ -137,11 +136,11 @@ class BearerAuth(AuthProvider):
         self._is_repeated: AttributeKey[bool] = AttributeKey("whether there was a refresh for it")
 
     def install(self, engine: HttpClientEngine) -> None:
-        """Take note of the clock."""
+        """Keep the engine's clock."""
         self._engine = engine
 
     def keeps_out(self, request: HttpRequest) -> bool:
-        """Whether the request has its own credentials, or is made to load or refresh tokens."""
+        """Whether the request has its own credentials, or loads or refreshes tokens."""
         return super().keeps_out(request) or any(
             work.provider is self and not work.is_over for work in _WITHIN.get()
         )
@@ -149,7 +148,7 @@ class BearerAuth(AuthProvider):
     async def authorize(
         self, request: HttpRequest, challenge: Challenge | None
     ) -> HttpRequest | None:
-        """Set the header. Raises `AuthError` where the tokens cannot be loaded."""
+        """Set the header. Raises `AuthError` if the tokens cannot be loaded."""
         refreshing = self._tasks.get(REFRESH)
         if _is_running(refreshing):  # what there is now was just refused
             await asyncio.wait([refreshing])
@@ -160,7 +159,7 @@ class BearerAuth(AuthProvider):
         return request.with_header("Authorization", f"Bearer {tokens.access_token}")
 
     async def refresh(self, refusal: Refusal) -> bool:
-        """Refresh the tokens, unless that was done since they were sent.
+        """Refresh the tokens, unless that happened after they were sent.
 
         Raises:
             AuthError: `refresh_tokens` raised something, or took longer than `timeout`.
@@ -177,7 +176,7 @@ class BearerAuth(AuthProvider):
         return self._has_renewed
 
     def clear(self) -> None:
-        """Forget the tokens; what a refresh that is under way will give is not kept."""
+        """Forget the tokens; the result of a running refresh is not kept either."""
         self._tokens = None
         self._age += 1
         self._has_renewed = False

@@ -143,10 +143,10 @@ class _Space:
 
 
 class DigestAuth(AuthProvider):
-    """Proof of a password that is not sent (RFC 7616): MD5, SHA-256, SHA-512-256, each with -sess.
+    """Proves a password without sending it (RFC 7616): MD5, SHA-256, SHA-512-256, each with -sess.
 
-    Of several challenges it answers the first that it can, `auth` before `auth-int`. What an origin
-    has asked for is remembered, so that only the first request to it takes two trips.
+    It answers the first challenge that it can, and prefers `auth` to `auth-int`. It remembers the
+    challenge of each origin, so only the first request to an origin needs two round trips.
     """
 
     scheme: ClassVar[str] = "digest"
@@ -162,14 +162,14 @@ class DigestAuth(AuthProvider):
         """Check the credentials.
 
         Args:
-            user: has no colon.
-            password: any text; UTF-8 is what is hashed.
+            user: without a colon.
+            password: any text; its UTF-8 form is hashed.
             realm: see `AuthProvider`.
-            send_without_request: whether to answer the last challenge of an origin again without
-                being asked; the first request to it waits for one in any case.
+            send_without_request: whether to answer an origin's last challenge again without being
+            asked; its first request always waits for a challenge.
 
         Raises:
-            ValueError: a colon in the user, or a control character.
+            ValueError: the user has a colon, or there is a control character.
             TypeError: an option of the wrong type.
         """
         super().__init__(realm=realm, send_without_request=send_without_request)
@@ -179,7 +179,7 @@ class DigestAuth(AuthProvider):
         self._spaces: dict[tuple[bool, str, int], _Space] = {}
 
     def can_answer(self, challenge: Challenge) -> bool:
-        """Whether it is complete, of this realm, and its algorithm is known here."""
+        """Whether the challenge is complete, has this realm, and uses a known algorithm."""
         given = challenge.parameters
         return (
             super().can_answer(challenge)
@@ -192,7 +192,7 @@ class DigestAuth(AuthProvider):
     async def authorize(
         self, request: HttpRequest, challenge: Challenge | None
     ) -> HttpRequest | None:
-        """Set the header, for a challenge or for the last one of that origin."""
+        """Set the header for this challenge, or for the origin's last one."""
         origin = request.url.origin
         space = self._spaces.get(origin)
         if challenge is None:
@@ -220,14 +220,14 @@ class DigestAuth(AuthProvider):
         return request.with_header("Authorization", value)
 
     async def refresh(self, refusal: Refusal) -> bool:
-        """Whether it was the nonce that was refused, and not the password."""
+        """Whether the nonce was refused rather than the password."""
         if refusal.challenge is None or refusal.repeats >= MAX_REPEATS:
             return False
         is_stale = refusal.challenge.parameters.get("stale", "").lower() == "true"
         return is_stale or (refusal.was_sent and refusal.unasked)
 
     def accepted(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Take the nonce for the next request (RFC 7616 3.5)."""
+        """Keep the nonce for the next request (RFC 7616 3.5)."""
         space = self._spaces.get(request.url.origin)
         info = response.headers.get("authentication-info")
         if space is None or info is None:

@@ -27,8 +27,8 @@ MAX_ANSWERS = 10
 class Auth(HttpClientPlugin):
     """Answer a 401 to requests and WebSocket handshakes (Ktor's `Auth`).
 
-    Credentials go to the origin that the caller asked, and never where a redirect leads from there.
-    A request that brings its own, by `bearer_auth(...)` or a header, is left alone.
+    Credentials go only to the origin that the caller addressed, never to where a redirect leads. A
+    request with credentials of its own, from `bearer_auth(...)` or a header, is left alone.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Auth(HttpClientPlugin):
         """Check and keep the options.
 
         Args:
-            providers: asked in this order; the first that can answer does.
-            reauthorize_on: which responses count as a 401; those of status 401 unless given.
+            providers: tried in this order; the first that can answer does.
+            reauthorize_on: which responses count as a 401; by default those with status 401.
 
         Raises:
-            TypeError: no providers, or something else.
+            TypeError: no providers, or something that is not a provider.
         """
         if isinstance(providers, AuthProvider) or not isinstance(providers, Iterable):
             raise TypeError(f"providers takes a sequence: providers=[{providers!r}]")
@@ -64,7 +64,7 @@ class Auth(HttpClientPlugin):
         self._client: HttpClient | None = None
 
     def install(self, scope: PluginScope) -> None:
-        """Register the layer of the onion."""
+        """Register the layer."""
         self._scope = scope
         for provider in self._providers:
             provider.install(scope.engine)

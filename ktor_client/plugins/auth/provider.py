@@ -30,7 +30,7 @@ SendWithoutRequest: TypeAlias = bool | Callable[[HttpRequest], bool]
 
 @dataclass(slots=True)
 class Refusal:
-    """A 401, and how it came about."""
+    """A 401 and its circumstances."""
 
     request: HttpRequest
     """The request as it was sent."""
@@ -48,7 +48,7 @@ class Refusal:
     """Returns the client without `Auth`."""
 
     async def release(self) -> None:
-        """Free the connection of the answer, and keep its body: it may become the caller's."""
+        """Free the connection of the response, and keep its body for the caller."""
         if self.response._read is None and not self.response._streamed:
             made: list[_Kept] = []
 
@@ -61,7 +61,7 @@ class Refusal:
 
 
 class AuthProvider(ABC):
-    """A way to authenticate (Ktor's `AuthProvider`); `Auth` asks its providers in their order."""
+    """A way to authenticate (Ktor's `AuthProvider`); `Auth` tries its providers in order."""
 
     scheme: ClassVar[str]
     """What challenges call it, in lower case."""
@@ -69,12 +69,12 @@ class AuthProvider(ABC):
     def __init__(
         self, *, realm: str | None = None, send_without_request: SendWithoutRequest = False
     ) -> None:
-        """Check the options that all have.
+        """Check the options that all providers share.
 
         Args:
-            realm: answer challenges of this realm alone; None answers those of any.
-            send_without_request: whether credentials go along before the server has asked; a
-                function of the request decides for each.
+            realm: answer only challenges of this realm; None answers those of any realm.
+            send_without_request: whether to send credentials before the server asks; a function of
+            the request decides for each request.
 
         Raises:
             TypeError: an option of the wrong type.
@@ -90,47 +90,47 @@ class AuthProvider(ABC):
         self._send_without_request = send_without_request
 
     def install(self, engine: HttpClientEngine) -> None:  # noqa: B027  # most need no clock
-        """Take note of the engine of a client that uses this provider."""
+        """Called with the engine of each client that uses this provider."""
 
     def sends_unasked(self, request: HttpRequest) -> bool:
-        """Whether credentials go along with a request that no challenge has come for."""
+        """Whether to send credentials with a request that has had no challenge."""
         choice = self._send_without_request
         return choice if isinstance(choice, bool) else bool(choice(request))
 
     def can_answer(self, challenge: Challenge) -> bool:
-        """Whether a challenge is of this provider's scheme and realm."""
+        """Whether a challenge has this provider's scheme and realm."""
         return challenge.scheme == self.scheme and self.realm in (None, challenge.realm)
 
     def keeps_out(self, request: HttpRequest) -> bool:
-        """Whether a request is to go without this provider: it has credentials in that place."""
+        """Whether to leave a request alone, because it already has such credentials."""
         return "authorization" in request.headers
 
     @abstractmethod
     async def authorize(
         self, request: HttpRequest, challenge: Challenge | None
     ) -> HttpRequest | None:
-        """Return the request with credentials, or None where there are none to give.
+        """Return the request with credentials, or None if there are none.
 
         Args:
-            request: what is to be sent, perhaps with credentials that were refused.
-            challenge: what the server asked for; None where it did not, or not yet.
+            request: the request to send, perhaps with credentials that were refused.
+            challenge: what the server asked for; None if it has not asked.
         """
 
     async def refresh(self, refusal: Refusal) -> bool:
-        """Whether there is something better to send after credentials were refused.
+        """Whether better credentials are available after some were refused.
 
-        Also asked where `authorize` had none to give. If so, `authorize` is asked again.
+        Also called if `authorize` had none. If true, `authorize` is called again.
         """
         return False
 
     def accepted(self, request: HttpRequest, response: HttpResponse) -> None:  # noqa: B027  # most need not
-        """Take note that the server took the credentials of `request`."""
+        """Called when the server has accepted the credentials of `request`."""
 
     def clear(self) -> None:  # noqa: B027  # most keep nothing
-        """Forget tokens and what servers have said."""
+        """Forget tokens and challenges."""
 
     async def close(self) -> None:  # noqa: B027  # most have nothing to end
-        """End what runs: a client that used this provider is closed."""
+        """End anything that is running; called when a client that used this provider closes."""
 
 
 class _Kept(WrappedBody):

@@ -22,7 +22,7 @@ _unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie of a site. Its value is sent as it stands here, quotes included.
+    """A cookie of a site. Its value is sent exactly as given, including quotes.
 
     `repr` does not show the value.
     """
@@ -75,15 +75,15 @@ class Cookie:
 
     @property
     def pair(self) -> str:
-        """What the Cookie header has of it."""
+        """Its part of the `Cookie` header."""
         return f"{self.name}={self.value}" if self.name else self.value
 
     def is_expired(self, now: float) -> bool:
-        """Whether its time is over at `now`, in seconds since 1970."""
+        """Whether it has expired at `now`, in seconds since 1970."""
         return self.expires is not None and self.expires <= now
 
     def matches(self, url: Url, now: float) -> bool:
-        """Whether it goes with a request to `url` at `now`."""
+        """Whether it is sent with a request to `url` at `now`."""
         return (
             (url.host == self.domain if self.host_only else domain_matches(url.host, self.domain))
             and path_matches(url.path, self.path)

@@ -24,21 +24,21 @@ FORMAT = "ktor-client cookies 1"
 class FileCookies(InMemoryCookies):
     """Cookies that survive a restart, in a JSON file that only its owner may read (mode 0600).
 
-    The file is read once, here, and written whole after each change: to another file beside it,
-    which then takes its place, so that it is never seen half written. It has one owner at a time:
-    of two programs that use it at once, the last to write wins.
+    The file is read once, here, and rewritten after each change: to a second file that then
+    replaces it, so it is never half written. Let only one program use it at a time; of two, the
+    last to write wins.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, keep_session_cookies: bool = True) -> None:
-        """Read the file; there need not be one yet.
+        """Read the file if it exists.
 
         Args:
-            path: of the file. Its folder has to be there.
-            keep_session_cookies: whether cookies without an expiry are written too. A program
-                that logs in and runs again has mostly those.
+            path: of the file, in an existing folder.
+            keep_session_cookies: whether to write cookies without an expiry too. Logins often use
+            only those.
 
         Raises:
-            ValueError: the file is none of ours, or damaged.
+            ValueError: the file has another format or is damaged.
             OSError: it cannot be read.
         """
         super().__init__()
@@ -52,13 +52,13 @@ class FileCookies(InMemoryCookies):
         super().put(_read(self._path))
 
     async def put(self, cookies: Sequence[Cookie]) -> None:
-        """Keep cookies, and write them. Raises `OSError` where the file cannot be written."""
+        """Keep cookies and write them. Raises `OSError` if the file cannot be written."""
         before = self._changes
         super().put(cookies)
         await self._save_since(before)
 
     async def clear(self) -> None:
-        """Forget every cookie, and write that. Raises `OSError` as `put` does."""
+        """Forget every cookie and rewrite the file. Raises `OSError` as `put` does."""
         before = self._changes
         super().clear()
         await self._save_since(before)

@@ -36,25 +36,24 @@ _REPLACED = AttributeKey[frozenset[str]]("cookies of the request that an answer 
 class HttpCookies(HttpClientPlugin):
     """Keep the cookies that servers set, and send them back (Ktor's `HttpCookies`, RFC 6265bis).
 
-    Requests and WebSocket handshakes alike, each step of a redirect on its own. What a request
-    says in its own `Cookie` header goes before what is kept under the same name.
+    It serves requests and WebSocket handshakes alike, and each step of a redirect separately. A
+    request's own `Cookie` header takes precedence over kept cookies of the same name.
     """
 
     def __init__(self, *, storage: CookieStorage = UNSET, cookies: CookieSeeds = ()) -> None:
         """Check and keep the options.
 
         Args:
-            storage: where cookies are kept; `InMemoryCookies()` of this client's own unless given.
-                `FileCookies(path)` outlives the program.
-            cookies: what is there from the start, unless the storage has it already:
-                `{"https://example.org/": {"theme": "dark"}}`, or `Cookie` objects. With
-                `{"theme": "dark"}` each host that a call names has the cookie; a redirect alone
-                brings it nowhere.
+            storage: where cookies are kept; by default an `InMemoryCookies()` for this client.
+            `FileCookies(path)` outlives the program.
+            cookies: initial cookies, unless the storage already has them: `{"https://example.org/":
+            {"theme": "dark"}}`, or `Cookie` objects. `{"theme": "dark"}` sends the cookie to each
+            host that a call names, but not to one that only a redirect names.
 
         Raises:
-            TypeError: something that is no storage, or no cookies.
-            ValueError: a cookie that cannot be sent.
-            InvalidUrlError: a URL that is none.
+            TypeError: something is not a storage, or not cookies.
+            ValueError: a cookie cannot be sent.
+            InvalidUrlError: a URL is not valid.
         """
         if storage is not UNSET and not isinstance(storage, CookieStorage):
             raise TypeError(
@@ -69,7 +68,7 @@ class HttpCookies(HttpClientPlugin):
         self._seeding = asyncio.Lock()
 
     def install(self, scope: PluginScope) -> None:
-        """Register the layer of the onion.
+        """Register the layer.
 
         Raises:
             UnsupportedCapabilityError: in a browser, which keeps cookies itself and shows none.
@@ -80,25 +79,25 @@ class HttpCookies(HttpClientPlugin):
         scope.on_close(self._close)
 
     async def get(self, url: str | Url) -> list[Cookie]:
-        """Return the cookies that a request to `url` would take along, in their order.
+        """Return the cookies that a request to `url` would send, in order.
 
         Raises:
-            InvalidUrlError: no absolute URL. And what the storage raises.
+            InvalidUrlError: the URL is not absolute. The storage may raise other errors.
         """
         url = _url(url)
         await self._seed(url, asked=False)
         return await self._matching(url)
 
     async def set(self, url: str | Url, cookie: str | Cookie, value: str | None = None) -> None:
-        """Keep a cookie, as if an answer of `url` had set it.
+        """Keep a cookie as if a response from `url` had set it.
 
-        `set(url, "theme", "dark")`; `set(url, "theme=dark; Path=/; Max-Age=60")`, which is what
-        `Set-Cookie` takes; or `set(url, Cookie(...))`. With a value the cookie is for this host
-        and path, and for TLS alone where the URL has it.
+        `set(url, "theme", "dark")`; `set(url, "theme=dark; Path=/; Max-Age=60")`, in the syntax of
+        `Set-Cookie`; or `set(url, Cookie(...))`. With a plain value, the cookie applies to this
+        host and path, and only over TLS if the URL uses TLS.
 
         Raises:
             ValueError: this URL may not set such a cookie; the message says why.
-            InvalidUrlError: no absolute URL. And what the storage raises.
+            InvalidUrlError: the URL is not absolute. The storage may raise other errors.
         """
         url, now = _url(url), time.time()
         if value is not None:
@@ -116,10 +115,10 @@ class HttpCookies(HttpClientPlugin):
             raise CookieRefused("there is a Secure cookie of that name, which only TLS may replace")
 
     async def clear(self, url: str | Url | None = None) -> None:
-        """Forget every cookie, or those that a request to `url` would take along.
+        """Forget every cookie, or those that a request to `url` would send.
 
         Raises:
-            InvalidUrlError: no absolute URL. And what the storage raises.
+            InvalidUrlError: the URL is not absolute. The storage may raise other errors.
         """
         if url is None:
             self._seeds.clear()

@@ -22,7 +22,7 @@ class CookieStorage(ABC):
     """Keeps cookies for `HttpCookies` (Ktor's `CookiesStorage`): in memory, a file, a database.
 
     Each method may be a coroutine function. `HttpCookies` decides which cookies may be set and
-    which go with a request, so a storage need not know those rules.
+    which are sent, so a storage need not know those rules.
     """
 
     @abstractmethod
@@ -33,7 +33,8 @@ class CookieStorage(ABC):
     def put(self, cookies: Sequence[Cookie]) -> Awaitable[None] | None:
         """Keep cookies; each replaces the one with its name, domain, path and `host_only`.
 
-        One that has expired replaces it too, and may then be forgotten: so cookies are deleted.
+        An expired cookie replaces it as well and may then be forgotten: that is how servers delete
+        cookies.
         """
 
     @abstractmethod
@@ -41,7 +42,7 @@ class CookieStorage(ABC):
         """Forget every cookie."""
 
     def close(self) -> Awaitable[None] | None:  # noqa: B027  # most have nothing to do
-        """Take note that a client which used this storage is closed. Others may use it still."""
+        """Called when a client that used this storage closes. Other clients may still use it."""
 
 
 Key: TypeAlias = tuple[str, str, bool]
@@ -50,9 +51,9 @@ Key: TypeAlias = tuple[str, str, bool]
 class InMemoryCookies(CookieStorage):
     """Cookies that live as long as this object, for one client or several.
 
-    At most 3,000, and 180 of one domain. Beyond that the ones that have expired go first, then
-    those that have not been sent for longest; `Secure` ones, and those of domains with less than
-    51, last (RFC 6265bis 5.7).
+    It keeps at most 3,000 cookies, and 180 per domain. Beyond that, expired cookies go first, then
+    those unused for longest; `Secure` cookies, and those of domains with fewer than 51, go last
+    (RFC 6265bis 5.7).
     """
 
     def __init__(self) -> None:

@@ -31,14 +31,14 @@ class SSE(HttpClientPlugin):
         """Check and keep the options.
 
         Args:
-            policy: when a stream that has ended is opened again, and how often; without one it
-                always is, 3 s later, or as the server's `retry:` says.
+            policy: when and how often a stream that has ended is reopened. Without a policy it
+            always is, after 3 s or the time in the server's `retry:`.
                 `RetryPolicy(max_attempts=1)` opens it once.
             show_comments: whether comments without data are events too, with empty data.
             show_retry: whether `retry:` without data is an event too, with empty data.
             max_event_size: characters of one event; beyond it `SseError`.
-            idle_timeout: seconds without a byte, after which the stream is opened again; none
-                unless given. Time limits of requests do not apply to an open stream.
+            idle_timeout: seconds without a byte after which the stream is reopened; no limit by
+            default. Time limits of requests do not apply to an open stream.
             content_converter: for `events.typed(Type)`, for instance `JsonConverter()`.
 
         Raises:
@@ -76,8 +76,8 @@ class SSE(HttpClientPlugin):
         """Open a stream through the layers of a scope: what `client.sse` does.
 
         Raises:
-            SseError: the answer is no event stream; `response` has it.
-            ConnectError: no connection; and whatever else the engine and plugins raise.
+            SseError: the answer is not an event stream; it is in `response`.
+            ConnectError: no connection. Engine and plugins may raise other errors.
         """
         session = SseSession(scope, request, self._options, self._open.pop)
         self._open[session] = None

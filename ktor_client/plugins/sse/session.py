@@ -57,10 +57,10 @@ class StreamOptions:
 class SseSession:
     """An event stream (Ktor's `ClientSSESession`): `async for event in events`.
 
-    A stream that ends or breaks off is opened again, with `Last-Event-ID`, and iteration goes on.
-    It ends when the server answers 204, when the policy stops or by `close()`. A request that must
-    not be repeated (POST, say, or a body that is gone) is not: its stream ends with its connection.
-    A cancelled wait for an event loses nothing.
+    A stream that ends or breaks off is reopened with `Last-Event-ID`, and iteration continues. It
+    ends when the server answers 204, when the policy stops, or with `close()`. If the request must
+    not be repeated (a POST, or a body that is used up), the stream ends with its connection.
+    Cancelling a wait for an event loses nothing.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class SseSession:
 
     @property
     def response(self) -> HttpResponse:
-        """The answer that the stream, or the last of its streams, began with."""
+        """The response that the current stream began with."""
         assert self._response is not None  # a session is given out when it is here
         return self._response
 
     @property
     def last_event_id(self) -> str | None:
-        """The last id that the server has told; what the stream goes on behind."""
+        """The last id that the server sent; a reopened stream continues after it."""
         return self._parser.last_id
 
     def __aiter__(self) -> AsyncIterator[ServerSentEvent[str]]:
@@ -137,7 +137,7 @@ class SseSession:
             yield ServerSentEvent(data, event.event, event.id, event.retry, event.comments)
 
     async def close(self) -> None:
-        """End the stream and give its connection back. Idempotent; events that are here stay."""
+        """End the stream and release its connection. Idempotent; events already here stay."""
         await self._end(None)
 
     async def __aenter__(self) -> SseSession:

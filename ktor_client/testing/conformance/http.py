@@ -1,4 +1,4 @@
-"""Checks of HTTP on the same engine: what the send onion above it relies on."""
+"""Checks of HTTP on the same engine: what the layers above it rely on."""
 
 from __future__ import annotations
 
