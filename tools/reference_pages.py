@@ -67,7 +67,9 @@ each parser's own. `make fuzz ARGS='--answers 1000000'` compares a million.
 """
 
 MORE_ABOUT_ANSWERS = """\
-A handshake's answer is read by the same rules, and 101 is then an answer.
+A handshake's answer is read by the same rules, and 101 is then an answer. So is a proxy's answer to
+CONNECT. Over TLS a body that ends with its connection needs the server's closing alert: anybody on
+the way can end a connection, and half of a body is not given out for the whole (RFC 9112 9.8).
 [Conformance](conformance.md) lists what the battery checks above them, and the hostile servers.
 """
 

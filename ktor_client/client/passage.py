@@ -154,6 +154,8 @@ class Passage(Interruptible):
 
     async def _reach_engine(self, request: HttpRequest) -> HttpResponse:
         scope, via = self._scope, self._via
+        if not request._is_checked:  # a layer has changed it
+            request = request.checked(web_socket=via is not None)
         if request._settings:
             check_settings(scope.engine, request._settings)
         if via is None:

@@ -30,6 +30,9 @@ __all__ = ["Dialer"]
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
+_PIECE = 64 * 1024
+"""Bytes of a proxy's answer that are read at a time."""
+
 _WANTS_LOGIN = "it wants a user and a password in the proxy URL"
 _REFUSED_LOGIN = "it refused the user and the password of the proxy URL"
 """What is meant by what it wants, where the URL has them."""
@@ -300,15 +303,17 @@ async def _talk(stream: SocketStream, proxy: Proxy, host: str, port: int) -> Non
             elif isinstance(step, Exactly):
                 answer = await stream.read_exactly(step.size)
             else:
-                answer = await stream.read_until(step.mark, step.limit)
+                answer = await stream.read(_PIECE)
+                if not answer:
+                    raise EOFError
             step = conversation.send(answer)
-    except StopIteration:
-        if stream.has_unread:  # no server speaks before it is asked: these are the proxy's
+    except StopIteration as end:
+        if (
+            end.value or stream.has_unread
+        ):  # no server speaks before it is asked: these are the proxy's
             raise TunnelRefusedError("it sent more than its answer") from None
     except EOFError:
         raise TunnelRefusedError("it closed the connection") from None
-    except OverflowError:
-        raise TunnelRefusedError("its head is too long") from None
 
 
 def _name_on_certificates(host: str) -> str:

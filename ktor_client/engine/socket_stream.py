@@ -10,6 +10,7 @@ import ssl
 import weakref
 from typing import TYPE_CHECKING, cast
 
+from ktor_client.engine.readable import ended_in_full
 from ktor_client.engine.silence import Silence
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class SocketStream(asyncio.Protocol):
 
     deadline: Deadline | None = None
     """When `connect_timeout` is over."""
+
+    ended_in_full: bool = False
+    """Whether the end of what can be read is the peer's word."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -218,6 +222,7 @@ class SocketStream(asyncio.Protocol):
     def eof_received(self) -> None:
         """Take note of the end, and let the transport close."""
         self._ended = True
+        self.ended_in_full = ended_in_full(self.transport)
         _wake(self._reader)
 
     def connection_lost(self, exc: Exception | None) -> None:

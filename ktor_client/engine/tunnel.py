@@ -6,18 +6,19 @@ Sockets, and which proxy to ask, are the dialer's business.
 
 from __future__ import annotations
 
-import re
 from binascii import b2a_base64
 from collections.abc import Generator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
+from ktor_client.http1 import AnswerError, AnswerParser
+
 __all__ = [
     "Conversation",
     "Exactly",
     "Send",
+    "Some",
     "TunnelRefusedError",
-    "Until",
     "http_connect",
     "socks5",
 ]
@@ -45,21 +46,17 @@ class Exactly:
         self.size = size
 
 
-class Until:
-    """Read up to and with that mark, and no more than `limit` bytes."""
+class Some:
+    """Read what is there, and wait for a byte at least."""
 
-    __slots__ = ("limit", "mark")
-
-    def __init__(self, mark: bytes, limit: int) -> None:
-        self.mark = mark
-        self.limit = limit
+    __slots__ = ()
 
 
-Conversation: TypeAlias = Generator[Send | Exactly | Until, bytes, None]
-"""What a tunnel's set-up does; when it returns, the tunnel is open."""
+Conversation: TypeAlias = Generator[Send | Exactly | Some, bytes, bytes]
+"""What a tunnel's set-up does; when it returns, the tunnel is open.
 
-_MAX_HEAD = 64 * 1024
-_status_line = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r?\n").match
+It returns what was read behind the proxy's answer.
+"""
 
 _NO_AUTHENTICATION, _PASSWORD, _NO_METHOD = 0, 2, 0xFF
 _SOCKS_REPLIES = {
@@ -80,7 +77,7 @@ def basic_credentials(user: str, password: str) -> str:
 
 
 def http_connect(host: str, port: int, user: str | None, password: str | None) -> Conversation:
-    """Ask an HTTP proxy for a tunnel.
+    """Ask an HTTP proxy for a tunnel; its answer is read by the rules of `http1/`.
 
     Raises:
         TunnelRefusedError: any answer but 2xx.
@@ -90,15 +87,20 @@ def http_connect(host: str, port: int, user: str | None, password: str | None) -
     if user is not None:
         lines.append(f"Proxy-Authorization: {basic_credentials(user, password or '')}")
     yield Send("\r\n".join([*lines, "", ""]).encode())
-    head = yield Until(b"\r\n\r\n", _MAX_HEAD)
-    found = _status_line(head)
-    if found is None:
-        raise TunnelRefusedError("it does not speak HTTP")
-    status = int(found[1])
+    answers = AnswerParser("CONNECT")
+    found = None
+    try:
+        while found is None:
+            found = answers.feed((yield Some()))
+    except AnswerError as error:
+        raise TunnelRefusedError(f"it does not speak HTTP: {error}") from error
+    head, rest = found
+    status = head.status
     if not 200 <= status < 300:
-        reason = (found[2] or b"").decode("latin-1").strip()
+        reason = head.reason.decode("latin-1").strip()
         hint = "; it wants a user and a password in the proxy URL" if status == 407 else ""
         raise TunnelRefusedError(f"it answered CONNECT with {status} {reason}".rstrip() + hint)
+    return rest
 
 
 def socks5(host: str, port: int, user: str | None, password: str | None) -> Conversation:
@@ -133,6 +135,7 @@ def socks5(host: str, port: int, user: str | None, password: str | None) -> Conv
         raise TunnelRefusedError("it does not speak SOCKS5")
     size = {1: 4, 4: 16}.get(kind) or (yield Exactly(1))[0]
     yield Exactly(size + 2)
+    return b""
 
 
 def _socks_address(host: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -31,12 +32,25 @@ EXPECT_SUCCESS: AttributeKey[bool] = AttributeKey("expect_success")
 _NO_SETTINGS: Mapping[AttributeKey[Any], Any] = MappingProxyType({})
 _OWNED = frozenset({"upgrade", "transfer-encoding"})
 _OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
+_is_host = re.compile(  # RFC 9112 3.2, RFC 3986 3.2.2
+    r"(?:\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?"
+).fullmatch
 
 
 class HttpRequest:
     """What an engine sends. `url.scheme` is the one that the caller wrote."""
 
-    __slots__ = ("_asked", "_meant", "_settings", "attributes", "body", "headers", "method", "url")
+    __slots__ = (
+        "_asked",
+        "_is_checked",
+        "_meant",
+        "_settings",
+        "attributes",
+        "body",
+        "headers",
+        "method",
+        "url",
+    )
 
     def __init__(
         self,
@@ -52,6 +66,7 @@ class HttpRequest:
         self.body = body
         self.attributes = Attributes() if attributes is None else attributes
         self._asked: Origin | None = None
+        self._is_checked = False
         self._meant: tuple[tuple[str, str, Origin], ...] = ()
         self._settings: Mapping[AttributeKey[Any], Any] = _NO_SETTINGS
 
@@ -86,11 +101,14 @@ class HttpRequest:
 
         Raises:
             UnsafeHeaderError: a header that cannot be sent.
+            ValueError: no method.
         """
         if headers is not None:
             for name, value in headers.fields():
                 check_field(name, value)
             headers = with_one_host(headers)
+        if method is not None and not isinstance(method, HttpMethod):
+            method = HttpMethod(method)
         twin = HttpRequest(
             self.method if method is None else method,
             self.url if url is None else url,
@@ -99,6 +117,8 @@ class HttpRequest:
             self.attributes,
         )
         twin._asked = self._asked if url is None or self._asked is not None else self.url.origin
+        is_changed = drop_body or any(part is not None for part in (method, headers, body))
+        twin._is_checked = self._is_checked and not is_changed
         twin._meant = self._meant
         twin._settings = self._settings
         return twin
@@ -116,6 +136,7 @@ class HttpRequest:
         fields.append((name, value))
         twin = self.copy()
         twin.headers = Headers(fields)
+        twin._is_checked = False
         if meant_for is not None:
             twin._meant = (*self._meant, (wanted, value, meant_for))
         return twin
@@ -128,6 +149,42 @@ class HttpRequest:
         twin = self.copy()
         twin._settings = MappingProxyType(dict(settings))
         return twin
+
+    def checked(self, *, web_socket: bool = False) -> HttpRequest:
+        """Return the request as it may leave: what layers made of it is one request on the wire.
+
+        Raises:
+            UnsafeHeaderError: a header that the client owns, a `Content-Length` that is not the
+                body's, or a `Host` that is none.
+            ValueError: a method that is no request of a client's.
+        """
+        if self._is_checked:
+            return self
+        headers, body = self.headers, self.body
+        owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
+        for name, value in headers.fields():
+            key = name.lower()
+            if key in owned or key.startswith("sec-websocket-"):
+                hint = (
+                    "; offer subprotocols with subprotocols=(...)"
+                    if key == "sec-websocket-protocol"
+                    else ""
+                )
+                raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
+            if key == "content-length":
+                body = with_length(body, headers[key])  # a repeated one is no number
+            elif key == "host":
+                if _is_host(value) is None:
+                    raise UnsafeHeaderError(f"header 'Host' is a host and a port, not {value!r}")
+                headers = with_one_host(headers)
+        if self.method == "CONNECT":
+            raise ValueError(
+                "CONNECT asks a proxy for a tunnel (RFC 9110 9.3.6), and engines do that by "
+                "themselves: CioEngine(proxy=...)"
+            )
+        self.headers, self.body = headers, body
+        self._is_checked = True
+        return self
 
     def is_meant(self, name: str, value: str) -> bool:
         """Whether `with_header` marked a field as meant for this request's origin."""
@@ -216,29 +273,14 @@ class HttpRequestBuilder(metaclass=Taught):
         """Return the request, with the URL's credentials as an `Authorization` header.
 
         Raises:
-            UnsafeHeaderError: a header that the client owns was set, or a `Content-Length` that
-                is not the body's.
+            UnsafeHeaderError, ValueError: see `HttpRequest.checked`.
             InvalidUrlError: the URL is not usable.
             TypeError: the body is of an unsupported type.
         """
-        owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
         body, content_type = as_request_body(self.body)
         if content_type is not None and "content-type" not in self.headers:
             self.headers.set("Content-Type", content_type)
         headers = self.headers.build()
-        for name, _ in headers.fields():
-            key = name.lower()
-            if key in owned or key.startswith("sec-websocket-"):
-                hint = (
-                    "; offer subprotocols with subprotocols=(...)"
-                    if key == "sec-websocket-protocol"
-                    else ""
-                )
-                raise UnsafeHeaderError(f"header {name!r} is set by the client itself{hint}")
-            if key == "content-length":
-                body = with_length(body, headers[key])  # a repeated one is no number
-            elif key == "host":
-                headers = with_one_host(headers)
         whole = self._whole_url()
         url = self.url.build() if whole is None else whole
         if url.user is not None and "authorization" not in headers:
@@ -247,7 +289,7 @@ class HttpRequestBuilder(metaclass=Taught):
         request = HttpRequest(self.method, url, headers, body, Attributes(self.attributes))
         if self._settings:
             request._settings = MappingProxyType(dict(self._settings.items()))
-        return request
+        return request.checked(web_socket=web_socket)
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]

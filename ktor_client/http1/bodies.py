@@ -44,8 +44,8 @@ class AnswerBody(ABC):
         return self.feed(data)
 
     @abstractmethod
-    def end(self) -> None:
-        """Take the end of the connection.
+    def end(self, *, in_full: bool) -> None:
+        """Take the end of the connection; `in_full` says that it is the peer's word.
 
         Raises:
             AnswerError: something is missing.
@@ -79,7 +79,7 @@ class LengthBody(AnswerBody):
         self._missing = 0
         return data
 
-    def end(self) -> None:
+    def end(self, *, in_full: bool) -> None:
         """See `AnswerBody.end`."""
         if not self.is_done:
             raise AnswerError(
@@ -102,8 +102,10 @@ class UntilCloseBody(AnswerBody):
         """See `AnswerBody.feed`."""
         return data
 
-    def end(self) -> None:
+    def end(self, *, in_full: bool) -> None:
         """See `AnswerBody.end`."""
+        if not in_full:
+            raise AnswerError("it was to end with its connection, which was cut (RFC 9112 9.8)")
         self.is_done = True
 
 
@@ -154,7 +156,7 @@ class ChunkedBody(AnswerBody):
         framed = chunk(content) if content else b""
         return framed + LAST_CHUNK if self.is_done else framed
 
-    def end(self) -> None:
+    def end(self, *, in_full: bool) -> None:
         """See `AnswerBody.end`."""
         if not self.is_done:
             raise AnswerError("it ended before its last chunk (RFC 9112 8)")

@@ -127,7 +127,7 @@ def parse_head(head: bytes, method: str, *, is_handshake: bool) -> AnswerHead:
 
 def is_bodiless(method: str, status: int) -> bool:
     """Whether a final answer has no body, whatever its fields say (RFC 9112 6.3)."""
-    return method == "HEAD" or status in (204, 304)
+    return method == "HEAD" or status in (204, 304) or (method == "CONNECT" and 200 <= status < 300)
 
 
 def _frame(answer: AnswerHead, method: str) -> None:

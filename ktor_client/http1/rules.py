@@ -88,6 +88,9 @@ RULES: tuple[Rule, ...] = (
     Rule("accepted", "any transfer coding where there is no body: to HEAD, with 204 and 304",
          "RFC 9112 6.3 (1)", b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: gzip\r\n\r\n", b"",
          status=204, by_h11="refused"),
+    Rule("accepted", "fields of framing in an interim answer, which has no body",
+         "RFC 9112 6.3 (1)", b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: gzip\r\n\r\n" + _OK
+         + _TWO, b"hi", by_h11="refused"),
     Rule("repaired", "a folded field: each fold becomes a blank", "RFC 9112 5.2",
          _OK + b"X-Long: a\r\n  b\r\n" + _TWO, b"hi"),
     Rule("repaired", "bytes behind the answer are dropped, with their connection", "RFC 9112 6.3",

@@ -98,6 +98,7 @@ def test_one_table_says_all_about_a_scheme(monkeypatch: pytest.MonkeyPatch) -> N
 
     def converse(host: str, port: int, user: str | None, password: str | None) -> Conversation:
         yield Send(f"{host}:{port} for {user}:{password}".encode())
+        return b""
 
     monkeypatch.setitem(proxies._KINDS, "carrier", proxies._Kind(7, True, False, converse))
     proxy = Proxy("carrier://me:s3cret@pigeon")

@@ -8,8 +8,11 @@ import pytest
 
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.errors import ConnectError
+from tests.support.certificates import client_context, server_context
 from tests.support.raw_server import Peer, raw_server
 from tests.support.receiver import get
+
+NO_LENGTH = [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nX: y\r\n\r\n"]
 
 
 @pytest.mark.parametrize(
@@ -52,4 +55,65 @@ async def test_chunks_that_are_none(engine: EngineFactory) -> None:
         go_on.set()
         with pytest.raises(ConnectError, match="did not get the whole body from"):
             await anext(chunks)
+        await client.close()
+
+
+@pytest.mark.parametrize("head", NO_LENGTH)
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_a_body_that_ends_with_tls(engine: EngineFactory, head: bytes, is_cut: bool) -> None:
+    """Anybody on the way can end the connection; the closing alert is the server's (9.8)."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(head, b"pay 100")
+        if is_cut:
+            peer.writer.transport.abort()
+
+    client = engine(ssl_context=client_context())
+    async with asyncio.timeout(20), raw_server(script, tls=server_context()) as server:
+        response = await client.execute(get(f"https://127.0.0.1:{server.port}/"))
+        if is_cut:
+            with pytest.raises(ConnectError, match=r"the whole body from .* was cut"):
+                await response.body_as_bytes()
+        else:
+            assert await response.body_as_bytes() == b"pay 100"
+        await client.close()
+
+
+@pytest.mark.parametrize("head", NO_LENGTH)
+async def test_an_engine_that_closes_ends_no_body(engine: EngineFactory, head: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(head, b"pay 100")
+        await peer.read_eof()
+
+    client = engine()
+    async with asyncio.timeout(20), raw_server(script) as server:
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        chunks = response.chunks()
+        assert await anext(chunks) == b"pay 100"
+        rest = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(ConnectError, match="did not get the whole body from"):
+            await rest
+
+
+async def test_a_kept_connection_that_tls_has_ended(engine: EngineFactory) -> None:
+    """The next request finds it ended, and goes out on another one."""
+    ended = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        peer.writer.transport.abort()
+        ended.set()
+
+    client = engine(ssl_context=client_context())
+    async with asyncio.timeout(20), raw_server(script, tls=server_context()) as server:
+        for _ in range(3):
+            ended.clear()
+            response = await client.execute(get(f"https://127.0.0.1:{server.port}/"))
+            assert await response.body_as_bytes() == b"ok"
+            await ended.wait()
         await client.close()

@@ -87,6 +87,10 @@ class Unexplained(AssertionError):
 
 _FRAMING = {b"content-length", b"transfer-encoding"}
 _first_lines = re.compile(rb"(?:\A|\n\r?\n)(HTTP/[0-9]\.[0-9] [^\n]*)")
+_interim = re.compile(  # with a field of framing
+    rb"(?i)HTTP/1\.[0-9] 1[0-9]{2}[^\n]*\n(?:[^\r\n][^\n]*\n)*?"
+    rb"(?:transfer-encoding|content-length):"
+).search
 _last_chunk = re.compile(rb"\n0+[ \t]*(?:;[^\n]*)?\r\n")
 _extension = re.compile(rb"\n[0-9A-Fa-f]+[ \t]*;[^\n]*[\x00-\x08\x0a-\x1f\x7f][^\n]*\r\n")
 
@@ -136,6 +140,7 @@ STRICTER = (
         "control characters in a chunk's extension", "is no chunk's size", _extension.search
     ),
 )  # fmt: skip
+INTERIM = "fields of framing in an interim answer, which has no body"
 FRAMING_IN_TRAILER = "fields of framing behind the last chunk, which frame nothing"
 LAXER = (
     Difference(
@@ -145,6 +150,8 @@ LAXER = (
         "blanks between a chunk's size and its extensions", "illegal chunk header",
         re.compile(rb"\n[0-9A-Fa-f]+[ \t]+;").search,
     ),
+    Difference(INTERIM, "Transfer-Encoding", _interim),
+    Difference(INTERIM, "Content-Length", _interim),
     Difference(FRAMING_IN_TRAILER, "Transfer-Encoding", _has_framing_in_trailer),
     Difference(FRAMING_IN_TRAILER, "Content-Length", _has_framing_in_trailer),
 )  # fmt: skip

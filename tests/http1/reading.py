@@ -39,5 +39,5 @@ def read_answer(
                 content += head.body.feed(part)
     if head is None:
         raise EOFError
-    head.body.end()
+    head.body.end(in_full=True)
     return head, content, head.body.surplus + surplus

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from ktor_client.engine.readable import poll_of
+from ktor_client.engine.readable import ended_in_full, poll_of
 from ktor_client.engine.wire.errors import NoAnswerError
 from ktor_client.engine.wire.exchange import Exchange
 
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """Pass the end on, and let the transport close."""
         if self._exchange is not None:
-            self._exchange.ended(None)
+            self._exchange.ended(None, in_full=ended_in_full(self.transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone, and tell everybody."""
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.sending.resume()
-            exchange.ended(exc)
+            exchange.ended(exc, in_full=False)
         if self._on_gone is not None:
             on_gone, self._on_gone = self._on_gone, None
             on_gone(self)

@@ -220,8 +220,8 @@ class Exchange:
             self.silence.heard()
             self.connection.transport.resume_reading()
 
-    def ended(self, error: Exception | None) -> None:
-        """Take the end of the connection."""
+    def ended(self, error: Exception | None, *, in_full: bool) -> None:
+        """Take the end of the connection; `in_full` says that it is the peer's word."""
         if self.is_over:
             return
         if error is not None:
@@ -231,7 +231,7 @@ class Exchange:
             self._fail(NoAnswerError(f"Server disconnected{within}"))
         else:
             try:
-                self.head.body.end()
+                self.head.body.end(in_full=in_full)
             except AnswerError as broken:
                 self._fail(broken)
             else:

@@ -16,7 +16,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from ktor_client.engine.phases import phase_of_an_exchange
-from ktor_client.engine.readable import poll_of
+from ktor_client.engine.readable import ended_in_full, poll_of
 from ktor_client.engine.sending import Sending
 from ktor_client.engine.silence import Silence, socket_timeout_error
 from ktor_client.engines._aiohttp.errors import NoAnswerError, said
@@ -45,7 +45,7 @@ class PooledProtocol(ResponseHandler):
         self.silence = Silence(self._unsent, self._is_ours, self._was_silent)
         self.sending = Sending(self.silence.heard, self.fail)
         self._answers: AnswerParser | None = None  # until a head is here
-        self._is_busy = self._is_handshake = False
+        self._is_busy = self._is_handshake = self._is_in_full = False
         self._where = ""
         self._idle_until = 0.0
         self._poll: Callable[[int], Sequence[object]] | None = None
@@ -190,16 +190,23 @@ class PooledProtocol(ResponseHandler):
         try:
             framed = head.body.relay(data)
         except AnswerError as error:
-            body = self._payload
-            if self.transport is not None:
-                self.transport.close()
-            self.set_exception(error)
-            _break_off(body, str(error))
+            self._break_body(error)
             return
         if head.body.surplus:
             head.keeps = False
         if framed:
             super().data_received(framed)
+
+    def _break_body(self, error: AnswerError) -> None:
+        body = self._payload
+        if self.transport is not None:
+            self.transport.close()
+        self.set_exception(error)
+        _break_off(body, str(error))
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self._is_in_full = self.transport is not None and ended_in_full(self.transport)
 
     def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
         body = self._payload
@@ -209,6 +216,12 @@ class PooledProtocol(ResponseHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.silence.close()
+        body = self._payload
+        if exc is None and self.head is not None and not (body is None or body.is_eof()):
+            try:
+                self.head.body.end(in_full=self._is_in_full)
+            except AnswerError as error:
+                self._break_body(error)
         super().connection_lost(exc)
         self.sending.stop()
 

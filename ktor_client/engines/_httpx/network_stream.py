@@ -119,7 +119,9 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         while True:
             data = await self._read(max_bytes, terms)
             if answers is None or terms is None:
-                framed = self._within_body(data)
+                body, framed = self._body, self._within_body(data)
+                if not (data or body is None or body.is_done):
+                    body.end(in_full=self._stream.ended_in_full)
                 if framed or not data or self.is_spent:
                     return framed
                 continue
@@ -217,6 +219,8 @@ class NetworkStream(httpcore.AsyncNetworkStream):
     def _is_to_be_left(self) -> bool:
         """Whether the server drops it soon, or something waits that the loop has not come to."""
         if self._idle_until is not None and asyncio.get_running_loop().time() >= self._idle_until:
+            return True
+        if self._stream.transport.is_closing():
             return True
         if self._poll is None:
             self._poll = poll_of(self._stream.transport)
