@@ -6,10 +6,16 @@ from ktor_client.engine.upload import Upload
 from ktor_client.http import HttpRequest
 from ktor_client.http.codings import accept_encoding
 
-__all__ = ["fields_to_send"]
+__all__ = ["asks_to_close", "fields_to_send"]
 
 _WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose body, where there is none, has a length of 0 (RFC 9110 8.6)."""
+
+
+def asks_to_close(request: HttpRequest) -> bool:
+    """Whether a request says that none follows on its connection (RFC 9112 9.6)."""
+    options = request.headers.get("connection", "")
+    return any(option.strip().lower() == "close" for option in options.split(","))
 
 
 def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[str, str]]:

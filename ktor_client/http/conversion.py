@@ -82,7 +82,7 @@ def from_body(
         )
     if not data and allows_none(type_):
         return None
-    content_type = response.headers.get("content-type")
+    content_type = response.headers.single("content-type")
     converter = converter_for(converters, content_type)
     if converter is None:
         known = ", ".join(one.media_types[0] for one in converters)

@@ -59,6 +59,15 @@ class Headers(Mapping[str, str], metaclass=TaughtABC):
         """Return every value of that name in order; an empty list if there is none."""
         return list(self._by_name().get(name.lower(), ()))
 
+    def single(self, name: str) -> str | None:
+        """Return the value of a field that is no list, such as `Location`; None without one.
+
+        One that was sent several times with one value is that value; others are joined, and so are
+        what no such field can be (RFC 9110 5.3).
+        """
+        values = self._by_name().get(name.lower(), ())
+        return values[0] if len(set(values)) == 1 else self.get(name)
+
     def fields(self) -> list[tuple[str, str]]:
         """Return every field in order, repeated names included."""
         return list(self._fields)

@@ -11,12 +11,20 @@ from ktor_client.http.headers import Headers
 from ktor_client.http.redaction import is_secret_name
 from ktor_client.http.request import HttpRequest
 
-__all__ = ["ABOUT_BODY", "fields_for_elsewhere", "may_go_elsewhere", "only_what_was_meant"]
+__all__ = ["fields_for_elsewhere", "is_about_body", "may_go_elsewhere", "only_what_was_meant"]
 
-ABOUT_BODY = frozenset({"content-type", "content-length", "content-encoding"})
-_HARMLESS = ABOUT_BODY | {"accept", "accept-language", "accept-encoding", "user-agent"}
+_HARMLESS = frozenset(
+    "accept accept-encoding accept-language content-encoding content-length content-type expect "
+    "user-agent".split()
+)
 
 _is_plain_name = re.compile(r"[a-z0-9]{1,20}(?:[._-][a-z0-9]{1,20})*").fullmatch
+
+
+def is_about_body(name: str) -> bool:
+    """Whether a field is nothing without the body that it speaks of (RFC 9110 10.1.1, 15.4)."""
+    key = name.lower()
+    return key.startswith("content-") or key in ("digest", "expect", "repr-digest")
 
 
 def fields_for_elsewhere(headers: Headers) -> list[tuple[str, str]]:

@@ -169,7 +169,7 @@ class HttpResponse(metaclass=Taught):
         And what `body_as_bytes` raises.
         """
         data = await self._plain_bytes()
-        found = _charset(self.headers.get("content-type", ""))
+        found = _charset(self.headers.single("content-type") or "")
         try:
             return data.decode(found[1] if found else "utf-8", "replace")
         except (LookupError, UnicodeError):  # no charset, or one that cannot replace
@@ -262,9 +262,9 @@ class HttpResponse(metaclass=Taught):
         If more than `up_to` bytes are left, or they take longer than a second, the connection is
         dropped instead. Errors while discarding are ignored.
         """
-        announced = self.headers.get("content-length", "")
+        announced = self.headers.single("content-length") or ""
         if self._read is None and not (self._streamed or self._closed):
-            if not (announced.isdigit() and int(announced) > up_to):
+            if not (announced.isascii() and announced.isdigit() and int(announced) > up_to):
                 await self._drain(up_to)
         await self.close()
 
@@ -350,7 +350,7 @@ class HttpResponse(metaclass=Taught):
     @property
     def retry_after(self) -> float | None:
         """Seconds from the `Retry-After` header, a number or a date; None without one."""
-        value = self.headers.get("retry-after", "").strip()
+        value = (self.headers.single("retry-after") or "").strip()
         if value.isascii() and value.isdigit():
             return float(value)
         if not value:

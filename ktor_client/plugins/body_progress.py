@@ -119,7 +119,7 @@ def _observed(request: HttpRequest, meter: _Meter) -> HttpRequest:
 
 def _length(response: HttpResponse, body: ResponseBody) -> int | None:
     """Return how many bytes of a body are going to come over the wire."""
-    length = response.headers.get("content-length", "")
+    length = response.headers.single("content-length") or ""
     if response.request.method == "HEAD" or not (length.isascii() and length.isdigit()):
         return None
     if body.is_decoded and "content-encoding" in response.headers:

@@ -12,7 +12,7 @@ from ktor_client.engine.shared import require
 from ktor_client.errors import InvalidUrlError, RedirectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
 from ktor_client.http.body import once_only
-from ktor_client.http.origins import ABOUT_BODY, fields_for_elsewhere
+from ktor_client.http.origins import fields_for_elsewhere, is_about_body
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.unset import Unset, known
 
@@ -80,7 +80,7 @@ class HttpRedirect(HttpClientPlugin):
             response = await send(request)
             if response.status not in _REDIRECTS:
                 return response
-            location = response.headers.get("location")
+            location = response.headers.single("location")
             if location is None or (self._check_method and request.method not in ("GET", "HEAD")):
                 return response
             url = self._target(request.url, location, response)
@@ -95,6 +95,10 @@ class HttpRedirect(HttpClientPlugin):
             await response.discard()
 
     def _target(self, url: Url, location: str, response: HttpResponse) -> Url | None:
+        if len(set(response.headers.get_all("location"))) > 1:
+            raise RedirectError(
+                f"{url._shown} was redirected by several Location fields that differ", response
+            )
         try:
             target = url.join(location)
             if url.scheme in _SOCKETS.values():
@@ -130,5 +134,5 @@ def _redirected(request: HttpRequest, url: Url, response: HttpResponse) -> HttpR
     if url.origin != request.url.origin:
         fields = fields_for_elsewhere(request.headers)
     if drop_body:
-        fields = [(name, value) for name, value in fields if name.lower() not in ABOUT_BODY]
+        fields = [field for field in fields if not is_about_body(field[0])]
     return request.copy(method=method, url=url, headers=Headers(fields), drop_body=drop_body)

@@ -31,7 +31,7 @@ def handshake_error(
 
 
 def _sent_on(response: HttpResponse) -> str:
-    location = response.headers.get("location", "")
+    location = response.headers.single("location")
     if not (300 <= response.status < 400 and location):
         return ""
     url = response.request.url
@@ -44,5 +44,5 @@ def _sent_on(response: HttpResponse) -> str:
 
 
 def _is_readable(response: HttpResponse, text: str) -> bool:
-    kind = response.headers.get("content-type", "text/plain").lower()
+    kind = (response.headers.single("content-type") or "text/plain").lower()
     return ("text/" in kind or "json" in kind) and "html" not in kind and "\ufffd" not in text

@@ -6,6 +6,7 @@ Whatever the answer, the next request on the same client gets its own.
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import pytest
 from aiohttp.client_proto import ResponseHandler
@@ -15,7 +16,7 @@ from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine
 from ktor_client.http1 import AnswerError
 from tests.http1.cases import CASES, Case
-from tests.http1.reading import read_answer
+from tests.http1.reading import pieces, read_answer
 from tests.support.raw_server import Peer, raw_server
 
 KINDS = tuple(dict.fromkeys(case.kind for case in CASES))
@@ -72,6 +73,50 @@ async def test_each_request_gets_its_own_answer(engine: EngineFactory, kind: str
             count = 1 if case.keeps and not case.surplus else 2
             assert own == f"{count} of {case.what}"
             await client.engine.close()
+
+
+PACKED = gzip.compress(b"what was meant", mtime=0)
+WHOLE = (
+    b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"".join(b"%x;n=v\r\n%b\r\n" % (len(part), part) for part in pieces(PACKED, 11))
+    + b"0\r\nX-Sum: 1\r\n\r\n"
+)
+"""An interim answer, and one that is packed, in chunks with extensions, with a trailer."""
+
+
+@pytest.mark.parametrize("is_cut_once", [True, False], ids=["each cut", "each size"])
+async def test_an_answer_comes_in_pieces(engine: EngineFactory, is_cut_once: bool) -> None:
+    """One request after another on one connection, which is kept."""
+    ways = (
+        [[WHOLE[:cut], WHOLE[cut:]] for cut in range(1, len(WHOLE))]
+        if is_cut_once
+        else [pieces(WHOLE, size) for size in range(1, 40)]
+    )
+    left = iter(ways)
+    connections = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        for parts in left:
+            await peer.read_request()
+            for part in parts:
+                await peer.send(part)
+                for _ in range(3):  # the client has the part before the next one comes
+                    await asyncio.sleep(0)
+        await peer.read_eof()
+
+    async with (
+        raw_server(script) as server,
+        asyncio.timeout(50),
+        HttpClient(engine(limit=1)) as client,
+    ):
+        for _ in ways:
+            response = await client.get(f"http://127.0.0.1:{server.port}/")
+            assert await response.body_as_text() == "what was meant"
+        await client.engine.close()
+    assert connections == 1
 
 
 async def test_aiohttp_gets_frames_of_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ktor_client.engine.registry import EngineFactory
@@ -39,4 +41,30 @@ async def test_a_handshake_finds_a_new_connection(engine: EngineFactory) -> None
             assert await response.body_as_bytes() == b"ok"
             upgrade = await open_link(client, server.url)
             assert upgrade.response.status == 101
+        await client.close()
+
+
+@pytest.mark.parametrize("option", ["close", "Close", "x, CLOSE ,y"])
+async def test_a_request_that_closes_is_the_last(engine: EngineFactory, option: str) -> None:
+    """The server may overlook it; we have said it (RFC 9112 9.6)."""
+    connections = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        try:
+            while True:
+                await peer.read_request()
+                await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except (asyncio.IncompleteReadError, OSError):
+            return
+
+    client = engine(limit=1)
+    closes = Headers([("Connection", option)])
+    async with raw_server(script) as server, asyncio.timeout(20):
+        url = Url.parse(f"http://127.0.0.1:{server.port}/")
+        for headers, count in ((closes, 1), (Headers(), 2), (Headers(), 2), (closes, 2)):
+            response = await client.execute(HttpRequest(HttpMethod.Get, url, headers))
+            assert await response.body_as_bytes() == b"ok"
+            assert connections == count
         await client.close()

@@ -161,3 +161,11 @@ def test_a_name_that_is_no_str_is_told_each_time() -> None:
     for _ in range(2):
         with pytest.raises(AttributeError, match="lower"):
             headers.get("b")
+
+
+def test_a_field_that_is_no_list() -> None:
+    headers = Headers([("Age", "1"), ("age", "1"), ("X", "a"), ("x", "b"), ("Y", "")])
+    assert headers.single("AGE") == "1"
+    assert headers.single("X") == "a, b"
+    assert headers.single("Y") == ""
+    assert headers.single("Z") is None

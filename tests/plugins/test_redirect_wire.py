@@ -47,6 +47,8 @@ class Site:
                 await peer.read_request()
                 self.heads.append(peer.request)
                 length = int(peer.headers.get("content-length", "0"))
+                if peer.headers.pop("expect", ""):
+                    await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
                 self.bodies.append(await peer.reader.readexactly(length))
                 peer.headers.pop("content-length", None)
                 if self.targets[-1].startswith("/r"):
@@ -82,6 +84,34 @@ async def test_a_blank_is_followed(engine: EngineFactory, location: str, asked: 
         async with client.web_socket(f"{site.url}r"):
             pass
     assert site.targets == ["/r", asked] * 2
+
+
+async def test_several_locations(engine: EngineFactory) -> None:
+    """Equal ones are one; of others nobody can say which was meant."""
+    async with client_of(engine, site := Site("/a\r\nLocation: /a")) as client:
+        await client.get(f"{site.url}r")
+        async with client.web_socket(f"{site.url}r"):
+            pass
+    assert site.targets == ["/r", "/a"] * 2
+    async with client_of(engine, site := Site("/a\r\nLocation: /b")) as client:
+        for _ in range(2):
+            with pytest.raises(RedirectError, match="several Location fields that differ"):
+                await client.get(f"{site.url}r")
+            with pytest.raises(RedirectError, match="several Location fields that differ"):
+                await client.web_socket_session(f"{site.url}r")
+    assert site.targets == ["/r"] * 4
+
+
+async def test_what_is_said_of_a_body_goes_with_it(engine: EngineFactory) -> None:
+    said = {"Content-Type": "a/b", "Content-MD5": "c", "Digest": "d", "Expect": "100-continue"}
+    for status, is_kept in ((302, False), (303, False), (307, True), (308, True)):
+        async with client_of(engine, site := Site("/done", status)) as client:
+            await client.post(f"{site.url}r", body=b"hello", headers={"X-Id": "1", **said})
+        first, last = (head.lower() for head in site.heads)
+        for name in ("content-length", *said):
+            assert f"\r\n{name.lower()}: ".encode() in first
+            assert (f"\r\n{name.lower()}: ".encode() in last) is is_kept, name
+        assert b"\r\nx-id: 1\r\n" in last
 
 
 async def test_a_request_does_not_become_a_web_socket(engine: EngineFactory) -> None:

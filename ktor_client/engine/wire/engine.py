@@ -15,7 +15,7 @@ from ktor_client.engine.deadlines import Deadline
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import ErrorTable, place
 from ktor_client.engine.open_links import LostTransport, OpenLinks
-from ktor_client.engine.outgoing import fields_to_send
+from ktor_client.engine.outgoing import asks_to_close, fields_to_send
 from ktor_client.engine.pool import Pool
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.received import ReceivedHeaders
@@ -178,6 +178,7 @@ class WireEngine(HttpClientEngine):
             limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
             is_handshake=is_handshake,
         )
+        exchange.is_last = asks_to_close(request)
         transport = connection.transport
         waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
         if isinstance(body, bytes) and len(body) <= AT_ONCE and not waits:
@@ -196,7 +197,7 @@ class WireEngine(HttpClientEngine):
 
     def _over(self, exchange: Exchange, keeps: bool) -> None:
         connection = exchange.connection
-        if keeps and exchange.head is not None:
+        if keeps and not exchange.is_last and exchange.head is not None:
             connection.finish(exchange.head.idle_limit)
             self._pool.keep(connection)
         else:

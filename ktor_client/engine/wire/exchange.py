@@ -44,6 +44,7 @@ class Exchange:
         "_where",
         "connection",
         "head",
+        "is_last",
         "is_over",
         "leading",
         "sending",
@@ -79,6 +80,8 @@ class Exchange:
         """
         self.connection = connection
         self.head: AnswerHead | None = None
+        self.is_last = False
+        """Whether the request has said that none follows on its connection."""
         self.is_over = False
         self.leading = b""
         """What came behind a 101."""

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.http import HttpVersion
 
 from ktor_client.engine.error_table import place
-from ktor_client.engine.outgoing import fields_to_send
+from ktor_client.engine.outgoing import asks_to_close, fields_to_send
 from ktor_client.engine.sending import AT_ONCE
 from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.engine.settle import settle
@@ -40,6 +40,7 @@ class Answer:
 
     __slots__ = (
         "_is_dropped",
+        "_is_last",
         "connection",
         "content",
         "protocol",
@@ -51,7 +52,8 @@ class Answer:
 
     content: StreamReader
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, is_last: bool) -> None:
+        self._is_last = is_last  # no request follows on the connection
         self.connection: Connection | None = connection
         self.protocol = cast("PooledProtocol", connection.protocol)
         self._is_dropped = False
@@ -99,7 +101,8 @@ class Answer:
         head, connection = self.protocol.head, self.connection
         if connection is None:
             return
-        if head is None or not head.keeps or self.protocol.sending.is_running:
+        is_kept = head is not None and head.keeps and not self._is_last
+        if not is_kept or self.protocol.sending.is_running:
             self.close()
             return
         self.connection = None
@@ -148,7 +151,7 @@ async def exchange(
     while True:
         deadline = dialer.deadline(request)
         connection = await connector.connection(url, where, forward, deadline, fresh=is_repetition)
-        answer = Answer(connection)
+        answer = Answer(connection, is_last=asks_to_close(request))
         try:
             await _send(answer, request, upload, head, is_handshake)
         except BaseException as error:

@@ -176,7 +176,8 @@ class SseSession:
             f"{request.url._shown} did not answer within {self._head_limit or 0:g} s "
             "(socket_timeout)",
         )
-        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = response.headers.single("content-type") or ""
+        media_type = content_type.partition(";")[0].strip().lower()
         if response.status == 204:
             await response.discard()
             self._response = response
