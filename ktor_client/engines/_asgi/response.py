@@ -6,7 +6,7 @@ import asyncio
 from http import HTTPStatus
 
 from ktor_client.engines._asgi.body import AppBody
-from ktor_client.engines._asgi.scope import Event, headers_from
+from ktor_client.engines._asgi.scope import Event, bytes_of, headers_from
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http1 import is_bodiless
 
@@ -19,6 +19,8 @@ class ResponseInTheMaking:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._body: AppBody | None = None
+        self._size = 0
+        self._length: int | None = None  # that the app has promised
         self.head: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         self.is_complete = False
         self.over: asyncio.Event = asyncio.Event()
@@ -29,8 +31,14 @@ class ResponseInTheMaking:
         if self._body is not None:
             raise RuntimeError(f"the app started the response to {self._request!r} twice")
         status = int(event["status"])
+        if not (200 <= status <= 999 or status == 101):
+            raise RuntimeError(f"the app answers with status {status}, which is no response's")
         headers = headers_from(event)
         empty = is_bodiless(self._request.method, status)
+        if not empty and (length := headers.single("content-length")) is not None:
+            if not (length.isascii() and length.isdigit()):
+                raise RuntimeError(f"the app's Content-Length is {length!r}")
+            self._length = int(length)
         self._body = AppBody(self.over.set, empty=empty)
         try:
             reason = HTTPStatus(status).phrase
@@ -46,6 +54,7 @@ class ResponseInTheMaking:
 
         Raises:
             ConnectionResetError: the client wants no more.
+            RuntimeError, TypeError: it is not what the app may send.
         """
         if self._body is None:
             raise RuntimeError("the app sent a response's body before its start")
@@ -53,13 +62,24 @@ class ResponseInTheMaking:
             raise RuntimeError("the app sent a response's body after its end")
         if self.over.is_set():
             raise ConnectionResetError("the client has closed the response")
-        data = bytes(event.get("body", b""))
+        data = bytes_of(event.get("body", b""), "a body")
+        self._check_size(len(data), at_end=not event.get("more_body", False))
         if event.get("more_body", False):
             await self._body.put(data)
         else:
             self.is_complete = True
             self._body.finish(data)
             self.over.set()
+
+    def _check_size(self, size: int, *, at_end: bool) -> None:
+        """Refuse what a server refuses: the client would wait, or take the rest for an answer."""
+        self._size += size
+        length = self._length
+        if length is not None and (self._size > length or (at_end and self._size < length)):
+            more = "" if at_end else " or more"
+            raise RuntimeError(
+                f"the app's Content-Length says {length} bytes, but its body has {self._size}{more}"
+            )
 
     def fail(self, error: Exception) -> None:
         """Let the client hear of an error, in place of the response or of the rest of its body."""

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http import Headers, HttpRequest
 from ktor_client.http.body import length_of
 from ktor_client.http.codings import accept_encoding
+from ktor_client.http.headers import check_field
 
-__all__ = ["App", "Event", "Receive", "Scope", "Send", "headers_from", "make_scope"]
+__all__ = ["App", "Event", "Receive", "Scope", "Send", "bytes_of", "headers_from", "make_scope"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Event: TypeAlias = MutableMapping[str, Any]
@@ -68,12 +70,30 @@ def make_scope(
 
 
 def headers_from(event: Event) -> Headers:
-    """Return the headers of an app's event, whatever iterable of pairs they are."""
-    return Headers([(_text(name), _text(value)) for name, value in event.get("headers") or ()])
+    """Return the headers of an app's event, whatever iterable of pairs they are.
+
+    Raises:
+        RuntimeError: a server would send none like these.
+    """
+    fields = [(_text(name), _text(value)) for name, value in event.get("headers") or ()]
+    for name, value in fields:
+        try:
+            check_field(name, value)
+        except UnsafeHeaderError as error:
+            raise RuntimeError(f"the app sent a header that is none: {error}") from error
+    return Headers(fields)
 
 
-def _text(raw: bytes) -> str:
+def bytes_of(value: object, what: str) -> bytes:
+    """Return what an app gives as bytes. Raises `TypeError` where it is none."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"the app sent {what} as {type(value).__name__}; ASGI wants bytes")
+    return bytes(value)  # pyright: ignore[reportUnknownArgumentType]  # of a memoryview
+
+
+def _text(raw: object) -> str:
+    data = bytes_of(raw, "a header")
     try:
-        return bytes(raw).decode()
+        return data.decode()
     except UnicodeDecodeError:
-        return bytes(raw).decode("latin-1")
+        return data.decode("latin-1")

@@ -49,6 +49,50 @@ async def test_the_order_of_responses(events: list[Event], text: str) -> None:
             await client.get("/")
 
 
+def start(*fields: tuple[Any, Any], status: int = 200) -> Event:
+    return {"type": "http.response.start", "status": status, "headers": fields}
+
+
+HALF: Event = {"type": "http.response.body", "body": b"half", "more_body": True}
+LENGTH = b"content-length"
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "text"),
+    [
+        ([start((LENGTH, b"9")), HALF, BODY], RuntimeError, "says 9 bytes, but its body has 5$"),
+        ([start((LENGTH, b"3")), HALF, BODY], RuntimeError, "says 3 bytes, .* has 4 or more"),
+        ([start((LENGTH, b"0")), BODY], RuntimeError, "says 0 bytes, but its body has 1"),
+        ([start((LENGTH, b"x")), BODY], RuntimeError, "Content-Length is 'x'"),
+        ([start((LENGTH, b"1"), (LENGTH, b"2")), BODY], RuntimeError, "Content-Length is '1, 2'"),
+        ([start((b"x", b"a\r\nb: c")), BODY], RuntimeError, "a header that is none: .* 'x' has"),
+        ([start((b"x y", b"a")), BODY], RuntimeError, "a header that is none: 'x .*' is not a"),
+        ([start(("x", b"a")), BODY], TypeError, "sent a header as str; ASGI wants bytes"),
+        ([start(status=100), BODY], RuntimeError, "answers with status 100"),
+        ([start(status=1000), BODY], RuntimeError, "answers with status 1000"),
+        ([START, {**BODY, "body": "x"}], TypeError, "sent a body as str; ASGI wants bytes"),
+    ],
+)
+async def test_what_no_server_would_send(
+    events: list[Event], error: type[Exception], text: str
+) -> None:
+    async with client_of(sending(*events), lifespan=False) as client:
+        with pytest.raises(error, match=text):
+            await (await client.get("/")).body_as_bytes()
+
+
+async def test_the_length_of_a_body_that_there_is_not() -> None:
+    """To HEAD, and with 304, it is that of another response."""
+    for method, status in (("HEAD", 200), ("GET", 304)):
+        events = start((LENGTH, b"9"), status=status), {**BODY, "body": b""}
+        async with client_of(sending(*events), lifespan=False) as client:
+            response = await client.request(method, "/")
+            assert (await response.body_as_bytes(), response.headers["content-length"]) == (
+                b"",
+                "9",
+            )
+
+
 async def test_odd_heads() -> None:
     headers = [(b"x-latin", b"caf\xe9"), (b"x-utf8", "café".encode())]
     start = {"type": "http.response.start", "status": 799, "headers": headers}
