@@ -160,6 +160,12 @@ class HttpRequest:
         """
         if self._is_checked:
             return self
+        for name, value in self.headers.fields():
+            check_field(name, value)
+        return self._checked(web_socket=web_socket)
+
+    def _checked(self, *, web_socket: bool) -> HttpRequest:
+        """Do what `checked` does, where each field was checked when it was set."""
         headers, body = self.headers, self.body
         owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
         for name, value in headers.fields():
@@ -289,7 +295,7 @@ class HttpRequestBuilder(metaclass=Taught):
         request = HttpRequest(self.method, url, headers, body, Attributes(self.attributes))
         if self._settings:
             request._settings = MappingProxyType(dict(self._settings.items()))
-        return request.checked(web_socket=web_socket)
+        return request._checked(web_socket=web_socket)
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]

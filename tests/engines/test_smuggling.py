@@ -118,6 +118,12 @@ CHANGES: dict[str, Callable[[HttpRequest], HttpRequest]] = {
     "two hosts in one": adding(("Host", "a, b")),
     "a handshake's key": adding(("Sec-WebSocket-Key", "x")),
     "a method": lambda request: request.copy(method="GET /evil HTTP/1.1\r\n\r\nGET"),  # type: ignore[arg-type]  # as a layer without types may
+    "a coding behind a blank": lambda request: HttpRequest(
+        request.method, request.url, Headers([("Transfer-Encoding ", "chunked")]), request.body
+    ),
+    "a field within a name": lambda request: HttpRequest(
+        request.method, request.url, Headers([("X: y\r\nZ", "evil")]), request.body
+    ),
     "CONNECT": lambda request: request.copy(method=HttpMethod("connect")),
 }
 
