@@ -14,8 +14,10 @@ _WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 def asks_to_close(request: HttpRequest) -> bool:
     """Whether a request says that none follows on its connection (RFC 9112 9.6)."""
-    options = request.headers.get("connection", "")
-    return any(option.strip().lower() == "close" for option in options.split(","))
+    if "connection" not in request.headers:
+        return False
+    options = request.headers["connection"].split(",")
+    return any(option.strip().lower() == "close" for option in options)
 
 
 def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[str, str]]:
