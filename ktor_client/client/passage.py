@@ -155,7 +155,7 @@ class Passage(Interruptible):
     async def _reach_engine(self, request: HttpRequest) -> HttpResponse:
         scope, via = self._scope, self._via
         if not request._is_checked:  # a layer has changed it
-            request = request.checked(web_socket=via is not None)
+            request = request.checked(web_socket=request.url.scheme in ("ws", "wss"))
         if request._settings:
             check_settings(scope.engine, request._settings)
         if via is None:
