@@ -57,7 +57,8 @@ An answer of HTTP/1.1 that is odd but means one thing is accepted, or repaired w
 says how. What could mean two things is refused, since a proxy on the way may have understood the
 other one. The suite sends each example below to every engine with a socket, whole and in pieces of
 all sizes. A refusal is a `ConnectError` that says why; its connection is not used again. Where a
-library below an engine is laxer or stricter than this table, the engine makes up for it. In a
+library below an engine is laxer or stricter than this table, the engine makes up for it. With a
+session or client that you made yourself, its library reads the answers by its own rules. In a
 browser the browser decides.
 
 The last column says what h11, the parser below httpx, makes of the example where that differs. The
