@@ -350,7 +350,7 @@ async def test_clear_tokens_reaches_every_provider() -> None:
 
 
 def test_mistaken_options() -> None:
-    with pytest.raises(TypeError, match="did you mean 'providers'"):
+    with pytest.raises(TypeError, match=r"write `providers=\[...]`"):
         install(Auth, provider=[ME])  # type: ignore[call-arg]  # pyright: ignore
     with pytest.raises(TypeError, match=r"providers takes a sequence: providers=\[BasicAuth\("):
         Auth(providers=ME)  # type: ignore[arg-type]  # pyright: ignore
