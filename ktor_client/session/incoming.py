@@ -20,8 +20,8 @@ from ktor_client.link.home_loop import HomeLoop, wake
 __all__ = ["Incoming", "IncomingOwner"]
 
 NO_LIMIT = 1 << 62
-PATIENCE = 32
-"""Frames taken in a row, each with its check of the loop, before a whole step is trusted."""
+BURST = 8
+"""Queued frames from which on one check of the loop is for the whole step; fewer have one each."""
 
 
 def size_of(frame: Frame) -> int:
@@ -61,7 +61,6 @@ class Incoming(ReceiveChannel[Frame]):
         "_home",
         "_is_strict",
         "_look_at",
-        "_looks",
         "_max_bytes",
         "_owner",
         "_relief_at",
@@ -93,7 +92,6 @@ class Incoming(ReceiveChannel[Frame]):
         self._create_future = create_future
         self._bytes = 0  # at least what is queued; what was taken is counted until somebody looks
         self._relief_at = -1
-        self._looks = 0
         self._look_at = -1
         """Length of the queue up to which whoever takes from it calls `_look` first."""
         self._returned: list[Frame] | None = None
@@ -261,7 +259,6 @@ class Incoming(ReceiveChannel[Frame]):
     def _distrust(self) -> None:
         """Let whoever takes a frame next show that it is on the right loop."""
         self._look_at = NO_LIMIT
-        self._looks = 0
 
     def _limit_look(self) -> None:
         """Set the length at which to count again, so that sizes are summed up only now and then."""
@@ -280,8 +277,7 @@ class Incoming(ReceiveChannel[Frame]):
             except WrongLoopError:
                 queue.appendleft(frame)
                 raise
-            self._looks += 1
-            if self._looks == PATIENCE:
+            if len(queue) >= BURST:
                 is_trusted = True
                 home.loop.call_soon(self._distrust)
         if self.is_full and len(queue) <= self._relief_at:
