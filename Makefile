@@ -24,7 +24,7 @@ $(python) -X dev -m coverage run -m pytest $(parallel); result=$$?; \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: autobahn help demo test test-all test-compiled test-sanitized speedups check format docs bench bench-quick browser browser-demo chaos fuzz wheel clean force
+.PHONY: autobahn help demo test test-all test-compiled test-sanitized speedups check format docs bench bench-quick bench-world browser browser-demo chaos fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
@@ -87,11 +87,17 @@ test-sanitized: $(VENV)/.dev ## the compiled core under AddressSanitizer and UBS
 		$(pytest) $(or $(ARGS),$(parallel) $(sanitized_suites))
 
 bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
-	@$(python) -m benchmarks
+	@$(python) -m tests.speedups.build $(compiled) || true
+	@PYTHONPATH=$(compiled) $(python) -m benchmarks $(ARGS)
 	@$(python) -m benchmarks.mock_suite
 
+bench-world: $(VENV)/.bench ## clients of other languages beside ours: a table, JSON and a plot
+	@$(python) -m tests.speedups.build $(compiled) || true
+	@PYTHONPATH=$(compiled) $(python) -m benchmarks.world $(ARGS)
+
 bench-quick: $(VENV)/.bench ## the short benchmark, which fails when a goal is missed
-	@$(python) -m benchmarks --quick
+	@$(python) -m tests.speedups.build $(compiled) || true
+	@PYTHONPATH=$(compiled) $(python) -m benchmarks --quick $(ARGS)
 
 browser: $(VENV)/.dev ## the client inside Chromium: set up what that needs, then its tests
 	@sh tools/browser.sh
@@ -114,7 +120,7 @@ wheel: $(VENV)/.created ## build the wheel into dist/
 	@ls dist
 
 clean: ## remove what the verbs made, the virtual environment too
-	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist htmlcov site speedups/build speedups/src/*.egg-info
+	rm -rf .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache benchmarks/world/build dist htmlcov site speedups/build speedups/src/*.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	test ! -e $(VENV)/pyvenv.cfg || rm -rf $(VENV)
 

@@ -11,7 +11,7 @@ from benchmarks.contenders import NAMES, AnyContender, load
 from benchmarks.goals import import_time, verdicts
 from benchmarks.plan import MEASURED, QUICK_SCENARIOS, SUITES, Choice, plan
 from benchmarks.report import goal_table, markdown
-from benchmarks.runner import ROOT, execute
+from benchmarks.runner import ROOT, Client, about_this_machine, execute
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stats import Results
 from benchmarks.worker import LOOPS
@@ -53,18 +53,24 @@ def installed(names: list[str]) -> dict[str, type[AnyContender]]:
     return found
 
 
-def measured(options: argparse.Namespace) -> Results:
-    contenders = installed(options.contenders)
-    loops = list(options.loops)
+def present(loops: list[str]) -> list[str]:
     if "uvloop" in loops:
         try:
             import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as error:
             print(f"uvloop: left out, {error}")
-            loops.remove("uvloop")
+            return [loop for loop in loops if loop != "uvloop"]
+    return loops
+
+
+def measured(options: argparse.Namespace) -> Results:
+    contenders = installed(options.contenders)
+    loops = present(options.loops)
     choice = Choice(options.suites, options.scenarios, contenders, loops, options.rounds)
     runs = plan(choice, random.Random())
-    return execute(runs, contenders, budget=options.budget, pin=options.pin)
+    clients = {name: Client.in_python(contender) for name, contender in contenders.items()}
+    about = about_this_machine(contenders)
+    return execute(runs, clients, about, budget=options.budget, pin=options.pin)
 
 
 def save(results: Results, folder: Path) -> None:
@@ -93,7 +99,7 @@ def main() -> int:
     if importing is not None and not importing[1]:
         print("missed: import time")
     for verdict in missed:
-        print(f"missed: {verdict.contender} {verdict.scenario} {verdict.loop}")
+        print(f"missed: {verdict.contender} {verdict.scenario} {verdict.loop} ({verdict.base})")
     return 1 if options.quick and (missed or not verdicts(results)) else 0
 
 

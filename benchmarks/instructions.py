@@ -30,7 +30,9 @@ FEW, MANY = 2, 6
 async def _work(contender_name: str, name: str, port: int, chunks: int) -> None:
     """Run so many chunks of a scenario, as `scenarios.run` does."""
     scenario = SCENARIOS[name]
-    contender = load(contender_name)(deflate=scenario.deflate, keepalive=None)
+    contender = load(contender_name)(
+        deflate=scenario.deflate, tls=scenarios.unverified() if scenario.tls else None
+    )
 
     async def measured(chunk: scenarios.Chunk, units: int, budget: float) -> scenarios.Values:
         for _ in range(chunks):
@@ -82,12 +84,19 @@ def main() -> None:
         return
     if shutil.which("valgrind") is None:
         raise SystemExit("this needs valgrind (Debian, Ubuntu: apt install valgrind)")
-    with server(None) as port:
+    with server(None) as ports:
         for scenario in options.scenario:
             units = SCENARIOS[scenario].count * SCENARIOS[scenario].sessions
             for twin in options.twin or TWINS:
                 few, many = (
-                    _count(options.contender, scenario, options.loop, port, chunks, twin)
+                    _count(
+                        options.contender,
+                        scenario,
+                        options.loop,
+                        ports.of(scenario),
+                        chunks,
+                        twin,
+                    )
                     for chunks in (FEW, MANY)
                 )
                 each = (many - few) / ((MANY - FEW) * units)

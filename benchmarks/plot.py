@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmarks import latency, scale
 from benchmarks.contenders import NAMES
 from benchmarks.goals import BASES, DEFAULT_BASE, goal
-from benchmarks.report import LOOPS
+from benchmarks.report import LOOPS, world_clients, world_rate
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stats import Results
 
@@ -28,6 +28,7 @@ COLOURS = {
     "ours-aiohttp": "#2b5fc2",
     "ours-httpx": "#7a4fc4",
     "ours-cio": "#1f9e77",
+    "ours-cio-compiled": "#0b5c43",
 }
 
 mpl.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9, "axes.axisbelow": True})
@@ -54,8 +55,8 @@ def _ratio_bars(axes: Axes, results: Results, loop: str, base: str, names: list[
             middle = position - 0.4 + width * (place + 0.5)
             axes.bar(middle, ratio.median - 1, width, bottom=1, color=COLOURS[name])
             axes.plot([middle] * 2, [ratio.low, ratio.high], color="black", linewidth=0.6)
-            floor = goal(name, scenario, loop)
-            if floor is not None and BASES[name] == base:
+            floor = goal(name, base, scenario, loop)
+            if floor is not None:
                 half = width / 2
                 axes.plot([middle - half, middle + half], [floor] * 2, color="#d01010", linewidth=1)
     axes.set_yscale("log")
@@ -142,6 +143,32 @@ def latency_bars(results: Results, path: Path) -> Path:
         handles = [Patch(color=COLOURS[name], label=name) for name in names]
         axes.legend(handles=handles, ncols=len(handles), frameon=False, fontsize=8)
         _bare(axes)
+    return _save(figure, path)
+
+
+def world_bars(results: Results, path: Path) -> Path:
+    """Units a second of CPU time, one panel a scenario, one bar a client."""
+    scenarios = [
+        name for name in results.named("scenario", SCENARIOS) if SCENARIOS[name].kind != "memory"
+    ]
+    clients = world_clients(results)
+    places = range(len(clients), 0, -1)
+    height = max(1, -(-len(scenarios) // 4))
+    figure = Figure(figsize=(12, 0.9 + 2.9 * height), layout="constrained")
+    rows = figure.subplots(height, 4, squeeze=False, sharey=True)
+    for axes, scenario in zip(rows.flat, scenarios, strict=False):
+        for place, (contender, loop) in zip(places, clients, strict=True):
+            measured = world_rate(results, scenario, loop, contender)
+            if measured is not None:
+                axes.barh(place, measured.median, color=COLOURS.get(contender, "#b9c3cf"))
+                axes.plot([measured.low, measured.high], [place] * 2, color="black", linewidth=0.6)
+        axes.set_title(f"{scenario}, thousands", loc="left")
+        axes.set_yticks(places, [" ".join(client) for client in clients], fontsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    for axes in rows.flat[len(scenarios) :]:
+        axes.set_axis_off()
+    figure.suptitle("Units a second of the client's CPU time; more is better", x=0, ha="left")
     return _save(figure, path)
 
 

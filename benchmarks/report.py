@@ -42,13 +42,14 @@ def goal_table(results: Results) -> Iterator[str]:
     yield "## Goals"
     yield ""
     yield (
-        f"Ratio to the raw library under the engine, same loop, per round; reached: at or above "
-        f"the goal; missed: under {TOLERANCE:.0%} of it."
+        f"Ratio to another client, the raw library under the engine where it has one, same loop, "
+        f"per round; reached: at or above the goal; missed: under {TOLERANCE:.0%} of it."
     )
     yield ""
     rows = [
         (
             verdict.contender,
+            verdict.base,
             verdict.scenario,
             verdict.loop,
             number(verdict.goal),
@@ -57,7 +58,7 @@ def goal_table(results: Results) -> Iterator[str]:
         )
         for verdict in found
     ]
-    yield from table(("engine", "scenario", "loop", "goal", "measured", ""), rows)
+    yield from table(("engine", "beside", "scenario", "loop", "goal", "measured", ""), rows)
     importing = import_time(results)
     if importing is not None:
         measured, passed = importing
@@ -172,6 +173,55 @@ def scale_tables(results: Results) -> Iterator[str]:
         yield from table(("loop", "contender", *head), rows)
 
 
+def _client(results: Results, contender: str, loop: str) -> str:
+    where = results.about["languages"].get(contender) or f"Python, {LOOPS[loop]}"
+    return f"{contender} ({where})"
+
+
+def world_clients(results: Results) -> list[tuple[str, str]]:
+    """Contenders with their loops: ours, others of Python, those of other languages."""
+    sides = {(record.contender, record.loop) for record in results.records}
+    languages = results.about["languages"]
+    return sorted(
+        sides, key=lambda side: (side[0] in languages, not side[0].startswith("ours"), side)
+    )
+
+
+def _is_memory(scenario: str) -> bool:
+    return SCENARIOS[scenario].kind == "memory"
+
+
+def world_rate(results: Results, scenario: str, loop: str, contender: str) -> Summary | None:
+    """Thousands of units for each second of CPU time."""
+    cost = results.summary(scenario, loop, contender, "cpu_us")
+    if cost is None:
+        return None
+    return Summary(1e3 / cost.median, 1e3 / cost.high, 1e3 / cost.low, cost.count)
+
+
+def world_tables(results: Results) -> Iterator[str]:
+    memory = [name for name in results.named("scenario", SCENARIOS) if _is_memory(name)]
+    costs = [name for name in results.named("scenario", SCENARIOS) if not _is_memory(name)]
+    for title, columns, metric in (
+        ("Thousands a second of CPU time (memory: KiB a session)", [*costs, *memory], ""),
+        ("Wall time, µs a unit", costs, "wall_us"),
+        ("Peak memory, KiB", [*costs, *memory], "peak_kib"),
+    ):
+        yield f"### {title}"
+        yield ""
+        rows = []
+        for contender, loop in world_clients(results):
+            cells = []
+            for name in columns:
+                if metric or _is_memory(name):
+                    measured = results.summary(name, loop, contender, metric or "kib")
+                else:
+                    measured = world_rate(results, name, loop, contender)
+                cells.append(cell(measured, results.failed(name, loop, contender)))
+            rows.append((_client(results, contender, loop), *cells))
+        yield from table(("client", *columns), rows)
+
+
 def errors(results: Results) -> Iterator[str]:
     failed = [record for record in results.records if record.error]
     if failed:
@@ -184,15 +234,30 @@ def errors(results: Results) -> Iterator[str]:
 
 
 def heading(results: Results) -> Iterator[str]:
-    about = results.about
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield "# Benchmark results"
     yield ""
+    yield from conditions(results)
+
+
+def world_heading(results: Results) -> Iterator[str]:
+    yield "## Clients of other languages"
+    yield ""
+    yield from conditions(results)
+
+
+def conditions(results: Results) -> Iterator[str]:
+    about = results.about
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     yield (
-        f"Python {about['python']}, {about['system']}, {about['cpus']} CPUs; {versions}. "
-        f"Medians [lowest–highest] over the rounds; {about['seconds']} seconds in all."
+        f"{about['date']}; Python {about['python']}, {about['system']}, {about['cpus']} CPUs; "
+        f"{versions}. Medians [lowest–highest] over the rounds; {about['seconds']} seconds in all."
     )
     yield ""
+
+
+def world(results: Results) -> str:
+    parts = (world_heading, world_tables, errors)
+    return "\n".join(line for part in parts for line in part(results))
 
 
 def markdown(results: Results) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import resource
+import ssl
 import subprocess
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -43,6 +44,7 @@ class Scenario:
     """Units of one chunk (of each session)."""
     sessions: int = 1
     deflate: bool = False
+    tls: bool = False
     keepalive: float | None = None
     unit: str = "message"
 
@@ -79,10 +81,13 @@ SCENARIOS = {
         Scenario("flood64k", "receive", 65536, 200),
         Scenario("send32", "send", count=10_000),
         Scenario("send1k", "send", 1024, 5_000),
+        Scenario("send64k", "send", 65536, 100),
         Scenario("echo1m", "round_trips", 1024 * 1024, 10, unit="round trip"),
         Scenario("conn100", "round_trips", count=10, sessions=100, unit="round trip"),
         Scenario("connect", "connect", count=20, unit="connect and close"),
         Scenario("flood_deflate1k", "receive", 1024, 2_000, deflate=True),
+        Scenario("flood_tls32", "receive", count=10_000, tls=True),
+        Scenario("flood_tls1k", "receive", 1024, 5_000, tls=True),
         Scenario("get", "get", count=100, unit="request"),
         Scenario("memory", "memory", sessions=IDLE_SESSIONS, unit="session"),
         Scenario(
@@ -102,8 +107,16 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def web_socket_url(port: int, answer: Answer) -> str:
-    return f"ws://127.0.0.1:{port}/?{answer.query()}"
+def unverified() -> ssl.SSLContext:
+    """A context for the server, whose certificate is of this run: only an opening checks it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def web_socket_url(port: int, answer: Answer, *, tls: bool = False) -> str:
+    return f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/?{answer.query()}"
 
 
 async def open_sessions(contender: AnyContender, url: str, count: int) -> list[Any]:
@@ -148,6 +161,14 @@ async def measure_chunks(chunk: Chunk, units: int, budget: float) -> Values:
     return {"cpu_us": cpu * per_unit, "wall_us": wall * per_unit}
 
 
+def peak_kib() -> float:
+    """The most memory that this process has had in RAM."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says includes the process that forked this one
+        return float(status.read_text().partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def resident_kib() -> float:
     """Memory that this process has in RAM, garbage collected."""
     gc.collect()
@@ -167,7 +188,7 @@ async def measure_memory(contender: AnyContender, url: str, count: int) -> Value
 
 async def run(scenario: Scenario, contender: AnyContender, port: int, budget: float) -> Values:
     """Run one scenario with one started contender."""
-    url = web_socket_url(port, scenario.answer)
+    url = web_socket_url(port, scenario.answer, tls=scenario.tls)
     message, count, size = scenario.message, scenario.count, scenario.size
 
     if scenario.kind == "memory":

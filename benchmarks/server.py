@@ -11,12 +11,15 @@ import asyncio
 import base64
 import hashlib
 import random
+import ssl
 import sys
 import zlib
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+import trustme
 
 BUFFER_SIZE = 256 * 1024
 BLOCK_SIZE = 256 * 1024
@@ -235,11 +238,14 @@ class Peer(asyncio.BufferedProtocol):
 
 async def serve() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Peer, "127.0.0.1", 0, backlog=4096)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    plain = await loop.create_server(Peer, "127.0.0.1", 0, backlog=4096)
+    tls = await loop.create_server(Peer, "127.0.0.1", 0, backlog=4096, ssl=context)
     parent_gone = asyncio.Event()
     loop.add_reader(sys.stdin, parent_gone.set)
-    async with server:
-        print(server.sockets[0].getsockname()[1], flush=True)
+    async with plain, tls:
+        print(*(server.sockets[0].getsockname()[1] for server in (plain, tls)), flush=True)
         await parent_gone.wait()
 
 

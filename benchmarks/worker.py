@@ -18,6 +18,7 @@ async def measure(contender_name: str, name: str, port: int, budget: float) -> V
     contender = load(contender_name)(
         deflate=scenario is not None and scenario.deflate,
         keepalive=scenario.keepalive if scenario is not None else None,
+        tls=scenarios.unverified() if scenario is not None and scenario.tls else None,
     )
     await contender.start()
     if scenario is not None:
@@ -48,7 +49,7 @@ def main() -> None:
         values = runner.run(
             measure(options.contender, options.scenario, options.port, options.budget)
         )
-    print(json.dumps(values))
+    print(json.dumps(values | {"peak_kib": scenarios.peak_kib()}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Write docs/reference/benchmarks.md from the results in docs/assets/benchmarks/results.json.
+"""Write docs/reference/benchmarks.md from results.json and world.json in docs/assets/benchmarks.
 
-python tools/benchmark_page.py FOLDER     take results.json and plots from FOLDER, write the page
+python tools/benchmark_page.py FOLDER     take results and plots from FOLDER, write the page
 python tools/benchmark_page.py --check    say whether the page is current; status 1 if not
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import markdown  # noqa: E402  # the script runs from anywhere
+from benchmarks.report import markdown, world  # noqa: E402  # the script runs from anywhere
 from benchmarks.stats import Results  # noqa: E402
 
 ASSETS = ROOT / "docs" / "assets" / "benchmarks"
@@ -27,7 +27,8 @@ INTRODUCTION = """\
 
 
 def page() -> str:
-    return INTRODUCTION + "\n" + markdown(Results.load(ASSETS / "results.json"))
+    here = markdown(Results.load(ASSETS / "results.json"))
+    return f"{INTRODUCTION}\n{here}\n{world(Results.load(ASSETS / 'world.json'))}"
 
 
 def main() -> int:
@@ -44,8 +45,9 @@ def main() -> int:
         ASSETS.mkdir(parents=True, exist_ok=True)
         for plot in options.folder.glob("*.svg"):
             shutil.copy(plot, ASSETS)
-        results = json.loads((options.folder / "results.json").read_text())
-        (ASSETS / "results.json").write_text(json.dumps(results, separators=(",", ":")) + "\n")
+        for results in options.folder.glob("*.json"):
+            text = json.dumps(json.loads(results.read_text()), separators=(",", ":"))
+            (ASSETS / results.name).write_text(f"{text}\n")
     PAGE.write_text(page())
     return 0
 

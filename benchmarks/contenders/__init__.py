@@ -20,6 +20,7 @@ _CLASSES = {
     "ours-aiohttp": "ours:OursAiohttp",
     "ours-httpx": "ours:OursHttpx",
     "ours-cio": "ours:OursCio",
+    "ours-cio-compiled": "ours_compiled:OursCioCompiled",
 }
 
 NAMES = tuple(_CLASSES)

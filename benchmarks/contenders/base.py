@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 Message: TypeAlias = str | bytes
@@ -25,9 +27,19 @@ class Contender(ABC, Generic[Session]):
     skips: ClassVar[frozenset[str]] = frozenset()
     """Scenarios that the library cannot run, or that would only repeat another contender."""
 
-    def __init__(self, *, deflate: bool = False, keepalive: float | None = None) -> None:
+    environment: ClassVar[Mapping[str, str]] = {}
+    """Variables of the environment that its process needs."""
+
+    def __init__(
+        self,
+        *,
+        deflate: bool = False,
+        keepalive: float | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.deflate = deflate
         self.keepalive = keepalive
+        self.tls = tls
 
     async def start(self) -> None:
         """Create the client."""

@@ -1,11 +1,13 @@
-"""This library, on each of its engines that has a socket: the same code, another first argument."""
+"""This library in pure Python, on each of its engines with a socket: another first argument."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from benchmarks.contenders.base import Contender, Message, WrongMessageError
 from ktor_client import DefaultClientWebSocketSession, Frame, HttpClient, install
+from ktor_client.engine.registry import engine_class
 from ktor_client.plugins import WebSocketDeflate, WebSockets
 
 
@@ -22,11 +24,15 @@ def length_of(frame: Frame | None) -> int:
 
 class Ours(Contender[DefaultClientWebSocketSession]):
     engine: ClassVar[str]
+    environment: ClassVar = {"KTOR_CLIENT_PURE": "1"}
 
     async def start(self) -> None:
         extensions = [WebSocketDeflate()] if self.deflate else []
         plugin = install(WebSockets, ping_interval=self.keepalive, extensions=extensions)
-        self.client = HttpClient(self.engine, plugin)
+        engine = engine_class(self.engine)
+        if self.tls is not None:
+            engine = partial(engine, ssl_context=self.tls)
+        self.client = HttpClient(engine, plugin)
 
     async def stop(self) -> None:
         await self.client.close()
@@ -79,5 +85,5 @@ class OursHttpx(Ours):
 
 
 class OursCio(Ours):
-    packages: ClassVar = ("ktor-client",)
+    packages: ClassVar[tuple[str, ...]] = ("ktor-client",)
     engine: ClassVar = "cio"

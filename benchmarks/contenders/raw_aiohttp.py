@@ -29,7 +29,10 @@ class Aiohttp(Contender[ClientWebSocketResponse]):
 
     async def open(self, url: str) -> ClientWebSocketResponse:
         return await self.session.ws_connect(
-            url, compress=15 if self.deflate else 0, heartbeat=self.keepalive
+            url,
+            compress=15 if self.deflate else 0,
+            heartbeat=self.keepalive,
+            ssl=self.tls or True,
         )
 
     async def close(self, session: ClientWebSocketResponse) -> None:
@@ -73,7 +76,7 @@ class Aiohttp(Contender[ClientWebSocketResponse]):
 
 class AiohttpFor(Aiohttp):
     skips: ClassVar = frozenset(
-        {"send32", "send1k", "connect", "get", "memory", "memory_keepalive", "import"}
+        {"send32", "send1k", "send64k", "connect", "get", "memory", "memory_keepalive", "import"}
     )
 
     async def round_trips(

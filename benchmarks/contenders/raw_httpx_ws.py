@@ -30,7 +30,7 @@ class HttpxWs(Contender[Held]):
 
     async def start(self) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        self.client = httpx.AsyncClient(limits=limits)
+        self.client = httpx.AsyncClient(limits=limits, verify=self.tls or True)
 
     async def stop(self) -> None:
         await self.client.aclose()

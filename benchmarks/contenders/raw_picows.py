@@ -72,6 +72,7 @@ class Picows(Contender[Listener]):
         _, listener = await ws_connect(
             Listener,
             url,
+            ssl_context=self.tls,
             enable_auto_ping=self.keepalive is not None,
             auto_ping_idle_timeout=self.keepalive or 10,
         )

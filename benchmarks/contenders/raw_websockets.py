@@ -20,6 +20,7 @@ class Websockets(Contender[ClientConnection]):
             ping_interval=self.keepalive,
             max_size=16 * 1024 * 1024,
             proxy=None,
+            ssl=self.tls,
         )
 
     async def close(self, session: ClientConnection) -> None:

@@ -75,14 +75,14 @@ def _python(module: str, *needs: str) -> Callable[[], list[str | Path]]:
     return command
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         raise LaneAbsentError(f"{name} is not on the PATH")
     return found
 
 
-def _build(command: Sequence[str], folder: Path, offline_sign: str) -> None:
+def build(command: Sequence[str], folder: Path, offline_sign: str) -> None:
     """Run a build step; `offline_sign` in its output means that packages cannot be had."""
     done = subprocess.run(
         command,
@@ -100,26 +100,26 @@ def _build(command: Sequence[str], folder: Path, offline_sign: str) -> None:
         raise RuntimeError(f"{command} failed in {folder}:\n{done.stdout}")
 
 
-def _is_newer(product: Path, *sources: Path) -> bool:
+def is_newer(product: Path, *sources: Path) -> bool:
     return product.exists() and all(
         product.stat().st_mtime_ns > source.stat().st_mtime_ns for source in sources
     )
 
 
 def _node() -> list[str | Path]:
-    node = _tool("node")
-    if not _is_newer(NODE / "node_modules" / ".package-lock.json", NODE / "package-lock.json"):
-        _build([_tool("npm"), "ci", "--prefer-offline", "--ignore-scripts"], NODE, "npm error")
+    node = tool("node")
+    if not is_newer(NODE / "node_modules" / ".package-lock.json", NODE / "package-lock.json"):
+        build([tool("npm"), "ci", "--prefer-offline", "--ignore-scripts"], NODE, "npm error")
     return [node, NODE / "server.js"]
 
 
 def _ktor() -> list[str | Path]:
-    java = _tool("java")
-    maven = _tool("mvn")
+    java = tool("java")
+    maven = tool("mvn")
     class_path = KTOR / "target" / "classpath.txt"
-    if not _is_newer(class_path, KTOR / "pom.xml", KTOR / "src" / "Server.kt"):
+    if not is_newer(class_path, KTOR / "pom.xml", KTOR / "src" / "Server.kt"):
         class_path.unlink(missing_ok=True)
-        _build([maven, "--batch-mode", "--quiet", "compile"], KTOR, "ResolutionException")
+        build([maven, "--batch-mode", "--quiet", "compile"], KTOR, "ResolutionException")
     jars = f"{KTOR / 'target' / 'classes'}{os.pathsep}{class_path.read_text().strip()}"
     quick_start = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
     return [java, *quick_start, "-cp", jars, "ServerKt"]
