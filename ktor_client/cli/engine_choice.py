@@ -56,6 +56,8 @@ def absence(entry: EngineEntry) -> str | None:
     """Return why a built-in engine cannot run here, or None."""
     if entry.name == "browser" and sys.platform != "emscripten":
         return "runs in a browser only, under Pyodide"
+    if entry.name == "darwin" and sys.platform not in ("darwin", "ios"):
+        return "runs on macOS and iOS only"
     missing = " and ".join(distributions(entry.missing()))
     if not missing:
         return None

@@ -70,7 +70,7 @@ def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, wrapped
     room = WIDTH - (sum(widths) - widths[wrapped]) - 2 * (len(heads) - 1)
     widths[wrapped] = max(min(widths[wrapped], room), LEAST_WIDTH)
     for row in table:
-        lines = wrap(row[wrapped], widths[wrapped]) or [""]
+        lines = wrap(row[wrapped], widths[wrapped], break_on_hyphens=False) or [""]
         for number, line in enumerate(lines):
             cells = [cell if number == 0 else "" for cell in row]
             cells[wrapped] = line

@@ -62,7 +62,9 @@ ReceiveBackpressureCapability = Capability(
     "ReceiveBackpressureCapability", "holding the peer back while the consumer is slow"
 )
 ProxyCapability = Capability("ProxyCapability", "HTTP and SOCKS proxies")
-TlsOptionsCapability = Capability("TlsOptionsCapability", "an ssl.SSLContext of one's own")
+TlsOptionsCapability = Capability(
+    "TlsOptionsCapability", "options of TLS, such as the name on a certificate"
+)
 UnixSocketCapability = Capability("UnixSocketCapability", "Unix domain sockets")
 RefusedBodyCapability = Capability(
     "RefusedBodyCapability", "status, headers and body of a refused handshake"

@@ -26,7 +26,7 @@ from ktor_client.errors import KtorClientError, ProxyError, TlsError
 from ktor_client.http import HttpRequest, Url
 from ktor_client.http.host import in_brackets, without_zone
 
-__all__ = ["Dialer"]
+__all__ = ["Dialer", "place_of"]
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -103,7 +103,7 @@ class Dialer:
             ConnectError: or `DnsError`, `TlsError`, `ProxyError`.
             ConnectTimeoutError: the deadline, by default `connect_timeout` from now, is over.
         """
-        where, deadline = _place(host, port), deadline or self.deadline()
+        where, deadline = place_of(host, port), deadline or self.deadline()
         async with self.limited(where, deadline):
             if proxy is None:
                 with self._mapped(where):
@@ -139,7 +139,7 @@ class Dialer:
 
         Raises what `open` and `start_tls` raise.
         """
-        where = _place(host, port)
+        where = place_of(host, port)
         async with self.limited(where, deadline or self.deadline()):
             try:
                 context = self.ssl_context() if secure else None
@@ -180,7 +180,7 @@ class Dialer:
     ) -> P:
         with Phase(f"looking up {host}"):
             addresses = await self._resolver.addresses(host, port)
-        where = _place(host, port)
+        where = place_of(host, port)
         try:
             with Phase(f"connecting to {where}"):
                 connection = await connect_first(addresses)
@@ -320,5 +320,6 @@ def _name_on_certificates(host: str) -> str:
     return without_zone(host).rstrip(".")  # a name may end in a dot, a certificate's does not
 
 
-def _place(host: str, port: int) -> str:
+def place_of(host: str, port: int) -> str:
+    """Return host and port, for messages."""
     return f"{in_brackets(host)}:{port}"

@@ -11,7 +11,13 @@ __all__ = ["ended_in_full", "poll_of"]
 
 
 def poll_of(transport: asyncio.BaseTransport) -> Callable[[int], Sequence[object]]:
-    """Return what tells, within a timeout, whether a transport's socket can be read."""
+    """Return what tells, within a timeout, whether a transport's socket can be read.
+
+    A transport without a socket has an answer of its own.
+    """
+    own: Callable[[int], Sequence[object]] | None = transport.get_extra_info("poll")
+    if own is not None:
+        return own
     socket = transport.get_extra_info("socket")
     descriptor = -1 if socket is None else socket.fileno()
     if descriptor < 0:  # it is closed; uvloop has none then

@@ -135,6 +135,13 @@ BUILT_IN: dict[str, EngineEntry] = {
             note="like Ktor's OkHttp",
         ),
         EngineEntry(
+            "darwin",
+            "ktor_client.engines._darwin",
+            "DarwinEngine",
+            _EVERYTHING - {ProxyCapability, UnixSocketCapability},
+            note="like Ktor's Darwin: Apple's network stack, not yet run on Apple hardware",
+        ),
+        EngineEntry(
             "browser",
             "ktor_client.engines._browser",
             "BrowserEngine",
@@ -157,7 +164,7 @@ BUILT_IN: dict[str, EngineEntry] = {
         ),
     )
 }
-_NETWORK_ENGINES = ("cio", "aiohttp", "httpx", "browser")
+_NETWORK_ENGINES = ("cio", "aiohttp", "httpx", "darwin", "browser")
 
 _registered: dict[str, EngineFactory] = {}
 

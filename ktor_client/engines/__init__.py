@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ktor_client.engines._browser import BrowserEngine
     from ktor_client.engines._cio import CioEngine
     from ktor_client.engines._cio import CioEngine as CIO
+    from ktor_client.engines._darwin import DarwinEngine
     from ktor_client.engines._httpx import HttpxEngine
     from ktor_client.engines._mock import MockEngine
 
@@ -34,6 +35,7 @@ __all__ = [
     "BrowserEngine",
     "Capability",
     "CioEngine",
+    "DarwinEngine",
     "Dialer",
     "ErrorTable",
     "FrameLink",

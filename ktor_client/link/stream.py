@@ -8,12 +8,11 @@ in `protocol/`, what frames mean in `session/`.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Any, cast
 
 from ktor_client.link.contract import LINGER, LinkOptions, LinkReceiver, Timer
-from ktor_client.link.leftover import leftover_of
+from ktor_client.link.leftover import Leftover, leftover_of
 from ktor_client.link.read_buffer import READ_SIZE, read_buffer
 from ktor_client.link.sender import StreamSender
 from ktor_client.protocol.decoder import Fed, FrameDecoder
@@ -66,7 +65,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._rest: bytes = b""  # what was read and is to be taken in the next step
         self._error: Exception | None = None
         self._linger: Timer | None = None
-        self._leftover: socket.socket | None = None  # what the kernel has of a lost connection
+        self._leftover: Leftover | None = None  # what there still is of a lost connection
 
     @property
     def is_cut_off(self) -> bool:  # type: ignore[override]  # the decoder knows
@@ -280,8 +279,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         else:
             self._go_on_reading()
 
-    def _read_leftover(self, leftover: socket.socket) -> None:
-        """Read once what the kernel has of a connection that was lost."""
+    def _read_leftover(self, leftover: Leftover) -> None:
+        """Read once what there still is of a connection that was lost."""
         try:
             data = leftover.recv(READ_SIZE)
         except OSError:

@@ -9,7 +9,8 @@ __all__ = ["MODULES"]
 _ENGINES = {
     name: f"write `from ktor_client.engines import {engine}`"
     for engine, names in {
-        "CIO": "Default Apache Apache5 Android Java Jetty Darwin Curl WinHttp CIOEngine",
+        "CIO": "Default Apache Apache5 Android Java Jetty Curl WinHttp CIOEngine",
+        "DarwinEngine": "Darwin DarwinClientEngine NSURLSession AppleEngine",
         "HttpxEngine": "OkHttp OkHttpEngine Httpx HTTPX",
         "AiohttpEngine": "Aiohttp AioHttp AioHttpEngine AIOHTTP",
         "BrowserEngine": "Js JsClient Browser",

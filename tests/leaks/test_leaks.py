@@ -213,8 +213,13 @@ def our_objects() -> Counter[str]:
     return Counter(name for name in names if name.startswith(("ktor_client", "_asyncio")))
 
 
-async def open_and_end(engine: EngineFactory, rounds: int) -> None:
-    """End `ROUND` sessions at a time in each way, `rounds` times, and compare."""
+async def open_and_end(
+    engine: EngineFactory, rounds: int, settled: Callable[[], Awaitable[None]] = steps
+) -> None:
+    """End `ROUND` sessions at a time in each way, `rounds` times, and compare.
+
+    `settled` returns when what was begun is over, where that is not seen by sockets.
+    """
     async with raw_server(script) as server, asyncio.timeout(500):
         options = install(WebSockets, max_frame_size=10_000, close_timeout=5)
         async with HttpClient(engine, options) as client:
@@ -223,6 +228,7 @@ async def open_and_end(engine: EngineFactory, rounds: int) -> None:
                 for end in ENDS:
                     await asyncio.gather(*(end(engine, client, server.url) for _ in range(ROUND)))
                 await held.again()
+                await settled()
 
             held = Held()
             await each_way()  # now what is made once and kept is made

@@ -41,7 +41,7 @@ __all__ = ["OWN_CONNECTIONS", "ROOM", "hello"]
 ROOM = Room("connections")
 check = ROOM.check_for_all
 
-OWN_CONNECTIONS: tuple[Capability, ...] = (ProxyCapability, TlsOptionsCapability)
+OWN_CONNECTIONS: tuple[Capability, ...] = (TlsOptionsCapability,)
 """What engines have that make their connections by themselves: they keep them, and speak HTTP/1.1.
 """
 LONGEST_ANSWER = 8 * 1024
@@ -159,7 +159,7 @@ async def tls_where_there_is_none(lab: Lab) -> None:
             await client.get(lab.http_url("/hello").replace("http:", "https:", 1))
 
 
-@check("RFC 9112 3.2.2", *OWN_CONNECTIONS)
+@check("RFC 9112 3.2.2", ProxyCapability, *OWN_CONNECTIONS)
 async def proxies_get_the_absolute_form(lab: Lab) -> None:
     """A proxy gets the whole URL of a plain request; it resolves the host."""
     if not lab.base_url.startswith("ws:"):

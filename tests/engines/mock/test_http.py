@@ -220,7 +220,7 @@ class TestCapabilities:
                 client.web_socket("/")
         assert str(refused.value) == (
             "Engine MockEngine doesn't support WebSocketCapability; "
-            "engines that do: cio, aiohttp, httpx, browser"
+            "engines that do: cio, aiohttp, httpx, darwin, browser"
         )
         assert engine.handshakes == []
 

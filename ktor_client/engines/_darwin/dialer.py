@@ -1,0 +1,67 @@
+"""Opening a connection by Apple's stack: names, addresses, TLS and the rules are its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from ktor_client.engine.deadlines import Deadline
+from ktor_client.engine.dialer import Dialer, place_of
+from ktor_client.engine.error_table import ErrorTable
+from ktor_client.engine.phases import Phase
+from ktor_client.engine.settle import settle
+from ktor_client.engine.socket_options import SocketOptions
+from ktor_client.engines._darwin.bridge import Bridge
+from ktor_client.engines._darwin.tls import AppleTls
+from ktor_client.engines._darwin.transport import AppleTransport
+
+__all__ = ["AppleDialer"]
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+class AppleDialer(Dialer):
+    """Opens connections past proxies of ours: the system's are the system's business."""
+
+    def __init__(self, options: SocketOptions, errors: ErrorTable, bridge: Bridge) -> None:
+        super().__init__(options, errors)
+        self._bridge = bridge
+        self._tls = AppleTls(bridge, self._protocols)
+
+    async def connect(
+        self,
+        factory: Callable[[], P],
+        host: str,
+        port: int,
+        deadline: Deadline | None = None,
+        *,
+        secure: bool,
+    ) -> P:
+        """Connect to a host; see `Dialer.connect`."""
+        where = place_of(host, port)
+        name = self._name_on_certificate(host)
+        tls = self._tls.configuring(None if name == host else name) if secure else None
+        async with self.limited(where, deadline or self.deadline()):
+            try:
+                transport = AppleTransport(self._bridge, host, port, tls)
+                try:
+                    await self._opened(transport, where)
+                    protocol = factory()
+                    transport.begin(protocol)
+                except BaseException:
+                    await settle(transport.drop())
+                    raise
+            except self._errors.foreign as error:
+                raise self._translated(error, where) from error
+        return protocol
+
+    async def _opened(self, transport: AppleTransport, where: str) -> None:
+        try:
+            await transport.opened()
+        except asyncio.CancelledError:
+            network = transport.waits_for
+            with Phase(
+                f"connecting to {where}" if network is None else f"without a network ({network})"
+            ):
+                raise

@@ -1,0 +1,40 @@
+"""DarwinEngine on the double, for every test of this folder: nothing of Apple's may be left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ktor_client.engines._darwin import bridge as bridge_module
+from ktor_client.engines._darwin import engine as engine_module
+from tests.engines.darwin.double import Double, the_double
+
+
+@pytest.fixture(scope="session")
+def double() -> Double:
+    """The double of Apple's frameworks."""
+    try:
+        return the_double()
+    except FileNotFoundError as absent:
+        if os.environ.get("KTOR_CLIENT_REQUIRE_LANES") == "1":
+            pytest.fail(f"DarwinEngine's double: {absent}")
+        pytest.skip(f"DarwinEngine's double: {absent}")
+
+
+@pytest.fixture
+def bridge(double: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[bridge_module.Bridge]:
+    """A bridge of the test's own; at its end no object, block or thread may be left."""
+    own = double.bridge()
+    monkeypatch.setattr(engine_module, "bridge", lambda: own)
+    yield own
+    own.close()
+    limit = time.monotonic() + 10
+    while left := double.alive():
+        if time.monotonic() > limit:
+            pytest.fail(f"left on Apple's side: {left}")
+        time.sleep(0.001)
+    assert len(own.blocks) == 0
+    assert not own.lines
