@@ -244,7 +244,8 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         return http_draft(self._scope, method, url, blocks, params, headers, content)
 
     async def _send(self, draft: Draft, *, read: bool) -> HttpResponse:
-        request, scope = await self._begin(draft), self._scope
+        self._begin()
+        request, scope = draft.request or await draft.finished(), self._scope
         try:
             response = await Passage(scope, scope.route).send(request, judged=True)
             if response._read is None:
@@ -262,19 +263,19 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
 
     async def _call(self, draft: Draft, send: Callable[[HttpRequest], Awaitable[R]]) -> R:
         """Do what every call does around its `send`: bind, finish the request, explain errors."""
-        request = await self._begin(draft)
+        self._begin()
+        request = draft.request or await draft.finished()
         try:
             return await send(request)
         except Exception as error:
             await self._explain(error, request)
             raise
 
-    async def _begin(self, draft: Draft) -> HttpRequest:
+    def _begin(self) -> None:
         if self._closing:
             self._raise_if_closed()
         self._shared.bind()
         self._used = True
-        return draft.request or await draft.finished()
 
     async def _explain(self, error: Exception, request: HttpRequest) -> None:
         """Say what the engine cannot know, and let error hooks do so, before the caller sees it."""

@@ -114,7 +114,8 @@ def http_draft(
     builder = HttpRequestBuilder()
     builder.method = method if isinstance(method, HttpMethod) else HttpMethod(method)
     blocks = _take_url(builder, url, blocks)
-    _add(builder, params, headers)
+    if params is not None or headers is not None:
+        _add(builder, params, headers)
     if content is not NOTHING:
         content.put_into(builder)
     if blocks:
@@ -133,7 +134,8 @@ def _finished_request(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRe
     request = builder.build()
     if request.body is not None and not isinstance(request.body, bytes):
         require(scope.engine, StreamingUploadCapability, "a streamed body")
-    _check_what_it_needs(scope, builder, request)
+    if request._settings or builder._needs:
+        _check_what_it_needs(scope, builder, request)
     return request
 
 

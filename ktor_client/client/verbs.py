@@ -58,9 +58,8 @@ class HttpCalls(ABC):
             UnsupportedCapabilityError: the engine cannot do what is asked.
             ClientClosedError: the client is closed.
         """
-        draft = self._draft(
-            method, url, blocks, params, headers, content_of(body, json, form, files)
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(method, url, blocks, params, headers, content)
         return HttpStatement(lambda: self._send(draft, read=False))
 
     @answering("request")
@@ -115,7 +114,9 @@ class HttpCalls(ABC):
         headers: HeadersLike | None = None,
     ) -> HttpResponse:
         """Send a GET; see `request`."""
-        return await self.request(HttpMethod.Get, url, *blocks, params=params, headers=headers)
+        return await self._send(
+            self._draft(HttpMethod.Get, url, blocks, params, headers), read=True
+        )
 
     @answering("request")
     async def head(
@@ -126,7 +127,9 @@ class HttpCalls(ABC):
         headers: HeadersLike | None = None,
     ) -> HttpResponse:
         """Send a HEAD; see `request`."""
-        return await self.request(HttpMethod.Head, url, *blocks, params=params, headers=headers)
+        return await self._send(
+            self._draft(HttpMethod.Head, url, blocks, params, headers), read=True
+        )
 
     @answering("request")
     async def options(
@@ -137,7 +140,9 @@ class HttpCalls(ABC):
         headers: HeadersLike | None = None,
     ) -> HttpResponse:
         """Send an OPTIONS; see `request`."""
-        return await self.request(HttpMethod.Options, url, *blocks, params=params, headers=headers)
+        return await self._send(
+            self._draft(HttpMethod.Options, url, blocks, params, headers), read=True
+        )
 
     @answering("request")
     async def delete(
@@ -152,17 +157,9 @@ class HttpCalls(ABC):
         files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a DELETE; see `request`."""
-        return await self.request(
-            HttpMethod.Delete,
-            url,
-            *blocks,
-            params=params,
-            headers=headers,
-            body=body,
-            json=json,
-            form=form,
-            files=files,
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(HttpMethod.Delete, url, blocks, params, headers, content)
+        return await self._send(draft, read=True)
 
     @answering("request")
     async def post(
@@ -177,17 +174,9 @@ class HttpCalls(ABC):
         files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a POST; see `request`."""
-        return await self.request(
-            HttpMethod.Post,
-            url,
-            *blocks,
-            params=params,
-            headers=headers,
-            body=body,
-            json=json,
-            form=form,
-            files=files,
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(HttpMethod.Post, url, blocks, params, headers, content)
+        return await self._send(draft, read=True)
 
     @answering("request")
     async def put(
@@ -202,17 +191,9 @@ class HttpCalls(ABC):
         files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a PUT; see `request`."""
-        return await self.request(
-            HttpMethod.Put,
-            url,
-            *blocks,
-            params=params,
-            headers=headers,
-            body=body,
-            json=json,
-            form=form,
-            files=files,
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(HttpMethod.Put, url, blocks, params, headers, content)
+        return await self._send(draft, read=True)
 
     @answering("request")
     async def patch(
@@ -227,17 +208,9 @@ class HttpCalls(ABC):
         files: FilesLike | None = None,
     ) -> HttpResponse:
         """Send a PATCH; see `request`."""
-        return await self.request(
-            HttpMethod.Patch,
-            url,
-            *blocks,
-            params=params,
-            headers=headers,
-            body=body,
-            json=json,
-            form=form,
-            files=files,
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(HttpMethod.Patch, url, blocks, params, headers, content)
+        return await self._send(draft, read=True)
 
     @answering("request")
     def prepare_get(
@@ -248,7 +221,8 @@ class HttpCalls(ABC):
         headers: HeadersLike | None = None,
     ) -> HttpStatement:
         """Prepare a GET whose response streams; see `prepare_request`."""
-        return self.prepare_request(HttpMethod.Get, url, *blocks, params=params, headers=headers)
+        draft = self._draft(HttpMethod.Get, url, blocks, params, headers)
+        return HttpStatement(lambda: self._send(draft, read=False))
 
     @answering("request")
     def prepare_post(
@@ -263,14 +237,6 @@ class HttpCalls(ABC):
         files: FilesLike | None = None,
     ) -> HttpStatement:
         """Prepare a POST whose response streams; see `prepare_request`."""
-        return self.prepare_request(
-            HttpMethod.Post,
-            url,
-            *blocks,
-            params=params,
-            headers=headers,
-            body=body,
-            json=json,
-            form=form,
-            files=files,
-        )
+        content = content_of(body, json, form, files)
+        draft = self._draft(HttpMethod.Post, url, blocks, params, headers, content)
+        return HttpStatement(lambda: self._send(draft, read=False))

@@ -25,15 +25,15 @@ def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[st
 
     A handshake has what it has. `upload` is that of the body, where it is streamed.
     """
-    headers = request.headers
-    fields = headers.fields()
+    fields = request.headers.fields()
     if request.url.scheme in ("ws", "wss"):
         return fields
-    if "accept" not in headers:
+    given = {name.lower() for name, _ in fields}
+    if "accept" not in given:
         fields.append(("Accept", "*/*"))
-    if "accept-encoding" not in headers:
+    if "accept-encoding" not in given:
         fields.append(("Accept-Encoding", accept_encoding()))
-    if "content-length" not in headers:
+    if "content-length" not in given:
         body = request.body
         if upload is not None and upload.length is None:
             fields.append(("Transfer-Encoding", "chunked"))

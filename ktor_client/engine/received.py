@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from ktor_client.http import Headers
 
@@ -15,10 +15,14 @@ class ReceivedHeaders(Headers):
     They become text when somebody looks at one of them.
     """
 
-    __slots__ = ("_raw", "_text")
+    __slots__ = ("_names", "_raw", "_text")
 
-    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, fields: Iterable[tuple[bytes, bytes]], names: Container[bytes] | None = None
+    ) -> None:
+        """Take the fields, and their names in lower case where somebody has them already."""
         self._raw = tuple(fields)
+        self._names = names
         self._text: list[tuple[str, str]] | None = None
         self._index = None
 
@@ -34,8 +38,9 @@ class ReceivedHeaders(Headers):
     def __contains__(self, name: object) -> bool:
         if self._index is not None or not isinstance(name, str):
             return super().__contains__(name)
-        wanted = name.lower().encode()
-        return any(len(raw) == len(wanted) and raw.lower() == wanted for raw, _ in self._raw)
+        if self._names is None:
+            self._names = {raw.lower() for raw, _ in self._raw}
+        return name.lower().encode() in self._names
 
     def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:
         return Headers, (self._fields,)

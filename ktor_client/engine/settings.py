@@ -35,7 +35,7 @@ class EngineSetting(AttributeKey[T]):
 
     def of(self, request: HttpRequest, default: T) -> T:
         """Return the request's value, or `default` if it has none; engines call this."""
-        value: T = request.engine_settings.get(self, default)
+        value: T = request._settings.get(self, default)
         return value
 
     def __repr__(self) -> str:

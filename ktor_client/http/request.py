@@ -29,6 +29,7 @@ Origin: TypeAlias = tuple[bool, str, int]
 
 EXPECT_SUCCESS: AttributeKey[bool] = AttributeKey("expect_success")
 
+_NO_HEADERS = Headers()
 _NO_SETTINGS: Mapping[AttributeKey[Any], Any] = MappingProxyType({})
 _OWNED = frozenset({"upgrade", "transfer-encoding"})
 _OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
@@ -62,7 +63,7 @@ class HttpRequest:
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = Headers() if headers is None else headers
+        self.headers = _NO_HEADERS if headers is None else headers
         self.body = body
         self.attributes = Attributes() if attributes is None else attributes
         self._asked: Origin | None = None
@@ -204,13 +205,13 @@ class HttpRequestBuilder(metaclass=Taught):
     """A request in the making (Ktor's `HttpRequestBuilder`)."""
 
     __slots__ = (
+        "_attributes",
+        "_headers",
         "_needs",
         "_settings",
         "_start",
         "_url",
-        "attributes",
         "body",
-        "headers",
         "method",
         "subprotocols",
     )
@@ -219,14 +220,28 @@ class HttpRequestBuilder(metaclass=Taught):
         self.method: HttpMethod = HttpMethod.Get
         self._start: Url | None = None
         self._url: UrlBuilder | None = None
-        self.headers = HeadersBuilder()
+        self._headers: HeadersBuilder | None = None
+        self._attributes: Attributes | None = None
         self.body: BodyLike = None
         """What `body=` takes; `build` makes a `RequestBody` of it."""
-        self.attributes = Attributes()
         self.subprotocols: list[str] = []
         """Subprotocols to offer, best first; WebSockets only."""
         self._settings: Attributes | None = None
         self._needs: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> HeadersBuilder:
+        """The header fields."""
+        if self._headers is None:
+            self._headers = HeadersBuilder()
+        return self._headers
+
+    @property
+    def attributes(self) -> Attributes:
+        """Values that plugins attach."""
+        if self._attributes is None:
+            self._attributes = Attributes()
+        return self._attributes
 
     @property
     def engine_settings(self) -> Attributes:
@@ -283,16 +298,18 @@ class HttpRequestBuilder(metaclass=Taught):
             InvalidUrlError: the URL is not usable.
             TypeError: the body is of an unsupported type.
         """
-        body, content_type = as_request_body(self.body)
-        if content_type is not None and "content-type" not in self.headers:
-            self.headers.set("Content-Type", content_type)
-        headers = self.headers.build()
+        body: RequestBody | None = None
+        if self.body is not None:
+            body, content_type = as_request_body(self.body)
+            if content_type is not None and "content-type" not in self.headers:
+                self.headers.set("Content-Type", content_type)
+        headers = _NO_HEADERS if self._headers is None else self._headers.build()
         whole = self._whole_url()
         url = self.url.build() if whole is None else whole
         if url.user is not None and "authorization" not in headers:
             basic = basic_credentials(url.user, url.password or "")
             headers = Headers([*headers.fields(), ("Authorization", basic)])
-        request = HttpRequest(self.method, url, headers, body, Attributes(self.attributes))
+        request = HttpRequest(self.method, url, headers, body, Attributes(self._attributes))
         if self._settings:
             request._settings = MappingProxyType(dict(self._settings.items()))
         return request._checked(web_socket=web_socket)

@@ -39,6 +39,18 @@ _charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
 class HttpResponse(metaclass=Taught):
     """A response. `client.get` returns it fully read; `prepare_get` gives it while it streams."""
 
+    body_error: KtorClientError | None = None
+    """Why `body_as_bytes` gives less than was sent, where an error carries the response."""
+    _read: bytes | None = None
+    _coded: Headers | None = None
+    """The headers whose `Content-Encoding` the body still has."""
+    _streamed = False
+    _closed = False
+    _given_back = False
+    _source: HttpResponse | None = None
+    _waiting: Interruptible | None = None
+    _watched: set[HttpResponse] | None = None
+
     def __init__(
         self,
         request: HttpRequest,
@@ -54,11 +66,6 @@ class HttpResponse(metaclass=Taught):
         self.headers = headers
         self.reason = reason
         self.http_version = http_version
-        self.body_error: KtorClientError | None = None
-        """Why `body_as_bytes` gives less than was sent, where an error carries the response."""
-        self._read: bytes | None = None
-        self._coded: Headers | None = None
-        """The headers whose `Content-Encoding` the body still has."""
         if isinstance(body, bytes):
             if not body or "content-encoding" not in headers:
                 self._read = body
@@ -68,12 +75,6 @@ class HttpResponse(metaclass=Taught):
         elif "content-encoding" in headers and not body.is_decoded:
             self._coded = headers
         self._body = body
-        self._streamed = False
-        self._closed = False
-        self._given_back = False
-        self._source: HttpResponse | None = None
-        self._waiting: Interruptible | None = None
-        self._watched: set[HttpResponse] | None = None
 
     def copy(
         self,

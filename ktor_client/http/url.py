@@ -41,7 +41,9 @@ class Url(metaclass=Taught):
 
     __slots__ = (
         "_text",
+        "authority",
         "host",
+        "origin",
         "password",
         "path",
         "port",
@@ -59,6 +61,10 @@ class Url(metaclass=Taught):
     user: str | None
     password: str | None
     trailing_query: bool
+    authority: str
+    """The host, with the port unless it is the scheme's default: the value of the `Host` header."""
+    origin: tuple[bool, str, int]
+    """What must be equal for credentials to follow a redirect: TLS, host and port."""
     _text: str
 
     @answering("Url")
@@ -123,6 +129,8 @@ class Url(metaclass=Taught):
         write("user", user)
         write("password", password)
         write("trailing_query", trailing_query)
+        write("origin", (scheme in SECURE_SCHEMES, host, port))
+        write("authority", self._before_path(without_zone(host)))
         write("_text", f"{self._place}{self.target[len(path) :]}")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -147,13 +155,6 @@ class Url(metaclass=Taught):
         return self.scheme in SECURE_SCHEMES
 
     @property
-    def authority(self) -> str:
-        """The host, with the port unless it is the scheme's default: the value of the `Host`
-        header.
-        """
-        return self._before_path(self.server_name)
-
-    @property
     def server_name(self) -> str:
         """The host as others may know it: without the zone of an address (RFC 6874 4)."""
         return without_zone(self.host)
@@ -173,11 +174,6 @@ class Url(metaclass=Taught):
         text = self._text
         text = text if text.startswith("http") else f"http{text[2:]}"  # ports are the same
         return text.replace("%2525", "%25", 1) if "%25" in self.host else text
-
-    @property
-    def origin(self) -> tuple[bool, str, int]:
-        """What must be equal for credentials to follow a redirect: TLS, host and port."""
-        return (self.is_secure, self.host, self.port)
 
     @property
     def target(self) -> str:

@@ -30,7 +30,7 @@ class AnswerParser:
         """
         self._method = method
         self._is_handshake = is_handshake
-        self._tail = bytearray()
+        self._tail: bytearray | None = None  # what has come of a head
         self._searched = 0
         self._interim = 0
         self.was_told_to_go_on = False
@@ -47,21 +47,20 @@ class AnswerParser:
         Raises:
             AnswerError: what came breaks a rule.
         """
-        tail = self._tail
-        if tail:
-            tail += data
-            if _find_end(tail, self._searched, MAX_HEAD) is None:
-                self._wait(tail)
+        if self._tail is not None:
+            self._tail += data
+            if _find_end(self._tail, self._searched, MAX_HEAD) is None:
+                self._wait(self._tail)
                 return None
-            data = bytes(tail)
-            tail.clear()
+            data, self._tail = bytes(self._tail), None
         while True:
             if not data.startswith(_BEGIN[: len(data)]):
                 raise AnswerError(f"it begins {data[:20]!r}")
             found = _find_end(data, self._searched, MAX_HEAD)
             if found is None:
-                tail += data
-                self._wait(tail)
+                if data:
+                    self._tail = bytearray(data)
+                    self._wait(self._tail)
                 return None
             self._searched = 0
             at, end = found.span()

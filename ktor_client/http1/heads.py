@@ -6,6 +6,7 @@ How long the body is (RFC 9112 6.3) is decided here, reading it is the business 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ktor_client.http1.bodies import (
     AnswerBody,
@@ -17,14 +18,21 @@ from ktor_client.http1.rules import MAX_FIELDS, AnswerError
 
 __all__ = ["AnswerHead", "is_bodiless", "parse_fields", "parse_head", "split_lines"]
 
-_status_line = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?").fullmatch
+_find_fields = re.compile(
+    rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x20\x7f][^\x00-\x08\x0a-\x1f\x7f]*)?"
+    rb"(?<![ \t])(?:\r?\n|\Z)",
+    re.MULTILINE,
+).findall
+"""Finds lines that need no repair: a head is right where each of its lines is one of them."""
+
+_is_status_line = re.compile(
+    rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?(?:\r?\n)?"
+).fullmatch
 _find_control = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 _is_length = re.compile(rb"[0-9]{1,18}").fullmatch
 _keep_alive_timeout = re.compile(rb"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE).search
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_FRAMING = (b"connection", b"content-length", b"keep-alive", b"transfer-encoding")
-_FRAMING_SIZES = frozenset(map(len, _FRAMING))
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -32,7 +40,9 @@ Fields = list[tuple[bytes, bytes]]
 class AnswerHead:
     """What stands before an answer's body, and the reader of that body."""
 
-    __slots__ = ("body", "fields", "idle_limit", "keeps", "reason", "status", "version")
+    __slots__ = ("body", "fields", "idle_limit", "keeps", "reason", "status", "values", "version")
+
+    body: AnswerBody
 
     def __init__(self, version: str, status: int, reason: bytes, fields: Fields) -> None:
         self.version = version
@@ -40,7 +50,8 @@ class AnswerHead:
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.body: AnswerBody = LengthBody(0)
+        self.values = _by_name(fields)
+        """The fields by their names in lower case; repeated ones are joined."""
         self.keeps = version == "1.1"
         """Whether the connection may be used again, once the body has ended (RFC 9112 9.3)."""
         self.idle_limit: float | None = None
@@ -105,24 +116,49 @@ def parse_head(head: bytes, method: str, *, is_handshake: bool) -> AnswerHead:
     Raises:
         AnswerError: it breaks a rule.
     """
-    lines = split_lines(head)
-    found = _status_line(lines[0])
-    if found is None:
-        raise AnswerError(f"it begins {lines[0][:40]!r}")
-    status = int(found[2])
-    answer = AnswerHead(
-        "1.0" if found[1] == b"0" else "1.1", status, found[3] or b"", parse_fields(lines[1:])
-    )
+    line, end, rest = head.partition(b"\n")
+    status_line = _status_line(line + end)
+    fields: Fields = _find_fields(rest)
+    if (
+        status_line is None
+        or len(fields) > MAX_FIELDS
+        or len(fields) != rest.count(b"\n") + bool(rest)
+    ):
+        first, *others = split_lines(head)  # which finds what is wrong, as does `parse_fields`
+        if status_line is None:
+            raise AnswerError(f"it begins {first[:40]!r}")
+        fields = parse_fields(others)
+    version, status, reason = status_line
+    answer = AnswerHead(version, status, reason, fields)
     if 100 <= status < 200:
         if status == 101 and not is_handshake:
             raise AnswerError("it switches protocols, which nobody asked for (RFC 9110 15.2.2)")
         answer.keeps = False
-        names = {name.lower() for name, _ in answer.fields}
-        if status == 101 and {b"content-length", b"transfer-encoding"} <= names:
+        answer.body = LengthBody(0)
+        if status == 101 and {b"content-length", b"transfer-encoding"} <= answer.values.keys():
             raise AnswerError("it has a length beside Transfer-Encoding (RFC 9112 6.3)")
-        return answer
-    _frame(answer, method)
+    else:
+        _frame(answer, method)
     return answer
+
+
+@lru_cache(64)
+def _status_line(line: bytes) -> tuple[str, int, bytes] | None:
+    """Return version, status and reason; None where it is no status line."""
+    found = _is_status_line(line)
+    if found is None:
+        return None
+    return "1.0" if found[1] == b"0" else "1.1", int(found[2]), found[3] or b""
+
+
+def _by_name(fields: Fields) -> dict[bytes, bytes]:
+    values = {name.lower(): value for name, value in fields}
+    if len(values) != len(fields):
+        values.clear()
+        for name, value in fields:
+            key = name.lower()
+            values[key] = b"%b, %b" % (values[key], value) if key in values else value
+    return values
 
 
 def is_bodiless(method: str, status: int) -> bool:
@@ -132,48 +168,46 @@ def is_bodiless(method: str, status: int) -> bool:
 
 def _frame(answer: AnswerHead, method: str) -> None:
     """Decide how the body ends and whether the connection stays (RFC 9112 6.3, 9.3)."""
-    length: int | None = None
-    codings: list[bytes] = []
-    options: set[bytes] = set()
-    for name, value in answer.fields:
-        if len(name) not in _FRAMING_SIZES or (key := name.lower()) not in _FRAMING:
-            continue
-        if key == b"content-length":
-            length = _length(value, length)
-        elif key == b"transfer-encoding":
-            codings += [coding.strip(b" \t").lower() for coding in value.split(b",")]
-        elif key == b"keep-alive":
-            if (found := _keep_alive_timeout(value)) is not None:
-                answer.idle_limit = float(found[1])
-        else:
-            options.update(option.strip(b" \t").lower() for option in value.split(b","))
+    values = answer.values
+    length, coding = values.get(b"content-length"), values.get(b"transfer-encoding")
+    size = None if length is None else _length(length)
+    codings = [] if coding is None else _items(coding)
+    options = _items(values.get(b"connection", b""))
     if b"close" in options:
         answer.keeps = False
     elif answer.version == "1.0":  # whose Transfer-Encoding is faulty (RFC 9112 6.1)
         answer.keeps = b"keep-alive" in options and not codings
+    if (found := _keep_alive_timeout(values.get(b"keep-alive", b""))) is not None:
+        answer.idle_limit = float(found[1])
     if is_bodiless(method, answer.status):
-        return
-    if codings:
-        if length is not None:
+        answer.body = LengthBody(0)
+    elif codings:
+        if size is not None:
             raise AnswerError("it has a length beside Transfer-Encoding (RFC 9112 6.3)")
         if codings != [b"chunked"]:
             shown = b", ".join(codings)[:40]
             raise AnswerError(f"its transfer coding {shown!r} was not asked for (RFC 9112 6.1)")
         answer.body = ChunkedBody()
-    elif length is None:
+    elif size is None:
         answer.keeps = False
         answer.body = UntilCloseBody()
     else:
-        answer.body = LengthBody(length)
+        answer.body = LengthBody(size)
 
 
-def _length(value: bytes, before: int | None) -> int:
+def _items(value: bytes) -> list[bytes]:
+    return [item.strip(b" \t").lower() for item in value.split(b",")]
+
+
+def _length(value: bytes) -> int:
+    if value.isdigit() and len(value) < 19:
+        return int(value)
+    sizes: set[int] = set()
     for item in value.split(b","):
         item = item.strip(b" \t")
         if _is_length(item) is None:
             raise AnswerError(f"its Content-Length is {value[:40]!r} (RFC 9112 6.3)")
-        if before is not None and int(item) != before:
-            raise AnswerError("it has two lengths that differ (RFC 9112 6.3)")
-        before = int(item)
-    assert before is not None
-    return before
+        sizes.add(int(item))
+    if len(sizes) > 1:
+        raise AnswerError("it has two lengths that differ (RFC 9112 6.3)")
+    return sizes.pop()

@@ -19,19 +19,18 @@ def request_head(method: str, target: str, host: str, fields: Iterable[tuple[str
     Raises:
         UnsafeHeaderError: a control character or a lone surrogate would leave with it.
     """
-    lines = [f"{method} {target} HTTP/1.1", ""]
+    lines, others = 2, ""
     for name, value in fields:
         if len(name) == 4 and name.lower() == "host":
             host = value
         else:
-            lines.append(f"{name}: {value}")
-    lines[1] = f"Host: {host}"
-    lines += ("", "")
+            lines += 1
+            others += f"{name}: {value}\r\n"
     try:
-        head = "\r\n".join(lines).encode()
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{others}\r\n".encode()
     except UnicodeEncodeError:
         raise UnsafeHeaderError("a header has a lone surrogate in it") from None
-    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) - 1):
+    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (lines + 1):
         raise UnsafeHeaderError("a header has a control character (CR, LF, NUL ...) in it")
     return head
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from ktor_client.engine.readable import ended_in_full, poll_of
+from ktor_client.engine.silence import Silence
 from ktor_client.engine.wire.errors import NoAnswerError
 from ktor_client.engine.wire.exchange import Exchange
 
@@ -28,10 +29,11 @@ class Connection(asyncio.Protocol):
         "_exchange",
         "_expiry",
         "_idle_until",
-        "_loop",
         "_on_gone",
         "_poll",
         "is_gone",
+        "loop",
+        "silence",
         "transport",
         "was_used",
     )
@@ -41,13 +43,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, on_gone: Callable[[Connection], None]) -> None:
         """Wait for a transport; `on_gone` is called once, when that is gone."""
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._on_gone: Callable[[Connection], None] | None = on_gone
         self._exchange: Exchange | None = None
         self._error: Exception | None = None
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until = 0.0
         self._expiry: asyncio.TimerHandle | None = None
+        self.silence = Silence(self._unsent, self._is_ours, self._was_silent)
         self.is_gone = False
         self.was_used = False
         """Whether an answer has come on it: it may have been closed since."""
@@ -69,9 +72,9 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         self.was_used = True
         kept = KEPT if idle_limit is None else min(KEPT, idle_limit - 1)
-        self._idle_until = self._loop.time() + kept
+        self._idle_until = self.loop.time() + kept
         if self._expiry is None:
-            self._expiry = self._loop.call_later(kept, self._expire)
+            self._expiry = self.loop.call_later(kept, self._expire)
 
     @property
     def is_usable(self) -> bool:
@@ -79,7 +82,7 @@ class Connection(asyncio.Protocol):
 
         The event loop may not have come to that yet; what is sent then gets no answer.
         """
-        if self.is_gone or self.transport.is_closing() or self._loop.time() >= self._idle_until:
+        if self.is_gone or self.transport.is_closing() or self.loop.time() >= self._idle_until:
             return False
         if self._poll is None:
             self._poll = poll_of(self.transport)
@@ -95,15 +98,16 @@ class Connection(asyncio.Protocol):
         """Give the transport away, and the error that it was lost by if it was."""
         self._exchange = None
         self._end_expiry()
+        self.silence.close()
         self._on_gone = None
         return self.transport, self._error
 
     def _expire(self) -> None:
         """Drop a connection that was idle for long; else look again when it may have been."""
         self._expiry = None
-        left = self._idle_until - self._loop.time()
+        left = self._idle_until - self.loop.time()
         if self._exchange is not None or left > 0:
-            self._expiry = self._loop.call_later(max(left, 1.0), self._expire)
+            self._expiry = self.loop.call_later(max(left, 1.0), self._expire)
         else:
             self.drop()
 
@@ -111,6 +115,18 @@ class Connection(asyncio.Protocol):
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+
+    # --- silence ---
+
+    def _unsent(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _is_ours(self) -> bool:
+        return self._exchange is not None and self._exchange.is_ours
+
+    def _was_silent(self, limit: float) -> None:
+        if self._exchange is not None:
+            self._exchange.was_silent(limit)
 
     # --- the transport's calls ---
 
@@ -135,9 +151,11 @@ class Connection(asyncio.Protocol):
         self.is_gone = True
         self._error = exc
         self._end_expiry()
+        self.silence.close()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.sending.resume()
+            if exchange.sending is not None:
+                exchange.sending.resume()
             exchange.ended(exc, in_full=False)
         if self._on_gone is not None:
             on_gone, self._on_gone = self._on_gone, None
@@ -145,10 +163,10 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Make the upload wait."""
-        if self._exchange is not None:
+        if self._exchange is not None and self._exchange.sending is not None:
             self._exchange.sending.pause()
 
     def resume_writing(self) -> None:
         """Let the upload go on."""
-        if self._exchange is not None:
+        if self._exchange is not None and self._exchange.sending is not None:
             self._exchange.sending.resume()

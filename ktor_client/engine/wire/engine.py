@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
@@ -28,21 +28,18 @@ from ktor_client.engine.wire.connection import Connection
 from ktor_client.engine.wire.errors import WireErrors
 from ktor_client.engine.wire.exchange import Exchange
 from ktor_client.errors import ClientClosedError
-from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody, Url
 from ktor_client.http.body import once_only
+from ktor_client.http.request import Origin
 from ktor_client.http1 import request_head
 from ktor_client.link import StreamLink
 
 __all__ = ["WireEngine"]
 
 
-class _Way(NamedTuple):
-    """What requests have in common that may go one after another on one connection."""
-
-    host: str
-    port: int
-    is_secure: bool
-    proxy: tuple[object, ...] | None
+_Way: TypeAlias = tuple[Origin, tuple[object, ...] | None]
+"""What requests have in common that may go one after another on one connection: its other end, and
+the proxy."""
 
 
 class WireEngine(HttpClientEngine):
@@ -70,12 +67,12 @@ class WireEngine(HttpClientEngine):
         head = exchange.head
         assert head is not None
         content = exchange.whole
-        if content is not None:
+        if content is not None and exchange.sending is not None:
             await exchange.sending.ended()
         return HttpResponse(
             request,
             head.status,
-            ReceivedHeaders(head.fields),
+            ReceivedHeaders(head.fields, head.values),
             _Body(request, exchange, self._errors.body) if content is None else content,
             reason=head.reason.decode("latin-1"),
             http_version=head.version,
@@ -92,7 +89,7 @@ class WireEngine(HttpClientEngine):
         response = HttpResponse(
             request,
             head.status,
-            ReceivedHeaders(head.fields),
+            ReceivedHeaders(head.fields, head.values),
             b"" if is_open else _Body(request, exchange, self._errors.body),
             reason=head.reason.decode("latin-1"),
             http_version=head.version,
@@ -164,7 +161,7 @@ class WireEngine(HttpClientEngine):
     ) -> Exchange:
         url, body = request.url, request.body
         fields, target = fields_to_send(request, upload), url.target
-        if proxy is not None and proxy.forwards and url.scheme == "http":
+        if proxy is not None and _forwards(proxy, url):
             target = f"http://{url.authority}{target}"
             if proxy.user is not None:
                 fields.append(("Proxy-Authorization", proxy.credentials()))
@@ -172,8 +169,7 @@ class WireEngine(HttpClientEngine):
         exchange = Exchange(
             connection,
             self._name,
-            place(request),
-            request.method,
+            request,
             self._over,
             limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
             is_handshake=is_handshake,
@@ -186,9 +182,7 @@ class WireEngine(HttpClientEngine):
             return exchange
         transport.write(head)
         if body is not None:
-            exchange.source = upload
-            exchange.sending.begin(
-                transport,
+            exchange.upload(
                 body if upload is None else upload,
                 chunked=fields[-1][0] == "Transfer-Encoding",
                 waits_for_go_on=waits,
@@ -222,24 +216,20 @@ class WireEngine(HttpClientEngine):
         self, request: HttpRequest, proxy: Proxy | None, *, fresh: bool
     ) -> Connection:
         """Return a connection that was added to the pool, or taken from it, with its slot."""
-        url = request.url
-        forward = proxy is not None and proxy.forwards and url.scheme == "http"
-        way = (
-            _Way(proxy.host, proxy.port, proxy.scheme == "https", proxy.key())
-            if proxy is not None and forward
-            else _Way(url.host, url.port, url.is_secure, None if proxy is None else proxy.key())
-        )
         if self._closed:
             raise ClientClosedError(f"{self._name} is closed; make a new one")
-        deadline = self._dialer.deadline(request)
+        way = _way(request.url, proxy)
+        deadline: Deadline | None = None
         if not self._pool.take_slot_now():
+            deadline = self._dialer.deadline(request)
             async with self._dialer.limited(place(request), deadline):
                 await self._pool.take_slot()
         try:
             kept = self._pool.choose(way, fresh=fresh)
             if kept is not None:
                 return kept
-            connection = await self._dial(proxy, way, forward, deadline)
+            deadline = deadline or self._dialer.deadline(request)
+            connection = await self._dial(request.url, proxy, deadline)
         except BaseException:
             self._pool.give_slot_back()
             raise
@@ -251,23 +241,22 @@ class WireEngine(HttpClientEngine):
             raise ClientClosedError(f"{self._name} was closed before the request was sent")
         return connection
 
-    async def _dial(
-        self, proxy: Proxy | None, way: _Way, forward: bool, deadline: Deadline
-    ) -> Connection:
+    async def _dial(self, url: Url, proxy: Proxy | None, deadline: Deadline) -> Connection:
         dialer = self._dialer
         unix_socket = dialer.options.unix_socket
         if proxy is None and unix_socket is None:
             return await dialer.connect(
-                self._new, way.host, way.port, deadline, secure=way.is_secure
+                self._new, url.host, url.port, deadline, secure=url.is_secure
             )
+        forwards = proxy is not None and _forwards(proxy, url)
         if unix_socket is not None:
             stream = await dialer.open_unix(unix_socket, deadline)
-        elif proxy is not None and forward:
+        elif proxy is not None and forwards:
             stream = await dialer.open_proxy(proxy, deadline)
         else:
-            stream = await dialer.open(way.host, way.port, proxy, deadline)
-        if way.is_secure and not forward:
-            await dialer.start_tls(stream, way.host)
+            stream = await dialer.open(url.host, url.port, proxy, deadline)
+        if url.is_secure and not forwards:
+            await dialer.start_tls(stream, url.host)
         connection = self._new()
         connection.connection_made(stream.transport)
         stream.hand_over(connection)
@@ -281,6 +270,18 @@ class WireEngine(HttpClientEngine):
         self._connected.discard(connection)
         if not self._connected and self._all_gone is not None and not self._all_gone.done():
             self._all_gone.set_result(None)
+
+
+def _forwards(proxy: Proxy, url: Url) -> bool:
+    return proxy.forwards and url.scheme == "http"
+
+
+def _way(url: Url, proxy: Proxy | None) -> _Way:
+    if proxy is None:
+        return url.origin, None
+    if _forwards(proxy, url):
+        return (proxy.has_tls, proxy.host, proxy.port), proxy.key()
+    return url.origin, proxy.key()
 
 
 class _Body(ResponseBody):

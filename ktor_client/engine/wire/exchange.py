@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from typing import TYPE_CHECKING
 
+from ktor_client.engine.error_table import place
 from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.sending import Sending
-from ktor_client.engine.silence import Silence, socket_timeout_error
+from ktor_client.engine.silence import socket_timeout_error
 from ktor_client.engine.upload import Upload
 from ktor_client.engine.wire.errors import NoAnswerError
+from ktor_client.http import HttpRequest
 from ktor_client.http1 import AnswerError, AnswerHead, AnswerParser
 
 if TYPE_CHECKING:
@@ -41,14 +43,14 @@ class Exchange:
         "_pieces",
         "_queued",
         "_reader",
-        "_where",
+        "_request",
+        "_silence",
         "connection",
         "head",
         "is_last",
         "is_over",
         "leading",
         "sending",
-        "silence",
         "source",
     )
 
@@ -56,8 +58,7 @@ class Exchange:
         self,
         connection: Connection,
         engine: str,
-        where: str,
-        method: str,
+        request: HttpRequest,
         over: Callable[[Exchange, bool], None],
         *,
         limit: float | None,
@@ -68,8 +69,7 @@ class Exchange:
         Args:
             connection: which carries it.
             engine: its name, for messages.
-            where: host and port, for messages.
-            method: of the request.
+            request: which it is.
             over: called once, when nothing of the answer is missing or will come, with whether
                 the connection may be used again.
             limit: seconds without a byte, either way, after which it fails; None for no limit.
@@ -88,23 +88,33 @@ class Exchange:
         self.source: Upload | None = None
         """What the body comes from, if it is streamed."""
         self._engine = engine
-        self._where = where
+        self.sending: Sending | None = None
+        """What sends the body, if it does not leave with its head."""
+        self._request = request
         self._over = over
         self._is_handshake = is_handshake
-        self._parser = AnswerParser(method, is_handshake=is_handshake)
+        self._parser = AnswerParser(request.method, is_handshake=is_handshake)
         self._pieces: deque[bytes] = deque()
         self._queued = 0
         self._is_paused = False
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
         connection.begin(self)
-        self.silence = Silence(
-            connection.transport.get_write_buffer_size, self._is_ours, self._was_silent
-        )
-        self.sending = Sending(self.silence.heard, self._fail)
-        self.silence.begin(limit)
+        self._silence = connection.silence
+        self._silence.begin(limit)
 
     # --- the engine's calls ---
+
+    def upload(
+        self, body: bytes | AsyncIterable[bytes], *, chunked: bool, waits_for_go_on: bool
+    ) -> None:
+        """Send a body behind its head, while the answer may come."""
+        if isinstance(body, Upload):
+            self.source = body
+        self.sending = Sending(self._silence.heard, self._fail)
+        self.sending.begin(
+            self.connection.transport, body, chunked=chunked, waits_for_go_on=waits_for_go_on
+        )
 
     async def answered(self) -> AnswerHead:
         """Return the head of the answer.
@@ -117,7 +127,8 @@ class Exchange:
         while self.head is None:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            self._reader = self.connection.loop.create_future()
+            await self._reader
         return self.head
 
     @property
@@ -140,7 +151,8 @@ class Exchange:
                 raise self._error
             if self.is_over:
                 return b""
-            await self._wait()
+            self._reader = self.connection.loop.create_future()
+            await self._reader
         piece = pieces.popleft()
         self._queued -= len(piece)
         if self._is_paused and self._queued <= LOW_WATER:
@@ -157,24 +169,30 @@ class Exchange:
             self._fail(NoAnswerError("the response was closed"))  # told to who is reading it
         elif self.head is not None and self.head.status == 101:
             self._over(self, False)
-        await self.sending.ended()
+        if self.sending is not None:
+            await self.sending.ended()
 
-    def _is_ours(self) -> bool:
-        """Whether we keep the peer waiting: nobody reads, or the body yields nothing."""
-        return self._is_paused or self.sending.is_ours
-
-    def _was_silent(self, limit: float) -> None:
-        unsent = self.connection.transport.get_write_buffer_size()
-        answers = self._parser if self.head is None else None
-        is_sending = self.sending.is_running or unsent > 0
-        phase = phase_of_an_exchange(answers, is_sending=is_sending)
-        self._fail(socket_timeout_error(self._engine, self._where, limit, phase))
+    @property
+    def _is_sending(self) -> bool:
+        return self.sending is not None and self.sending.is_running
 
     # --- told by the connection ---
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether we keep the peer waiting: nobody reads, or the body yields nothing."""
+        return self._is_paused or (self.sending is not None and self.sending.is_ours)
+
+    def was_silent(self, limit: float) -> None:
+        """Fail: no byte has come or gone for too long."""
+        unsent = self.connection.transport.get_write_buffer_size()
+        answers = self._parser if self.head is None else None
+        phase = phase_of_an_exchange(answers, is_sending=self._is_sending or unsent > 0)
+        self._fail(socket_timeout_error(self._engine, place(self._request), limit, phase))
+
     def received(self, data: bytes) -> None:
         """Take what was read."""
-        self.silence.heard()
+        self._silence.heard()
         if self.is_over:  # behind a 101, in the steps until a link has the transport
             self.leading += data
             return
@@ -182,7 +200,7 @@ class Exchange:
             if self.head is None:
                 found = self._parser.feed(data)
                 if found is None:
-                    if self._parser.was_told_to_go_on:
+                    if self._parser.was_told_to_go_on and self.sending is not None:
                         self.sending.go_on()
                     return
                 self.head, data = found
@@ -190,13 +208,12 @@ class Exchange:
                     self.leading = data
                     self.connection.transport.pause_reading()
                     self.is_over = True
-                    self.silence.close()
-                    self._wake()
+                    self._silence.end()
                     return
-                if self.sending.is_running and (self.head.status >= 400 or not self.head.keeps):
-                    self.sending.stop()  # nobody reads it (RFC 9112 9.3)
-                    self.head.keeps = False
-                self._wake()
+                if self.sending is not None and self.sending.is_running:
+                    if self.head.status >= 400 or not self.head.keeps:
+                        self.sending.stop()  # nobody reads it (RFC 9112 9.3)
+                        self.head.keeps = False
             body = self.head.body
             if data and not body.is_done:
                 content = body.feed(data)
@@ -208,6 +225,8 @@ class Exchange:
                 self._end(keeps=self.head.keeps and not (data or self._is_handshake))
         except AnswerError as error:
             self._fail(error)
+        finally:
+            self._wake()
 
     def _take(self, content: bytes) -> None:
         self._pieces.append(content)
@@ -215,12 +234,11 @@ class Exchange:
         if self._queued >= HIGH_WATER and not self._is_paused:
             self._is_paused = True
             self.connection.transport.pause_reading()
-        self._wake()
 
     def _resume(self) -> None:
         self._is_paused = False
         if not self.connection.transport.is_closing():
-            self.silence.heard()
+            self._silence.heard()
             self.connection.transport.resume_reading()
 
     def ended(self, error: Exception | None, *, in_full: bool) -> None:
@@ -250,18 +268,14 @@ class Exchange:
 
     def _end(self, *, keeps: bool) -> None:
         self.is_over = True
-        self.silence.close()
-        if self.sending.is_running:
+        self._silence.end()
+        if self.sending is not None and self.sending.is_running:
             keeps = False
             self.sending.stop()
         if keeps and self._is_paused:
             self._resume()
         self._over(self, keeps)
         self._wake()
-
-    async def _wait(self) -> None:
-        self._reader = asyncio.get_running_loop().create_future()
-        await self._reader
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
