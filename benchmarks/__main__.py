@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.contenders import NAMES, AnyContender, load
-from benchmarks.goals import import_time, verdicts
+from benchmarks.goals import import_times, verdicts
 from benchmarks.plan import MEASURED, QUICK_SCENARIOS, SUITES, Choice, plan
 from benchmarks.report import goal_table, markdown
 from benchmarks.runner import ROOT, Client, about_this_machine, execute
@@ -95,9 +95,9 @@ def main() -> int:
     if options.out is not None:
         save(results, options.out)
     missed = [verdict for verdict in verdicts(results) if not verdict.passed]
-    importing = import_time(results)
-    if importing is not None and not importing[1]:
-        print("missed: import time")
+    for name, _, passed in import_times(results):
+        if not passed:
+            print(f"missed: import time of {name}")
     for verdict in missed:
         print(f"missed: {verdict.contender} {verdict.scenario} {verdict.loop} ({verdict.base})")
     return 1 if options.quick and (missed or not verdicts(results)) else 0

@@ -297,17 +297,18 @@ _ROOMS = (
     "frames",
     "errors",
     "http",
-    "retry",
     "channels",
-    "session",
-    "reconnect",
     "engine.capabilities",
     "engine.settings",
     "plugin",
     "config",
     "client",
+    "session",
+    "retry",
+    "reconnect",
     "_twin",
 )
+"""In the order in which they are asked; what most programs do without comes last."""
 
 
 class _NoSuchModule:

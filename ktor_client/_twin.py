@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -44,7 +43,7 @@ def _load() -> tuple[Any, str]:
 def _find() -> tuple[Any, str]:
     if sys.implementation.name != "cpython":
         return None, f"{sys.implementation.name} is not CPython"
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if _is_free_threaded():
         return None, "this Python is free-threaded"
     try:
         core: Any = import_module("ktor_client_speedups")
@@ -59,6 +58,14 @@ def _find() -> tuple[Any, str]:
     if not core.claim():
         return None, "another copy of ktor_client has it"
     return core, f"ktor-client-speedups {core.__version__}"
+
+
+def _is_free_threaded() -> bool:
+    if not hasattr(sys, "_is_gil_enabled"):  # before Python 3.13 there was no such thing
+        return False
+    import sysconfig
+
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 _core, reason = _load()

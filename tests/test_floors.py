@@ -34,13 +34,17 @@ def test_the_core_imports_no_network_library_where_there_is_one() -> None:
 
 def test_a_client_is_made_without_what_it_may_never_need() -> None:
     loaded = run(
-        "import sys; from ktor_client import HttpClient; HttpClient()\n"
+        "import asyncio, sys; before = set(sys.modules)\n"
+        "from ktor_client import HttpClient; HttpClient()\n"
         f"print([name for name in {(*LIBRARIES, 'websockets')!r}"
         " if name in sys.modules])\n"
-        "print([name for name in ('auth', 'converters', 'cookies', 'logging', 'request_retry')"
-        " if f'ktor_client.plugins.{name}' in sys.modules])"
+        "print([name for name in ('plugins.auth', 'plugins.converters', 'plugins.cookies',"
+        " 'plugins.logging', 'plugins.request_retry', 'plugins.sse', 'plugins.websockets',"
+        " 'reconnect', 'retry', 'session') if f'ktor_client.{name}' in sys.modules])\n"
+        "print([name for name in ('dataclasses', 'difflib', 'json', 'pathlib', 'random')"
+        " if name in sys.modules and name not in before])"
     )
-    assert loaded.split() == ["[]", "[]"]
+    assert loaded.split("\n") == ["[]", "[]", "[]"]
 
 
 def test_without_libraries_the_default_engine_is_our_own() -> None:

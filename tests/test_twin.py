@@ -141,7 +141,10 @@ def test_a_core_that_does_not_load_means_pure_python(core: Path) -> None:
     ("change", "why"),
     [
         ("sys.implementation.name = 'other'", "other is not CPython"),
-        ("sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1", "this Python is free-threaded"),
+        (
+            "sys._is_gil_enabled = bool; sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1",
+            "this Python is free-threaded",
+        ),
     ],
     ids=["another interpreter", "free-threaded"],
 )

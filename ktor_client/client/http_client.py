@@ -31,7 +31,7 @@ from ktor_client.client.scope import ClientScope, PluginView
 from ktor_client.client.sse_calls import SseCalls
 from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.verbs import HttpCalls
-from ktor_client.client.web_socket_calls import Opening, WebSocketCalls
+from ktor_client.client.web_socket_calls import WebSocketCalls
 from ktor_client.config import Block, HttpClientConfig, PluginKey, apply_blocks, plugin_name
 from ktor_client.engine import Capability, HttpClientEngine
 from ktor_client.engine.capabilities import ManualRedirectsCapability
@@ -48,19 +48,20 @@ from ktor_client.http import (
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import EXPECT_SUCCESS
+from ktor_client.link.oneshot import OneShot
 from ktor_client.mistakes import TaughtABC
 from ktor_client.plugin import Events, HttpClientPlugin
-from ktor_client.plugins.websockets import WebSockets
-from ktor_client.session import SessionCore, WebSocketSession
-from ktor_client.session.base import core_of
-from ktor_client.session.oneshot import OneShot
 from ktor_client.unset import UNSET
+
+if TYPE_CHECKING:
+    from ktor_client.client.web_socket_calls import Opening
+    from ktor_client.session import SessionCore, WebSocketSession
 
 __all__ = ["HttpClient"]
 
 T = TypeVar("T", bound=HttpClientPlugin)
 R = TypeVar("R")
-S = TypeVar("S", bound=WebSocketSession)
+S = TypeVar("S", bound="WebSocketSession")
 
 
 class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metaclass=TaughtABC):
@@ -210,6 +211,9 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
     def _statement(
         self, opening: Opening[S], url: UrlLike, blocks: tuple[RequestBlock, ...], **parts: Any
     ) -> WebSocketStatement[S]:
+        from ktor_client.plugins.websockets import WebSockets
+        from ktor_client.session.base import core_of
+
         self._raise_if_closed()
         plugin = self.plugin(WebSockets)
         plugin.check(self.engine, raw=opening is WebSockets.open_raw)

@@ -14,11 +14,11 @@ from ktor_client.http.content import BodyLike
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.mistakes import answering
-from ktor_client.plugins.sse import SSE, SseSession
 from ktor_client.unset import UNSET
 
 if TYPE_CHECKING:
     from ktor_client.client.http_client import HttpClient
+    from ktor_client.plugins.sse import SseSession
 
 __all__ = ["SseCalls"]
 
@@ -50,6 +50,8 @@ class SseCalls:
         Entering raises `SseError` when the answer is not an event stream, and whatever `get`
         raises.
         """
+        from ktor_client.plugins.sse import SSE  # which not every client needs
+
         client = cast("HttpClient", self)
         client._raise_if_closed()
         plugin = client.plugin(SSE)

@@ -8,13 +8,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar
 
 from ktor_client.http import HttpResponse
-from ktor_client.plugins.sse.session import SseSession
-from ktor_client.session import WebSocketSession
+
+if TYPE_CHECKING:
+    from ktor_client.plugins.sse.session import SseSession
+    from ktor_client.session import WebSocketSession
 
 __all__ = ["HttpStatement", "SessionStatement", "SseStatement", "WebSocketStatement"]
 
-S = TypeVar("S", bound=WebSocketSession | SseSession)
-W = TypeVar("W", bound=WebSocketSession)
+S = TypeVar("S", bound="WebSocketSession | SseSession")
+W = TypeVar("W", bound="WebSocketSession")
 T = TypeVar("T")
 
 
@@ -100,7 +102,7 @@ class WebSocketStatement(SessionStatement[W]):
     )
 
 
-class SseStatement(SessionStatement[SseSession]):
+class SseStatement(SessionStatement["SseSession"]):
     """An event stream that is opened on `async with`, or by `execute`; once."""
 
     __slots__ = ()

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from ktor_client.client.statements import SessionStatement, WebSocketStatement
 from ktor_client.http import HttpRequestBuilder
-from ktor_client.plugins.sse import SseSession
-from ktor_client.session import WebSocketSession
+
+if TYPE_CHECKING:
+    from ktor_client.plugins.sse import SseSession
+    from ktor_client.session import WebSocketSession
 
 __all__ = ["opened", "over_tls"]
 
 P = ParamSpec("P")
 C = TypeVar("C")
-S = TypeVar("S", bound=WebSocketSession | SseSession)
-W = TypeVar("W", bound=WebSocketSession)
+S = TypeVar("S", bound="WebSocketSession | SseSession")
+W = TypeVar("W", bound="WebSocketSession")
 
 # For who asks `iscoroutinefunction`, such as mocks and `help`; unknown before Python 3.12.
 _can_be_marked = hasattr(inspect, "markcoroutinefunction")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ktor_client.client.preparing import UrlLike
 from ktor_client.client.statements import WebSocketStatement
@@ -17,18 +17,22 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.mistakes import answering
 from ktor_client.plugin import PluginScope
-from ktor_client.plugins.websockets import WebSockets
-from ktor_client.session import (
-    ClientWebSocketSession,
-    DefaultClientWebSocketSession,
-    WebSocketSession,
-)
+
+if TYPE_CHECKING:
+    from ktor_client.plugins.websockets import WebSockets
+    from ktor_client.session import (
+        ClientWebSocketSession,
+        DefaultClientWebSocketSession,
+        WebSocketSession,
+    )
 
 __all__ = ["Opening", "WebSocketCalls"]
 
-S = TypeVar("S", bound=WebSocketSession)
+S = TypeVar("S", bound="WebSocketSession")
 
-Opening: TypeAlias = Callable[[WebSockets, PluginScope, HttpRequest, tuple[str, ...]], Awaitable[S]]
+Opening: TypeAlias = (
+    "Callable[[WebSockets, PluginScope, HttpRequest, tuple[str, ...]], Awaitable[S]]"
+)
 """A method of the plugin's that opens a session."""
 
 
@@ -68,6 +72,8 @@ class WebSocketCalls(ABC):
         Entering raises `WebSocketHandshakeError` when the server refuses or answers wrongly,
         `OpenTimeoutError` after `open_timeout`, and `ConnectError` without a connection.
         """
+        from ktor_client.plugins.websockets import WebSockets
+
         return self._statement(
             WebSockets.open,
             url,
@@ -99,6 +105,8 @@ class WebSocketCalls(ABC):
 
         Takes and raises what `web_socket` does.
         """
+        from ktor_client.plugins.websockets import WebSockets
+
         return self._statement(
             WebSockets.open_raw,
             url,

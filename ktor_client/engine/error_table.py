@@ -26,7 +26,6 @@ from ktor_client.errors import (
 )
 from ktor_client.http import HttpRequest
 from ktor_client.http.host import in_brackets
-from ktor_client.http.shown_text import redacted_text
 
 __all__ = ["ErrorRow", "ErrorTable", "connect_timeout_error", "place"]
 
@@ -114,6 +113,8 @@ class ErrorTable:
         """Say what the library said, except for timeouts, whose texts may hold the whole URL."""
         if isinstance(error, TimeoutError):
             return ""
+        from ktor_client.http.shown_text import redacted_text
+
         text = redacted_text(self._said(error)) or type(error).__name__
         if _ASYNCIO_SAYS in text and (number := getattr(error, "errno", None)) is not None:
             text = text.replace(_ASYNCIO_SAYS, os.strerror(number))

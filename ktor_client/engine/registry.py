@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from ktor_client.engine.capabilities import (
@@ -210,6 +209,8 @@ def engine_class(name: str) -> EngineFactory:
         if name.lower() == wrong.lower():
             raise EngineUnavailableError(f"there is no engine {name!r}; {advice}")
     known = engines()
+    from difflib import get_close_matches
+
     close = get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
     raise EngineUnavailableError(f"there is no engine {name!r}{hint}")

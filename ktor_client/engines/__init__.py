@@ -15,7 +15,6 @@ from ktor_client.engine.registry import BUILT_IN, default_engine, engine_class, 
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.http import ResponseBody, WrappedBody
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver, StreamLink
-from ktor_client.link.tap import TapLink
 from ktor_client.mistakes import absent
 from ktor_client.protocol.violation import Violation
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from ktor_client.engines._darwin import DarwinEngine
     from ktor_client.engines._httpx import HttpxEngine
     from ktor_client.engines._mock import MockEngine
+    from ktor_client.link.tap import TapLink
 
 __all__ = [
     "CIO",
@@ -63,6 +63,10 @@ _ENTRIES = {entry.class_name: entry for entry in BUILT_IN.values()}
 
 
 def __getattr__(name: str) -> object:
+    if name == "TapLink":
+        from ktor_client.link.tap import TapLink
+
+        return TapLink
     entry = _ENTRIES.get("CioEngine" if name == "CIO" else name)
     if entry is None:
         raise absent(__name__, name)

@@ -8,10 +8,12 @@ import os
 import stat
 import sys
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from ktor_client.http.body import Body, OnceBody
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["file_body", "filename_of", "path_body"]
 
@@ -27,6 +29,8 @@ def path_body(path: os.PathLike[Any], content_type: str | None = None) -> Body:
     Raises:
         OSError: there is no such file, or it is a directory.
     """
+    from pathlib import Path
+
     path = Path(path)
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):

@@ -7,7 +7,6 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from ktor_client.errors import InvalidUrlError
-from ktor_client.http.domain_names import to_ascii
 from ktor_client.http.redaction import shown
 
 __all__ = ["checked_host", "in_brackets", "normal_host", "without_zone"]
@@ -62,6 +61,8 @@ def _name(host: str) -> str:
     _check(host, host)
     if host.isascii():
         return host.lower()
+    from ktor_client.http.domain_names import to_ascii
+
     try:
         name = to_ascii(host).lower()
     except UnicodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from binascii import hexlify
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -115,6 +114,8 @@ def multipart(fields: Iterable[tuple[str, str]], files: FilesLike) -> tuple[byte
 
 def type_of(filename: str) -> str | None:
     """Return the content type that a filename suggests, or None."""
+    import mimetypes  # which reads the system's tables
+
     return mimetypes.guess_type(filename)[0]
 
 

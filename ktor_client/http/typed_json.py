@@ -5,7 +5,6 @@ Used for response bodies and by `JsonConverter`. Other libraries have converters
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Mapping
@@ -29,6 +28,8 @@ def to_json(value: object) -> str:
         TypeError: something in it has no JSON form.
         ValueError: a float that is not finite, or a circular reference.
     """
+    import json
+
     return json.dumps(
         value, default=_unstructure, ensure_ascii=False, allow_nan=False, separators=(",", ":")
     )
@@ -40,6 +41,8 @@ def from_json(data: str | bytes, type_: type[T]) -> T:
     Raises:
         DeserializationError: not JSON, or not of that type; the message names the place.
     """
+    import json
+
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -19,14 +19,12 @@ from ktor_client.plugin import (
     client_plugin,
 )
 from ktor_client.plugins.redirect import HttpRedirect
-from ktor_client.plugins.websockets import WebSockets
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
     ExtensionParameters,
     WebSocketExtension,
 )
-from ktor_client.session.converter import WebSocketContentConverter
 
 if TYPE_CHECKING:
     from ktor_client.plugins.auth import (
@@ -60,6 +58,8 @@ if TYPE_CHECKING:
     from ktor_client.plugins.sse import SSE, ServerSentEvent, SseSession
     from ktor_client.plugins.timeout import HttpTimeout
     from ktor_client.plugins.user_agent import UserAgent
+    from ktor_client.plugins.websockets import WebSockets
+    from ktor_client.session import WebSocketContentConverter
 
 __all__ = [
     "SSE",
@@ -151,6 +151,7 @@ _ON_DEMAND = {
     ),
     "timeout": ("HttpTimeout",),
     "user_agent": ("UserAgent",),
+    "websockets": ("WebSocketContentConverter", "WebSockets"),
 }
 """Names by the module that has them."""
 

@@ -13,11 +13,11 @@ from ktor_client.channels import ChannelLimit
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseReason, Frame, TextFrame
 from ktor_client.link.home_loop import session_loop
+from ktor_client.link.oneshot import OneShot
 from ktor_client.reconnect.events import FeedEvent
 from ktor_client.reconnect.log import EventLog
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.session.incoming import NO_LIMIT, Incoming
-from ktor_client.session.oneshot import OneShot
 
 __all__ = ["Arriving", "Merged", "Messages"]
 

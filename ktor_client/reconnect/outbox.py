@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ktor_client.durations import Duration, optional_seconds
-from ktor_client.session.oneshot import OneShot
+from ktor_client.link.oneshot import OneShot
 
 __all__ = ["Outbox", "Receipt", "Sent"]
 

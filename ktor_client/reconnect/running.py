@@ -15,6 +15,7 @@ from typing import cast
 from ktor_client.errors import ConnectionClosedError, KtorClientError, ReconnectStoppedError
 from ktor_client.frames import CloseReason
 from ktor_client.link.home_loop import session_loop
+from ktor_client.link.oneshot import OneShot
 from ktor_client.link.time_limit import TimeLimit
 from ktor_client.reconnect import endings
 from ktor_client.reconnect.arriving import Arriving
@@ -29,7 +30,6 @@ from ktor_client.reconnect.sending import Sending
 from ktor_client.reconnect.session import ReconnectingSession
 from ktor_client.reconnect.target import Target
 from ktor_client.retry import RetryPolicy
-from ktor_client.session.oneshot import OneShot
 
 __all__ = ["Running"]
 

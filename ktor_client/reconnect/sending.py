@@ -14,10 +14,10 @@ from ktor_client.errors import ConnectionClosedError, OutboxFullError
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import Clock, Timer
 from ktor_client.link.home_loop import wake
+from ktor_client.link.oneshot import OneShot
 from ktor_client.reconnect.ledger import Entry, Ledger
 from ktor_client.reconnect.outbox import Outbox, Receipt
 from ktor_client.reconnect.session import ReconnectingSession
-from ktor_client.session.oneshot import OneShot
 
 __all__ = ["Sending"]
 

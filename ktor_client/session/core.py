@@ -28,13 +28,13 @@ from ktor_client.errors import (
 )
 from ktor_client.frames import CloseFrame, CloseReason, Frame, Initiator, PongFrame
 from ktor_client.link.contract import LINGER, Clock, FrameLink, LinkOptions, Timer
+from ktor_client.link.oneshot import OneShot
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.protocol.violation import Violation
 from ktor_client.session.ending import Ending, shorten
 from ktor_client.session.incoming import Incoming
 from ktor_client.session.keepalive import Keepalive
-from ktor_client.session.oneshot import OneShot
 from ktor_client.session.outgoing import Outgoing
 from ktor_client.session.pings import Pings
 from ktor_client.session.sending import Sending

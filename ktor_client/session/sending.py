@@ -27,8 +27,8 @@ from ktor_client.frames import (
 )
 from ktor_client.link.contract import FrameLink
 from ktor_client.link.home_loop import HomeLoop, wake
+from ktor_client.link.oneshot import OneShot
 from ktor_client.session.ending import Ending, checked_reason
-from ktor_client.session.oneshot import OneShot
 from ktor_client.session.turns import Turn
 
 __all__ = ["Sending", "SendingOwner"]

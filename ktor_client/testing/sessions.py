@@ -9,8 +9,8 @@ import asyncio
 from typing import Any
 
 from ktor_client.frames import Frame
+from ktor_client.link.oneshot import OneShot
 from ktor_client.session import SessionCore
-from ktor_client.session.oneshot import OneShot
 
 __all__ = ["SessionRecord", "Sessions"]
 

@@ -17,6 +17,7 @@ from ktor_client import (
     bounded,
 )
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
+from ktor_client.link.oneshot import OneShot
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.session import (
     ClientWebSocketSession,
@@ -24,7 +25,6 @@ from ktor_client.session import (
     HttpClientCall,
     WebSocketContentConverter,
 )
-from ktor_client.session.oneshot import OneShot
 from tests.support.fake_link import FakeLink, core_on, on_fake_link, steps
 
 

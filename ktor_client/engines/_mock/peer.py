@@ -22,13 +22,13 @@ from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseReason, Frame, TextFrame
 from ktor_client.http import HttpRequest
 from ktor_client.http.typed_json import to_json
+from ktor_client.link.oneshot import OneShot
 from ktor_client.memory.link import MemoryLink
 from ktor_client.memory.pipe import PipedLink
 from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
 from ktor_client.protocol.handshake import Negotiated
 from ktor_client.session import DefaultWebSocketSession, SessionCore
-from ktor_client.session.oneshot import OneShot
 from ktor_client.unset import UNSET
 
 __all__ = ["MockPeerSession", "Peer"]
