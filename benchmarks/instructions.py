@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from benchmarks import scenarios
-from benchmarks.contenders import NAMES, load
+from benchmarks.contenders import ALL_NAMES, load
 from benchmarks.runner import server
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.worker import LOOPS
@@ -66,7 +66,7 @@ def _count(contender: str, scenario: str, loop: str, port: int, chunks: int, twi
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
     parser.add_argument("scenario", nargs="*", default=DEFAULT, help=f"default: {DEFAULT}")
-    parser.add_argument("--contender", choices=NAMES, default="ours-cio")
+    parser.add_argument("--contender", choices=ALL_NAMES, default="ours-cio")
     parser.add_argument("--loop", choices=LOOPS, default="default")
     parser.add_argument("--twin", choices=TWINS, action="append", help="default: both")
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)

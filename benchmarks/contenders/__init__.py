@@ -9,7 +9,15 @@ from importlib import import_module
 
 from benchmarks.contenders.base import AnyContender, Contender, Message, WrongMessageError
 
-__all__ = ["NAMES", "AnyContender", "Contender", "Message", "WrongMessageError", "load"]
+__all__ = [
+    "ALL_NAMES",
+    "NAMES",
+    "AnyContender",
+    "Contender",
+    "Message",
+    "WrongMessageError",
+    "load",
+]
 
 _CLASSES = {
     "aiohttp": "raw_aiohttp:Aiohttp",
@@ -21,9 +29,12 @@ _CLASSES = {
     "ours-httpx": "ours:OursHttpx",
     "ours-cio": "ours:OursCio",
     "ours-cio-compiled": "ours_compiled:OursCioCompiled",
+    "ours-cio-plugins": "ours:OursCioPlugins",
 }
 
-NAMES = tuple(_CLASSES)
+NAMES = tuple(name for name in _CLASSES if not name.endswith("-plugins"))
+"""What a benchmark runs; with every plugin installed, `benchmarks.instructions` counts alone."""
+ALL_NAMES = tuple(_CLASSES)
 
 
 def load(name: str) -> type[AnyContender]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar
 
 from benchmarks.contenders.base import Contender, Message, WrongMessageError
-from ktor_client import DefaultClientWebSocketSession, Frame, HttpClient, install
+from ktor_client import Block, DefaultClientWebSocketSession, Frame, HttpClient, install
 from ktor_client.engine.registry import engine_class
 from ktor_client.plugins import WebSocketDeflate, WebSockets
 
@@ -22,9 +22,32 @@ def length_of(frame: Frame | None) -> int:
     raise WrongMessageError(repr(frame))
 
 
+def every_plugin() -> list[Block]:
+    """Install what is there beside `WebSockets`, with options that change nothing of a GET."""
+    from ktor_client import plugins
+
+    basic = plugins.BasicAuth("user", "password")
+    return [
+        install(plugins.Auth, providers=[basic, plugins.DigestAuth("user", "password")]),
+        install(plugins.BodyProgress),
+        install(plugins.ContentEncoding),
+        install(plugins.ContentNegotiation),
+        install(plugins.DefaultRequest, url="http://localhost/"),
+        install(plugins.HttpCallValidator, validate=lambda response: None),
+        install(plugins.HttpCookies),
+        install(plugins.HttpRequestRetry),
+        install(plugins.HttpTimeout),
+        install(plugins.Logging),
+        install(plugins.SSE),
+        install(plugins.UserAgent),
+        install(plugins.WebSocketReconnect),
+    ]
+
+
 class Ours(Contender[DefaultClientWebSocketSession]):
     engine: ClassVar[str]
     environment: ClassVar = {"KTOR_CLIENT_PURE": "1"}
+    has_every_plugin: ClassVar[bool] = False
 
     async def start(self) -> None:
         extensions = [WebSocketDeflate()] if self.deflate else []
@@ -32,7 +55,8 @@ class Ours(Contender[DefaultClientWebSocketSession]):
         engine = engine_class(self.engine)
         if self.tls is not None:
             engine = partial(engine, ssl_context=self.tls)
-        self.client = HttpClient(engine, plugin)
+        others = every_plugin() if self.has_every_plugin else []
+        self.client = HttpClient(engine, plugin, *others)
 
     async def stop(self) -> None:
         await self.client.close()
@@ -87,3 +111,7 @@ class OursHttpx(Ours):
 class OursCio(Ours):
     packages: ClassVar[tuple[str, ...]] = ("ktor-client",)
     engine: ClassVar = "cio"
+
+
+class OursCioPlugins(OursCio):
+    has_every_plugin: ClassVar = True

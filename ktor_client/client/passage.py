@@ -35,7 +35,7 @@ __all__ = ["Layer", "Passage", "Route"]
 class Layer:
     """An interceptor and where it lies."""
 
-    __slots__ = ("intercept", "kind", "owner", "when")
+    __slots__ = ("intercept", "is_ours", "kind", "owner", "when")
 
     def __init__(
         self,
@@ -47,6 +47,8 @@ class Layer:
         self.intercept = intercept
         self.kind = kind
         self.owner = owner
+        self.is_ours = type(owner).__module__.startswith("ktor_client.plugins.")
+        """Whether type checkers have seen what it returns; a layer of others is watched."""
         self.when = when
 
 
@@ -202,6 +204,10 @@ async def _observed(send: Send, request: HttpRequest, events: Events) -> HttpRes
 
 
 def _wrap(layer: Layer, inner: Send) -> Send:
+    if layer.is_ours:
+        intercept = layer.intercept
+        return lambda request: intercept(request, inner)
+
     async def step(request: HttpRequest) -> HttpResponse:
         response: object = await layer.intercept(request, inner)
         if not isinstance(response, HttpResponse):

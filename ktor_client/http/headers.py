@@ -55,6 +55,14 @@ class Headers(Mapping[str, str], metaclass=TaughtABC):
         self._fields: list[tuple[str, str]] = [(n, v) for n, v in _pairs(fields)] if fields else []
         self._index: dict[str, tuple[str, ...]] | None = None
 
+    @classmethod
+    def _of(cls, fields: list[tuple[str, str]]) -> Headers:
+        """Return headers of a list that is theirs from now on."""
+        headers = cls.__new__(cls)
+        headers._fields = fields
+        headers._index = None
+        return headers
+
     def get_all(self, name: str) -> list[str]:
         """Return every value of that name in order; an empty list if there is none."""
         return list(self._by_name().get(name.lower(), ()))
@@ -185,4 +193,4 @@ class HeadersBuilder(Headers):
 
     def build(self) -> Headers:
         """Return what stands here now, unchangeable."""
-        return Headers(self._fields)
+        return Headers._of(self._fields.copy())

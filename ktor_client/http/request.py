@@ -136,7 +136,7 @@ class HttpRequest:
         fields = [field for field in self.headers.fields() if field[0].lower() != wanted]
         fields.append((name, value))
         twin = self.copy()
-        twin.headers = Headers(fields)
+        twin.headers = Headers._of(fields)
         twin._is_checked = False
         if meant_for is not None:
             twin._meant = (*self._meant, (wanted, value, meant_for))

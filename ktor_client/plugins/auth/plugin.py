@@ -84,11 +84,12 @@ class Auth(HttpClientPlugin):
     async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
         if request.is_elsewhere:
             return await send(request)
-        providers = [one for one in self._providers if not one.keeps_out(request)]
         sent: list[AuthProvider] = []
         ready = request
-        for provider in providers:
-            if provider.sends_unasked(request) and not provider.keeps_out(ready):
+        for provider in self._providers:
+            if provider.sends_unasked(request) and not (
+                provider.keeps_out(request) or provider.keeps_out(ready)
+            ):
                 with_credentials = await provider.authorize(ready, None)
                 if with_credentials is not None:
                     ready = with_credentials
@@ -101,6 +102,7 @@ class Auth(HttpClientPlugin):
                 for provider in answers:
                     provider.accepted(ready, response)
                 break
+            providers = [one for one in self._providers if not one.keeps_out(request)]
             challenges = parse_challenges(response.headers.get_all("www-authenticate"))
             response, again = await self._answer(ready, response, providers, challenges, answers)
             if again is None:

@@ -138,10 +138,11 @@ class HttpCookies(HttpClientPlugin):
         if self._seeds or (self._for_each_host and url.host not in self._seeded):
             await self._seed(url, asked=not request.is_elsewhere)
         own, changes = request.headers.get_all("cookie"), self._changes
-        kept = await self._matching(url)
+        sent, kept = own, await self._matching(url)
         if own or kept:
             request = _with_cookies(request, own, kept)
-        request.attributes[_HOP] = own, request.headers.get_all("cookie"), changes
+            sent = request.headers.get_all("cookie")
+        request.attributes[_HOP] = own, sent, changes
         return await send(request)
 
     async def _attempt(self, request: HttpRequest, send: Send) -> HttpResponse:
@@ -155,9 +156,8 @@ class HttpCookies(HttpClientPlugin):
             if hop is None or hop[1] == request.headers.get_all("cookie"):  # else they are others'
                 request = _with_cookies(request, own, await self._matching(request.url))
         response = await send(request)
-        fields = response.headers.get_all("set-cookie")
-        if fields:
-            names = await self._take(request.url, fields)
+        if "set-cookie" in response.headers:
+            names = await self._take(request.url, response.headers.get_all("set-cookie"))
             if own:
                 replaced = request.attributes.get(_REPLACED) or frozenset()
                 request.attributes[_REPLACED] = replaced | names
