@@ -224,9 +224,9 @@ class PluginScope(Protocol):
         Args:
             interceptor: the layer.
             kind: its place; layers of the same kind follow the order of installation, the first
-            outermost.
+                outermost.
             when: decides for each request, after redirects, whether the layer applies to it. A
-            layer that does not apply costs next to nothing.
+                layer that does not apply costs next to nothing.
         """
 
     async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:

@@ -67,7 +67,7 @@ def page() -> str:
                 here = "no" if check.missing(browser) else "yes"
                 rows.append(
                     f"| {_cell(check.statement)} | {_cell(check.source)} | {shown} | {here} "
-                    f"| `{check.name}` |"
+                    f"| {_name(check.name)} |"
                 )
         parts.append("\n".join(rows) + "\n")
     parts.append(HOSTILE_INTRODUCTION)
@@ -75,7 +75,7 @@ def page() -> str:
     for path in sorted(HOSTILE.glob("test_*.py")):
         title, names = _tests(path)
         rows.append(f"| **{_cell(title)}** | `{path.relative_to(ROOT).as_posix()}` |")
-        rows += [f"| {_sentence(name)} | `{name}` |" for name in names]
+        rows += [f"| {_sentence(name)} | {_name(name)} |" for name in names]
     parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
@@ -88,6 +88,11 @@ def _tests(path: Path) -> tuple[str, list[str]]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     names = [node.name for node in module.body if isinstance(node, functions)]
     return title, [name for name in names if name.startswith("test_")]
+
+
+def _name(name: str) -> str:
+    """Return a long name that may be broken where it has underscores."""
+    return f"<code>{name.replace('_', '_<wbr>')}</code>"
 
 
 def _sentence(name: str) -> str:

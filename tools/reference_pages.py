@@ -88,7 +88,7 @@ def capabilities() -> str:
     from ktor_client.engine.capabilities import ALL_CAPABILITIES
     from ktor_client.engine.registry import BUILT_IN
 
-    names = [f"`{entry.class_name}`" for entry in BUILT_IN.values()]
+    names = [f"`{entry.name}`" for entry in BUILT_IN.values()]
     rows = [
         _row("capability", "what it is", *names),
         _row("---", "---", *(":-:" for _ in names)),

@@ -95,7 +95,7 @@ async def run(options: argparse.Namespace) -> int:
     """Chat until either side ends it."""
     if "://" not in options.url:
         raise CommandError(
-            f"{shown(options.url)} is no ws:// or wss:// URL; write ws://host/path", USAGE
+            f"{shown(options.url)} is not a ws:// or wss:// URL; write ws://host/path", USAGE
         )
     factory = None if options.engine is None else find_engine(options.engine)
 

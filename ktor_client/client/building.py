@@ -80,7 +80,7 @@ def make_engine(engine: EngineLike, options: dict[str, Any]) -> SharedEngine:
     made: object = factory(**options)
     if not isinstance(made, HttpClientEngine):
         raise TypeError(  # a partial would show its options, a proxy's password too
-            f"{plugin_name(bare)} made {made!r}, which is no HttpClientEngine"
+            f"{plugin_name(bare)} made {made!r}, which is not an HttpClientEngine"
         )
     return SharedEngine(made, owned=True)
 

@@ -85,7 +85,7 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
             engine: a class or factory (the client owns what it makes), an instance (yours to
                 close), the name of either, or None for `CioEngine`, in a browser `BrowserEngine`.
             blocks: functions that take the `HttpClientConfig`, such as `install(WebSockets)`; they
-            run in order.
+                run in order.
             expect_success: raise for responses with status 300 and above. Off by default.
             follow_redirects: follow redirects; see `HttpRedirect`. On by default.
 

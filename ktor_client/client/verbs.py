@@ -80,8 +80,8 @@ class HttpCalls(ABC):
         Args:
             method: any method, `HttpMethod.Get` or a string.
             url: absolute, or relative to the URL of `DefaultRequest`, or else to http://localhost.
-            A block may stand in its place. "example.org/x" has no scheme and is therefore relative,
-            as in Ktor.
+                A block may stand in its place. "example.org/x" has no scheme and is therefore
+                relative, as in Ktor.
             blocks: functions of the `HttpRequestBuilder`, such as `header(...)`.
             params: query parameters.
             headers: request headers.
@@ -90,8 +90,8 @@ class HttpCalls(ABC):
             json: an object for a JSON body; dataclasses too. None is sent as `null`.
             form: fields of a form, given as `params` are; encoded as a browser does.
             files: files of a form, by field name. Each is a content, a `FilePart`, or a tuple
-            (filename, content[, content type]). Together with the fields of `form` they are
-            streamed as `multipart/form-data`.
+                (filename, content[, content type]). Together with the fields of `form` they are
+                streamed as `multipart/form-data`.
 
         Raises:
             ConnectError: no connection could be made, or it broke.

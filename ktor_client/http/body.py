@@ -44,9 +44,9 @@ class Body(AsyncIterable[bytes]):
 
         Args:
             open: returns the content from its beginning each time, such as an async generator
-            function.
+                function.
             length: bytes of the content if known; sent as `Content-Length`. A content of another
-            length fails, because the server would wait, or take the rest for another request.
+                length fails, because the server would wait, or take the rest for another request.
             content_type: sent unless the caller sets a `Content-Type`.
 
         Raises:

@@ -36,7 +36,7 @@ class FilePart:
         Args:
             content: text, bytes, a path, an open binary file, or a `Body`.
             filename: the name sent to the server. By default the name of the file, or else of the
-            field. None makes this a plain field without a filename.
+                field. None makes this a plain field without a filename.
             content_type: by default that of the `Body`, or the one that the filename suggests.
             headers: further headers of the part.
 

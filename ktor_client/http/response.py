@@ -94,7 +94,7 @@ class HttpResponse(metaclass=Taught):
             headers: replace this one's.
             reason: replaces this one's.
             body: bytes, or a function that wraps the decoded `ResponseBody`, streaming or already
-            read.
+                read.
             wire: a function that wraps the body as it comes over the wire, before decoding.
 
         Raises:

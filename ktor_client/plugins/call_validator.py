@@ -32,9 +32,9 @@ class HttpCallValidator(HttpClientPlugin):
 
         Args:
             validate: takes each final response, and each 101 that opens a session, and raises if it
-            is not acceptable. It may read the body; the caller can read it again.
+                is not acceptable. It may read the body; the caller can read it again.
             on_error: takes the exception that ends a call or breaks off a body, and the request,
-            before the caller sees it. An exception that it raises replaces the first.
+                before the caller sees it. An exception that it raises replaces the first.
 
         Raises:
             TypeError: not a function.

@@ -38,12 +38,12 @@ class ContentEncoding(HttpClientPlugin):
 
         Args:
             accept: codings to ask for, the best first: "gzip", "deflate", "br", "zstd"; by default
-            all that can be decoded here. An empty list asks for uncompressed bodies. A coding may
-            have a weight: "br;q=0.5".
+                all that can be decoded here. An empty list asks for uncompressed bodies. A coding
+                may have a weight: "br;q=0.5".
             compress: the coding of request bodies. A body whose `Content-Encoding` the caller set
-            is sent unchanged.
+                is sent unchanged.
             max_decoded_size: bytes that the decoded body of a response may have, also when
-            streamed; by default 1 GiB for bodies that are read whole.
+                streamed; by default 1 GiB for bodies that are read whole.
 
         Raises:
             ValueError: a coding cannot be decoded here, or a size is out of range.

@@ -75,8 +75,8 @@ class Logging(HttpClientPlugin):
             frames: log frames too, as `LogLevel.ALL` does.
             body_limit: characters to show of a body or a frame.
             sanitize: more names of headers, parameters, form fields and JSON members whose values
-            are hidden, in any spelling (`X-My-Key`, `xMyKey`); or a function that decides for each
-            name.
+                are hidden, in any spelling (`X-My-Key`, `xMyKey`); or a function that decides for
+                each name.
 
         Raises:
             TypeError: an option of the wrong type.

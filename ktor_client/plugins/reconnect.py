@@ -26,8 +26,8 @@ class WebSocketReconnect(HttpClientPlugin):
         Args:
             policy: for calls without a policy of their own; `RetryPolicy()` if None.
             max_attempts_per_second: of all the client's sessions together, including first
-            attempts; they take turns in the order in which they are due. None for no limit, as
-            without this plugin.
+                attempts; they take turns in the order in which they are due. None for no limit, as
+                without this plugin.
 
         Raises:
             TypeError: an option of the wrong type.

@@ -46,7 +46,7 @@ class HttpRedirect(HttpClientPlugin):
             max_redirects: more than this many in a row raise `RedirectError`.
             allow_https_downgrade: follow from https to http. Never from wss to ws.
             check_http_method: follow only GET and HEAD, as Ktor does; responses to other methods go
-            to the caller.
+                to the caller.
 
         Raises:
             ValueError: `max_redirects` is negative.
@@ -68,7 +68,7 @@ class HttpRedirect(HttpClientPlugin):
 
         Raises:
             UnsupportedCapabilityError: an option was given, but the engine follows redirects by
-            itself.
+                itself.
         """
         for name in self._given:
             require(scope.engine, ManualRedirectsCapability, name)

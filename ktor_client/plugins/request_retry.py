@@ -58,12 +58,12 @@ class HttpRequestRetry(HttpClientPlugin):
         Args:
             policy: delays and limits; no delay is shorter than the server's `Retry-After`.
             max_retries: how often a request is repeated at most; 3 if neither this nor
-            `policy.max_attempts` is given, None for no limit.
+                `policy.max_attempts` is given, None for no limit.
             retry_if: called with each response instead of the policy's table, which repeats 408,
-            425, 429 and 5xx.
+                425, 429 and 5xx.
             retry_on: called with each error instead of the table.
             modify_request: returns the request to send, given the caller's request and the failure,
-            for instance by `request.with_header(...)`.
+                for instance by `request.with_header(...)`.
             retry_on_timeout: also repeat after a time limit expired.
 
         Raises:

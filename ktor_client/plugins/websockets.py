@@ -76,18 +76,20 @@ class WebSockets(HttpClientPlugin):
 
         Args:
             ping_interval: from a pong to the next keepalive ping; 20 s if the engine can ping. None
-            turns keepalive off. A number above an hour draws a warning. From 5 s up, it may be up
-            to a second longer.
+                turns keepalive off. A number above an hour draws a warning. From 5 s up, it may be
+                up to a second longer.
             timeout: for the keepalive pong; by default twice `ping_interval`. Then the session
-            closes with 1011 and raises `PingTimeoutError`. Has no effect without `ping_interval`.
+                closes with 1011 and raises `PingTimeoutError`. Has no effect without
+                `ping_interval`.
             max_frame_size: bytes of a whole message after inflation, 16 MiB by default. A larger
-            message closes the session with 1009 and raises `FrameTooBigError`.
+                message closes the session with 1009 and raises `FrameTooBigError`.
             max_fragments: frames of one incoming message, 131,072 by default. More close the
-            session with 1008 and raise `ProtocolViolationError`. Does not apply to raw sessions.
+                session with 1008 and raise `ProtocolViolationError`. Does not apply to raw
+                sessions.
             channels: limits of `incoming` and `outgoing`; 64 messages or 4 MiB each.
             close_timeout: for the whole close handshake, 10 s; then the connection is dropped.
             open_timeout: for DNS, TCP, TLS, proxy and handshake together, 10 s. The body of a
-            refusal may take half of the rest.
+                refusal may take half of the rest.
             extensions: offered in this order, for instance `[WebSocketDeflate()]`.
             content_converter: for `send_serialized` and `receive_deserialized`.
 

@@ -51,7 +51,7 @@ class WebSocketDeflate(WebSocketExtension):
         Args:
             client_max_window_bits: log2 of the window that we compress with, 8..15.
             server_max_window_bits: the largest window that the server may use, 8..15; saves memory
-            here.
+                here.
             client_no_context_takeover: forget the window after each message that we send.
             server_no_context_takeover: ask the server to do so.
             level: zlib level 0..9, or -1 for zlib's default.
@@ -59,7 +59,7 @@ class WebSocketDeflate(WebSocketExtension):
             threshold: bytes; shorter messages go uncompressed.
             compress_if: called for each message above the threshold (Ktor's `compressIf`).
             max_inflated_size: bytes; the limit for compressed messages if below the session's
-            `max_frame_size`.
+                `max_frame_size`.
 
         Raises:
             ValueError: an option out of its range.

@@ -42,9 +42,9 @@ class Outbox:
             when_full: "wait" lets `send` wait, "drop_oldest" drops the oldest message,
                 "error" raises `OutboxFullError`.
             mode: "at_most_once" never resends a message of which a byte may have left;
-            "at_least_once" resends it, in order, before newer messages.
+                "at_least_once" resends it, in order, before newer messages.
             expires: seconds or a `timedelta` after which a waiting message is no longer sent; None
-            means never.
+                means never.
 
         Raises:
             TypeError: a value of the wrong type.

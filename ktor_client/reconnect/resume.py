@@ -131,9 +131,9 @@ class PositionResume(Resume):
 
         Args:
             ask: asks the server to continue after a position, which is None on the first
-            connection.
+                connection.
             position_of: returns the position of a message, or None; an int is an offset without an
-            epoch.
+                epoch.
             reload: reloads the state and returns its position.
             start: where to begin, for instance a position saved by an earlier run.
         """

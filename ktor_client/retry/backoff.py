@@ -41,7 +41,7 @@ class Backoff:
             longest: the upper bound of every delay.
             factor: by which the bound grows each time, 1 or more.
             jitter: "full" draws each delay uniformly between 0 and its bound, so that clients that
-            lost the same server return one by one. "none" waits exactly the bound, for tests.
+                lost the same server return one by one. "none" waits exactly the bound, for tests.
 
         Raises:
             TypeError: a value of the wrong type.
@@ -80,7 +80,8 @@ class Backoff:
         Args:
             n: how many delays came before.
             hint: seconds that the server asked for (`Retry-After`, `retry:`); the delay is never
-            shorter. Jitter is added, or all clients that were told the same would return at once.
+                shorter. Jitter is added, or all clients that were told the same would return at
+                once.
             random: the source of randomness, which returns a number from 0 to 1.
         """
         cap = self.cap(n)

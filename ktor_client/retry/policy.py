@@ -93,10 +93,10 @@ class RetryPolicy:
             max_attempts: attempts in a row, including the first; None for no limit.
             max_elapsed: no attempt starts later than this after the first; None for no limit.
             stable_after: a session that was open this long and received a message counts as a
-            success, and attempts count from 1 again. Opening alone is not a success.
+                success, and attempts count from 1 again. Opening alone is not a success.
             decide: called with every failure before the table; may be a coroutine function. It
-            returns `Retry()`, `Stop()`, or None to leave the decision to the table. The limits
-            apply in any case. If it raises, everything ends with that exception.
+                returns `Retry()`, `Stop()`, or None to leave the decision to the table. The limits
+                apply in any case. If it raises, everything ends with that exception.
 
         Raises:
             TypeError: a value of the wrong type.

@@ -123,7 +123,7 @@ class WebSocketSession(metaclass=Taught):
         Raises:
             ConnectionClosedError: the session has ended or is closing.
             ValueError: a close code that may not be sent, a frame in the wrong place, or, in a
-            default session, a frame that leaves its message unfinished.
+                default session, a frame that leaves its message unfinished.
             UnicodeEncodeError: the text has a lone surrogate.
         """
         return self._sending.send_message(message)

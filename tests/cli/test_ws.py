@@ -105,9 +105,9 @@ async def test_binary_messages_are_shown(server: EchoServer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["nonsense"], "'nonsense' is no ws:// or wss:// URL; write ws://host/path"),
-        ([""], "is no ws:// or wss:// URL"),
-        (["127.0.0.1:8080/echo"], "is no ws:// or wss:// URL"),
+        (["nonsense"], "'nonsense' is not a ws:// or wss:// URL; write ws://host/path"),
+        ([""], "is not a ws:// or wss:// URL"),
+        (["127.0.0.1:8080/echo"], "is not a ws:// or wss:// URL"),
         (["ftp://127.0.0.1/"], "scheme 'ftp'"),
         (["ws://127.0.0.1:99999/"], "is not a URL"),
         (["ws:///path"], "host"),
@@ -186,7 +186,7 @@ async def test_no_tls_on_that_port(server: EchoServer) -> None:
 
 async def test_an_engine_that_is_none() -> None:
     done = await run("ws", "ws://h/", "--engine", "builtins:dict")
-    done.fails(1, "TypeError", "made {}, which is no HttpClientEngine")
+    done.fails(1, "TypeError", "made {}, which is not an HttpClientEngine")
 
 
 async def test_insecure_on_an_engine_without_tls() -> None:

@@ -147,7 +147,7 @@ def test_a_misspelt_option_in_a_partial_is_told() -> None:
 
 def test_what_is_no_engine() -> None:
     assert "not 42" in text_of(lambda: HttpClient(42))  # type: ignore[arg-type]  # pyright: ignore
-    assert "no HttpClientEngine" in text_of(lambda: HttpClient(lambda: 42))  # type: ignore[arg-type,return-value]  # pyright: ignore
+    assert "not an HttpClientEngine" in text_of(lambda: HttpClient(lambda: 42))  # type: ignore[arg-type,return-value]  # pyright: ignore
 
 
 def test_a_misspelt_setting_is_told() -> None:

@@ -564,7 +564,7 @@ def test_options_are_not_shown() -> None:
     def make(proxy: str) -> Any:
         return None
 
-    with pytest.raises(TypeError, match="make made None, which is no HttpClientEngine") as caught:
+    with pytest.raises(TypeError, match="make made None, which is not an Http") as caught:
         HttpClient(partial(make, proxy=f"http://me:{SECRET}@proxy:3128"))
     assert SECRET not in told(caught.value)
 

@@ -56,13 +56,13 @@ class TestEngine(HttpClientEngine):
             app: any ASGI 3 application: Starlette, FastAPI, Quart, Litestar, Django ...
             lifespan: whether to run the app's startup and shutdown.
             raise_app_exceptions: raise the app's exceptions, from the call concerned or when the
-            client closes. Otherwise they become status 500, or a Close with 1011.
+                client closes. Otherwise they become status 500, or a Close with 1011.
             root_path: where the app is mounted, for its scope.
             extensions: what the server's side offers, such as `[WebSocketDeflate()]`.
             max_frame_size: bytes that a message to the app may have; a larger one closes with 1009,
                 as servers do.
             shutdown_timeout: seconds that handlers have to end once their clients are gone; then
-            they are cancelled.
+                they are cancelled.
         """
         if not callable(app):
             raise TypeError(f"TestEngine takes an ASGI app, not {app!r}")

@@ -68,9 +68,9 @@ class BrowserEngine(HttpClientEngine):
 
         Args:
             credentials: whether `fetch` sends the browser's cookies and HTTP authentication;
-            WebSockets always send them.
+                WebSockets always send them.
             **socket_options: options of other engines, such as `proxy`, which a browser decides
-            itself.
+                itself.
 
         Raises:
             EngineUnavailableError: this Python does not run in a browser.

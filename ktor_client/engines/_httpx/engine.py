@@ -90,17 +90,17 @@ class HttpxEngine(HttpClientEngine):
 
         Args:
             limit: HTTP connections at a time, counted separately for each proxy and for direct
-            ones; open WebSockets do not count.
+                ones; open WebSockets do not count.
             ssl_context: for https and wss; client certificates are in there.
             server_hostname: the name that the server's certificate must have, also sent as SNI, if
-            it is not the URL's host. Does not apply to a proxy's certificate.
+                it is not the URL's host. Does not apply to a proxy's certificate.
             proxy: "http://user:password@host:port", "https://..." or "socks5://..."; the proxy
-            resolves names. WebSockets and https use a tunnel, plain HTTP the absolute form.
+                resolves names. WebSockets and https use a tunnel, plain HTTP the absolute form.
             trust_env: take proxies from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
             unix_socket: path of a Unix domain socket to connect to, whatever the host.
             connect_timeout: seconds for DNS, TCP, TLS and proxy together.
             client: your own client, which stays open; its settings apply, including its cookie jar,
-            and an open WebSocket occupies a connection of its pool.
+                and an open WebSocket occupies a connection of its pool.
 
         Raises:
             TypeError: an option of the wrong type, or socket options together with `client`.

@@ -68,7 +68,7 @@ class MockEngine(HttpClientEngine):
         Args:
             handler: answers the HTTP requests that neither the queue nor a route takes.
             capabilities: what the engine claims; by default everything it can do. With an empty
-            set, you test how your application copes without WebSockets.
+                set, you test how your application copes without WebSockets.
             patience: real seconds that a peer's `expect` waits before the test fails.
             real_time: let keepalive and deadlines run in real time, for code under test that
                 sleeps itself; `clock` is then a real one.
@@ -147,11 +147,11 @@ class MockEngine(HttpClientEngine):
             peer: `async def peer(session)` that is run for each WebSocket; returning closes it
                 with 1000. Or `respond(...)` to refuse, or an exception to raise.
             times: for how many handshakes; later ones go to the next matching route. `verify` fails
-            unless exactly that many arrived.
+                unless exactly that many arrived.
             subprotocols: those that the server speaks; the client's favourite is chosen.
             extensions: those that the server supports, such as `[WebSocketDeflate()]`.
             headers: added to the 101, or replacing the right ones, such as a wrong
-            `Sec-WebSocket-Accept`; None leaves a header out.
+                `Sec-WebSocket-Accept`; None leaves a header out.
             delay: virtual seconds until the handshake is answered.
             wire: make a byte pipe, so that `session.write_bytes` works.
         """
@@ -201,7 +201,7 @@ class MockEngine(HttpClientEngine):
 
         Raises:
             ExpectationError: an expectation was not met, there were more or fewer calls than
-            announced, or a peer failed; the peer's own exception is the cause.
+                announced, or a peer failed; the peer's own exception is the cause.
         """
         __tracebackhide__ = True
         problems = self._stage.take_failures()

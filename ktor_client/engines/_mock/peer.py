@@ -113,7 +113,7 @@ class MockPeerSession(DefaultWebSocketSession):
 
         Raises:
             ExpectationError: another message, the end of the session, or nothing for `patience`
-            real seconds. It ends the session and fails the test even if your code swallows it.
+                real seconds. It ends the session and fails the test even if your code swallows it.
         """
         __tracebackhide__ = True  # pytest shows the script's line
         if not self._raw:

@@ -89,7 +89,7 @@ def accept(
         subprotocols: those that the server speaks; the client's favourite is chosen.
         extensions: those that the server supports, such as `[WebSocketDeflate()]`.
         headers: added to the 101, or replacing the right ones, such as a wrong
-        `Sec-WebSocket-Accept`; None leaves a header out.
+            `Sec-WebSocket-Accept`; None leaves a header out.
         raw: give the peer every frame, control frames and fragments too, and answer nothing.
         channels: limits of the peer's session, to see it held back; none unless given.
         wire: make a byte pipe, so that `session.write_bytes` works; `raw` does so too.

@@ -103,9 +103,9 @@ class BearerAuth(AuthProvider):
 
         Args:
             load_tokens: returns the initial tokens, or None if there are none yet. Called once, and
-            again after `clear_tokens` or a failed refresh.
+                again after `clear_tokens` or a failed refresh.
             refresh_tokens: returns new tokens, or None to pass the 401 to the caller. Requests that
-            it makes with `params.client`, or with the client itself, skip this provider.
+                it makes with `params.client`, or with the client itself, skip this provider.
             realm: see `AuthProvider`.
             send_without_request: see `AuthProvider`.
             timeout: seconds that each of the two functions may take.

@@ -166,7 +166,7 @@ class DigestAuth(AuthProvider):
             password: any text; its UTF-8 form is hashed.
             realm: see `AuthProvider`.
             send_without_request: whether to answer an origin's last challenge again without being
-            asked; its first request always waits for a challenge.
+                asked; its first request always waits for a challenge.
 
         Raises:
             ValueError: the user has a colon, or there is a control character.

@@ -74,7 +74,7 @@ class AuthProvider(ABC):
         Args:
             realm: answer only challenges of this realm; None answers those of any realm.
             send_without_request: whether to send credentials before the server asks; a function of
-            the request decides for each request.
+                the request decides for each request.
 
         Raises:
             TypeError: an option of the wrong type.

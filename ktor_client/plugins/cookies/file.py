@@ -35,7 +35,7 @@ class FileCookies(InMemoryCookies):
         Args:
             path: of the file, in an existing folder.
             keep_session_cookies: whether to write cookies without an expiry too. Logins often use
-            only those.
+                only those.
 
         Raises:
             ValueError: the file has another format or is damaged.

@@ -45,10 +45,10 @@ class HttpCookies(HttpClientPlugin):
 
         Args:
             storage: where cookies are kept; by default an `InMemoryCookies()` for this client.
-            `FileCookies(path)` outlives the program.
+                `FileCookies(path)` outlives the program.
             cookies: initial cookies, unless the storage already has them: `{"https://example.org/":
-            {"theme": "dark"}}`, or `Cookie` objects. `{"theme": "dark"}` sends the cookie to each
-            host that a call names, but not to one that only a redirect names.
+                {"theme": "dark"}}`, or `Cookie` objects. `{"theme": "dark"}` sends the cookie to
+                each host that a call names, but not to one that only a redirect names.
 
         Raises:
             TypeError: something is not a storage, or not cookies.

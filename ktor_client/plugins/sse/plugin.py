@@ -32,13 +32,13 @@ class SSE(HttpClientPlugin):
 
         Args:
             policy: when and how often a stream that has ended is reopened. Without a policy it
-            always is, after 3 s or the time in the server's `retry:`.
+                always is, after 3 s or the time in the server's `retry:`.
                 `RetryPolicy(max_attempts=1)` opens it once.
             show_comments: whether comments without data are events too, with empty data.
             show_retry: whether `retry:` without data is an event too, with empty data.
             max_event_size: characters of one event; beyond it `SseError`.
             idle_timeout: seconds without a byte after which the stream is reopened; no limit by
-            default. Time limits of requests do not apply to an open stream.
+                default. Time limits of requests do not apply to an open stream.
             content_converter: for `events.typed(Type)`, for instance `JsonConverter()`.
 
         Raises:
