@@ -166,7 +166,7 @@ ANSWERED = {
     "s.incoming.qsize()": "len(session.incoming)",
     "s.incoming.receive_text()": "session.receive_text()",
     "s.outgoing.invokeOnClose(print)": "session.wait_closed()",
-    "await s.send('x'); (await s.incoming.receive()).readText()": "frame.data",
+    "await s.send('x'); (await s.incoming.receive()).readText()": "write `frame.read_text()`",
     "await s.send('x'); (await s.incoming.receive()).json()": "receive_deserialized(dict)",
     "Frame.Text('x').type": "frame.frame_type",
     "Frame.Text('x').payload": "frame.data",
