@@ -33,6 +33,25 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     flood. Each of them takes the kind that costs it less.
     """
 
+    # Beyond 30 attributes, CPython gives each instance a dictionary of its own, over a KiB.
+    __slots__ = (
+        "_buffer",
+        "_decoder",
+        "_direct",
+        "_discarding",
+        "_error",
+        "_is_paused",
+        "_is_reading",
+        "_is_settling",
+        "_leading",
+        "_leftover",
+        "_linger",
+        "_on_lost",
+        "_queued",
+        "_rest",
+        "_time",
+    )
+
     def __init__(
         self,
         transport: asyncio.Transport,

@@ -82,7 +82,7 @@ class Incoming(ReceiveChannel[Frame]):
         """What can be received; a link appends here, then the session calls `arrived`."""
         self.is_full = False
         """Whether a mark was reached and half of the channel is not free yet."""
-        self._waiters: deque[asyncio.Future[Frame]] = deque()
+        self._waiters: list[asyncio.Future[Frame]] = []  # few: a deque takes 700 bytes
         self._high = NO_LIMIT if limit.capacity is None else limit.capacity
         self._max_bytes = NO_LIMIT if limit.max_bytes is None else limit.max_bytes
         self._is_strict = limit.on_overflow is ChannelOverflow.CLOSE
@@ -158,7 +158,7 @@ class Incoming(ReceiveChannel[Frame]):
         """
         queue, waiters = self.queue, self._waiters
         while queue and waiters:
-            waiter = waiters.popleft()
+            waiter = waiters.pop(0)
             if not waiter.done():
                 waiter.set_result(queue.popleft())
         if not queue:
@@ -189,7 +189,7 @@ class Incoming(ReceiveChannel[Frame]):
         self.is_full = False
         self.arrived()
         while self._waiters:
-            wake(self._waiters.popleft(), error=error())
+            wake(self._waiters.pop(0), error=error())
 
     # --- inside ---
 
