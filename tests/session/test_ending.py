@@ -374,7 +374,9 @@ async def test_codes_that_may_not_be_sent(code: int) -> None:
     session, link = on_fake_link()
     with pytest.raises(ValueError, match="may not be sent"):
         await session.close(CloseReason(code))
-    with pytest.raises(TypeError, match=rf"CloseReason, not int: close\(CloseReason\({code}\)\)"):
+    with pytest.raises(
+        TypeError, match=rf"CloseReason, not {code}: close\(CloseReason\({code}\)\)"
+    ):
         await session.close(code)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="still open"):
         Frame.Close(session.close_reason)
