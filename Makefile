@@ -24,7 +24,7 @@ $(python) -X dev -m coverage run -m pytest $(parallel); result=$$?; \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: autobahn help demo test test-all test-compiled test-sanitized speedups check format docs bench bench-quick bench-world browser browser-demo chaos fuzz wheel clean force
+.PHONY: autobahn help demo test test-all test-compiled test-sanitized twins speedups check format docs bench bench-quick bench-world browser browser-demo chaos fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
@@ -83,8 +83,13 @@ sanitized_suites := tests/speedups/test_frames.py tests/speedups/test_masking.py
 test-sanitized: $(VENV)/.dev ## the compiled core under AddressSanitizer and UBSan
 	@$(python) -m tests.speedups.build --sanitize $(compiled)-sanitized
 	@PYTHONPATH=$(compiled)-sanitized KTOR_CLIENT_PURE=0 PYTHONMALLOC=malloc \
-		LD_PRELOAD=$$($${CC:-gcc} -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+		LD_PRELOAD=$$($${CC:-gcc} -print-file-name=libasan.so) \
+		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 \
 		$(pytest) $(or $(ARGS),$(parallel) $(sanitized_suites))
+
+twins: $(VENV)/.dev ## a million random streams through both twins of the decoder: equal outcomes
+	@$(python) -m tests.speedups.build $(compiled)
+	@PYTHONPATH=$(compiled) KTOR_CLIENT_PURE=0 $(python) -m tests.speedups.differential $(ARGS)
 
 bench: $(VENV)/.bench ## every benchmark: table, JSON and plot
 	@$(python) -m tests.speedups.build $(compiled) || true

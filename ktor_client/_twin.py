@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 __all__ = ["implementation"]
 
-INTERFACE = 1
+INTERFACE = 2
 """What both sides must agree on: which functions and classes there are, and their slots."""
 
 VARIABLE = "KTOR_CLIENT_PURE"

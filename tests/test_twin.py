@@ -19,7 +19,8 @@ adopted = []
 adopt = adopted.append
 claim = lambda: {claim}
 forget_keys = adopted.clear
-mask_bytes = take_plain = take_copied = new_text = new_binary = "compiled"
+mask_bytes = take_plain = take_copied = "compiled"
+new_text = new_binary = new_room = "compiled"
 """
 SHOW = "from ktor_client import _twin; print(_twin.implementation, '|', _twin.reason)"
 
@@ -87,7 +88,7 @@ def test_it_stands_in_for_what_is_marked(core: Path) -> None:
         "print(len(core.adopted))",
         core,
     )
-    names = "['mask_bytes', 'new_binary', 'new_text', 'take_copied', 'take_plain']"
+    names = "['mask_bytes', 'new_binary', 'new_room', 'new_text', 'take_copied', 'take_plain']"
     assert (done.stdout, done.stderr) == (f"compiled compiled {names}\nb'\\x03' None\n0\n", "")
 
 

@@ -167,8 +167,8 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self.flush()
         head, key = self._encoder.head(first, len(payload))
         mask, rest = self._mask, memoryview(payload)
-        self._hand_over(head, 1)
-        for at in range(0, len(payload), PIECE):  # what was just written may have met the end
+        self._hand_over(b"".join((head, mask(rest[:PIECE], key))), 1)
+        for at in range(PIECE, len(payload), PIECE):  # what was just written may have met the end
             self._hand_over(mask(rest[at : at + PIECE], key), 0)
         self._stepped = True
         self._spend_step()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from io import BytesIO
 
+from ktor_client._twin import twin
+
 __all__ = ["OpenPayload"]
+
+
+@twin
+def new_room(size: int) -> bytes:
+    """Return bytes to be written over; what they are until then is not said."""
+    return bytes(size)
 
 
 class OpenPayload:
@@ -25,7 +33,7 @@ class OpenPayload:
         self.is_kept = is_kept
         try:
             # Its bytes are handed out at last, without a copy.
-            self._bytes = BytesIO(bytes(size if is_kept else 0))
+            self._bytes = BytesIO(new_room(size if is_kept else 0))
         except OverflowError as error:
             raise MemoryError(f"{size} bytes are more than can be addressed here") from error
         self._view = self._bytes.getbuffer()

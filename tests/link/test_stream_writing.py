@@ -81,6 +81,12 @@ async def test_sizes(size: int) -> None:
     assert link.bytes_sent == sum(map(len, transport.writes))
 
 
+async def test_the_header_of_a_long_message_leaves_with_its_first_piece() -> None:
+    link, transport, _ = link_on()
+    link.send_binary(bytes(2 * PIECE + 5))
+    assert [len(data) for data in transport.writes] == [14 + PIECE, PIECE, 5]
+
+
 async def test_a_long_message_stops_where_the_connection_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

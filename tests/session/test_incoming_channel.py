@@ -11,8 +11,8 @@ import pytest
 from ktor_client.channels import ChannelLimit, ChannelOverflow, bounded
 from ktor_client.errors import ConnectionClosedError, WrongLoopError
 from ktor_client.frames import Frame
-from ktor_client.link.home_loop import session_loop
-from ktor_client.session.incoming import Incoming
+from ktor_client.link.home_loop import HomeLoop, session_loop
+from ktor_client.session.incoming import BURST, Incoming
 
 CLOSE = ChannelOverflow.CLOSE
 
@@ -353,3 +353,34 @@ async def test_who_hears_of_the_end_leaves_no_ring(
         assert channels() == before - 1
     finally:
         gc.enable()
+
+
+async def test_a_burst_is_checked_once_for_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few frames are checked one by one; and whoever comes first after a read is checked anyway."""
+    checks: list[object] = []
+    check = HomeLoop.check
+
+    def counted(home: HomeLoop) -> None:
+        checks.append(home)
+        check(home)
+
+    monkeypatch.setattr(HomeLoop, "check", counted)
+    session = Session(bounded(9))
+    channel = session.channel
+    for _ in range(2):
+        session.read(*[b"x"] * 100)
+        for _ in range(100):
+            await channel.receive()
+        assert len(checks) == 1
+        checks.clear()
+    session.read(*[b"x"] * BURST)
+    for _ in range(BURST):
+        channel.receive_nowait()
+    assert len(checks) == BURST
+    session.read(*[b"x"] * 100)
+    channel.receive_nowait()
+    await asyncio.sleep(0)  # the step ends, and with it the trust
+    checks.clear()
+    for _ in range(99):
+        channel.receive_nowait()
+    assert len(checks) == 1

@@ -1,4 +1,4 @@
-"""Both twins of the decoder on the same streams: `python -m tests.speedups.differential`.
+"""Both twins of the decoder on the same streams: `make twins`, or this module on the compiled core.
 
 Frames, control frames and violations with their causes must be equal, whatever
 the stream, the limit and the cuts. With an installed core, a million streams take some minutes.
@@ -22,6 +22,9 @@ LENGTHS = (0, 1, 2, 31, 124, 125, 126, 127, 128, 600, 1535, 1536, 1537, 65535, 6
 LIMITS = (1, 2, 124, 125, 126, 127, 1536, 65535, 65536, 1 << 20, 1 << 70)
 TEXTS = ("a", "ä", "€", "𝄞", "\x00", "\x7f", "\x80", "ÿ")
 WRONG = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf")
+
+REPORT = 100_000
+"""Streams after which the command says how far it is."""
 
 Stream = tuple[bytes, int, list[int]]
 """Bytes, a limit, and where they are cut."""
@@ -108,8 +111,10 @@ def main() -> None:
         raise SystemExit(f"the compiled core does not run here: {_twin.reason}")
     print(f"seed {options.seed}", flush=True)
     source = random.Random(options.seed)
-    for _ in range(options.streams):
+    for number in range(1, options.streams + 1):
         compare(_twin._core, random_stream(source))
+        if number % REPORT == 0:
+            print(f"{number} streams so far", flush=True)
     print(f"{options.streams} streams, no difference")
 
 

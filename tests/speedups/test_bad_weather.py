@@ -124,7 +124,7 @@ def test_failing_allocations(run_compiled: Callable[..., str]) -> None:
 
 
 def test_nothing_is_left_after_many_rounds(run_compiled: Callable[..., str]) -> None:
-    assert run_compiled(COMMON + ROUNDS, "5000") == "nothing left\n"
+    assert run_compiled(COMMON + ROUNDS, "2000") == "nothing left\n"
 
 
 @pytest.mark.exhaustive

@@ -15,6 +15,7 @@ import pytest
 from ktor_client import _twin
 from ktor_client.frames import Frame
 from ktor_client.frames import frame as frame_room
+from ktor_client.protocol import payload as payload_room
 from tests.protocol.wire import BINARY, CONT, PING, TEXT, frame
 from tests.speedups.differential import WRONG, compare, random_stream
 
@@ -112,6 +113,20 @@ def test_made_frames_equal_those_of_the_reference(core: Any) -> None:
     for bits in ((), (0,), (1,), (0x40,)):
         assert repr(core.new_binary(b"a", *bits)) == repr(binary(b"a", *bits))
         assert core.new_binary(b"a", *bits) == binary(b"a", *bits)
+
+
+def test_room_is_like_that_of_the_reference(core: Any) -> None:
+    """Of whatever content, it is as long, and refuses the same sizes."""
+    reference = _twin.references.get("new_room", payload_room.new_room)
+    for size in (0, 1, 1000, 1 << 20):
+        made = core.new_room(size)
+        assert (type(made), len(made)) == (bytes, len(reference(size)))
+    wrong: Any
+    for wrong in (-1, 1 << 62, (1 << 63) - 1, 1 << 63, 1 << 70, "1", 1.0, None):
+        with pytest.raises(Exception) as expected:  # noqa: PT011  # whatever the reference raises
+            reference(wrong)
+        with pytest.raises(expected.type):
+            core.new_room(wrong)
 
 
 def test_the_collector_has_nothing_to_look_at(core: Any) -> None:

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define INTERFACE 1
+#define INTERFACE 2
 
 PyObject *deque_type;
 PyCFunction deque_append, deque_extend, deque_popleft;
@@ -156,6 +156,8 @@ static PyMethodDef FUNCTIONS[] = {
      "mask_bytes(payload, key, /)\n--\n\nReturn the payload XORed with the repeated key."},
     {"new_binary", FAST new_binary, METH_FASTCALL,
      "new_binary(data, bits=0, /)\n--\n\nReturn a binary frame that was received."},
+    {"new_room", new_room, METH_O,
+     "new_room(size, /)\n--\n\nReturn bytes to be written over; what they are is not said."},
     {"new_text", new_text, METH_O,
      "new_text(text, /)\n--\n\nReturn the frame of a whole text that was received."},
     {"take_copied", FAST take_copied, METH_FASTCALL,

@@ -45,6 +45,7 @@ int adopt_binary_frame(PyTypeObject *type);
 PyObject *content_of(PyObject *frame);
 PyObject *new_text(PyObject *module, PyObject *text);
 PyObject *new_binary(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *new_room(PyObject *module, PyObject *size);
 PyObject *take_plain(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *take_copied(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
