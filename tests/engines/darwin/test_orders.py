@@ -24,6 +24,7 @@ from tests.engines.darwin.traffic import (
     known,
     party,
 )
+from tests.support.fake_link import steps
 
 ALWAYS = (
     "late_completions",
@@ -311,5 +312,8 @@ async def test_an_order_that_is_not_thought_of(
         monkeypatch.undo()
         for line in tuple(bridge.lines):
             line.cancel(force=True)
+    while bridge.lines or len(bridge.blocks):  # noqa: ASYNC110  # nobody tells of it
+        await asyncio.sleep(0.001)
+    await steps()
     went_wrong.clear()  # with what the errors refer to
     gc.collect()
