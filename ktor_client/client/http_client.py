@@ -322,7 +322,11 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
                 sessions = []
             try:
                 await asyncio.gather(
-                    *(session.close(going_away) for session in sessions),
+                    *(
+                        session.close(going_away)
+                        for session in sessions
+                        if not session._is_impatient
+                    ),
                     *(twin.close() for twin in self._twins),
                     *(response.close() for response in list(self._responses)),
                 )

@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol
 
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
@@ -120,9 +121,9 @@ class FrameLink(ABC):
         """The clock for this connection's deadlines; the running loop by default."""
         return asyncio.get_running_loop()
 
-    @property
+    @cached_property
     def home(self) -> HomeLoop:
-        """The event loop of the connection."""
+        """The event loop of the connection, on which the session asks for it first."""
         return session_loop()
 
     @property
@@ -152,11 +153,13 @@ class FrameLink(ABC):
         """
 
     def send_text(self, text: str) -> None:
-        """Send a whole text message."""
+        """Send a whole text message. Unlike `send` it is called on any loop and has to check."""
+        self.home.check()
         self.send(TextFrame(text))
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
-        """Send a whole binary message."""
+        """Send a whole binary message, as `send_text`."""
+        self.home.check()
         self.send(BinaryFrame(data))
 
     def map_close(self, reason: CloseReason) -> CloseReason:
@@ -184,6 +187,11 @@ class FrameLink(ABC):
     def unsent(self) -> int:
         """How much of what was taken is not known to have left."""
         return self.taken - self.left[0]
+
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """A number that changes while what was sent is taken, and whether more of it waits."""
+        return self.left[0], self.unsent > 0 or not self.writable
 
     def watch_leaving(self, callback: Callable[[], object]) -> None:  # noqa: B027  # nothing to tell
         """Call back when more has left, and hold back little: `writable` follows what leaves."""

@@ -13,7 +13,8 @@ from contextlib import suppress
 from ktor_client._twin import twin
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkReceiver
-from ktor_client.link.home_loop import HomeLoop, session_loop
+from ktor_client.link.home_loop import session_loop
+from ktor_client.link.kernel import acknowledged
 from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
 from ktor_client.protocol.masking import Mask, fresh_key, take_key
 
@@ -46,7 +47,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._is_tls = transport.get_extra_info("sslcontext") is not None
         self._mask = mask
         self._loop = asyncio.get_running_loop()
-        self._home = session_loop()
+        self.home = session_loop()
         self._receiver: LinkReceiver | None = None
         self._is_over = False  # for the session
         self._is_lost = False
@@ -65,11 +66,6 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._surely_left = 0
         self._on_left: list[Callable[[], object]] = []
 
-    @property
-    def home(self) -> HomeLoop:
-        """The event loop that was running when the transport was taken over."""
-        return self._home
-
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
         if self._plain and not frame._bits:
@@ -77,6 +73,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
                 return self.send_text(frame.text)
             if type(frame) is BinaryFrame:
                 return self.send_binary(frame.data)
+        self.home.check()  # what the extensions keep in mind must not change in vain
         encoder = self._encoder
         data = encoder.encode(frame)
         self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
@@ -119,6 +116,13 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             self._surely_left = max(self._surely_left, written - self._buffered())
         return self._surely_left, written
 
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """See `FrameLink.progress`: under TLS a buffer hides, and ours is not the last one."""
+        moved, waits = super().progress
+        taken, has_more = acknowledged(self._transport)
+        return moved + taken, waits or has_more
+
     def watch_leaving(self, callback: Callable[[], object]) -> None:
         """Let the transport say when its buffer is empty; see `FrameLink.watch_leaving`."""
         self._on_left.append(callback)
@@ -148,22 +152,14 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             if size >= BATCH:
                 self._flush_batch()
         else:
-            self._begin_step(data)
-
-    def _begin_step(self, data: bytes) -> None:
-        """Write the first frame of a step, or the second, from which on they are joined."""
-        if self._stepped or asyncio._get_running_loop() is not self._loop:
             self._write(data)
-        else:
-            self._stepped = True
-            self._hand_over(data, 1)
 
     def _write_long(self, first: int, payload: bytes) -> None:
+        self.home.check()
         if len(payload) <= PIECE:
             self._write(self._encoder.frame(first, payload))
             return
         # Piece by piece: allocations of the message's size cost more than the masking.
-        self._home.check()
         self.flush()
         head, key = self._encoder.head(first, len(payload))
         mask, rest = self._mask, memoryview(payload)
@@ -174,23 +170,27 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._spend_step()
 
     def _write(self, data: bytes) -> None:
-        size = len(data)
-        if not self._stepped:
-            if asyncio._get_running_loop() is not self._loop:  # once in a step is cheap enough
-                self._home.check()
-            self._stepped = True
-            self._hand_over(data, 1)
-            if size >= STEP:
-                self._spend_step()
-            return
+        """Write the first frame of a step; from the second on they are joined."""
         if not self._scheduled:
-            self._home.check()
-            self._scheduled = True
-            self._loop.call_soon(self._end_step)
+            if asyncio._get_running_loop() is not self._loop:  # twice in a step is cheap enough
+                self.home.check()
+            if not self._stepped:
+                self._stepped = True
+                self._hand_over(data, 1)
+                if len(data) >= STEP:
+                    self._spend_step()
+                return
+            self._join()
         self._out.append(data)
-        self._out_size += size
+        self._out_size += len(data)
         if self._out_size >= BATCH:
             self._flush_batch()
+
+    def _join(self) -> None:
+        """Join what is sent until the end of this step of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._end_step)
 
     def _hand_over(self, data: bytes | bytearray, count: int) -> None:
         """Give the bytes of `count` frames to the transport; once it closes it takes nothing."""
@@ -210,9 +210,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
     def _spend_step(self) -> None:
         """Let senders wait for the next step of the loop, so that they cannot starve it."""
         self.writable = False
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._end_step)
+        self._join()
 
     def _end_step(self) -> None:
         self._scheduled = False

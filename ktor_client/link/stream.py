@@ -170,7 +170,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def abort(self) -> None:
         """Drop the socket, what was not written, and what was read and not yet taken."""
         self._finish_reading()
-        if self._home.is_closed:
+        if self.home.is_closed:
             self.connection_lost(None)  # the loop will not say it any more
         else:
             self._abort_transport()

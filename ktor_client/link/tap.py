@@ -10,7 +10,6 @@ from typing import Any
 
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
 from ktor_client.link.contract import Clock, FrameLink, LinkOptions, LinkReceiver
-from ktor_client.link.home_loop import HomeLoop
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["TapLink"]
@@ -21,6 +20,7 @@ class TapLink(FrameLink):
 
     def __init__(self, link: FrameLink) -> None:
         self.inner = link
+        self.home = link.home
 
     @abstractmethod
     def sent(self, frame: Frame) -> None:
@@ -76,11 +76,6 @@ class TapLink(FrameLink):
         return self.inner.clock
 
     @property
-    def home(self) -> HomeLoop:
-        """The connection's event loop."""
-        return self.inner.home
-
-    @property
     def create_future(self) -> Callable[[], asyncio.Future[Any]]:
         """See `FrameLink.create_future`."""
         return self.inner.create_future
@@ -126,6 +121,11 @@ class TapLink(FrameLink):
     def left(self) -> tuple[int, int]:
         """See `FrameLink.left`."""
         return self.inner.left
+
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """See `FrameLink.progress`."""
+        return self.inner.progress
 
     def watch_leaving(self, callback: Callable[[], object]) -> None:
         """See `FrameLink.watch_leaving`."""

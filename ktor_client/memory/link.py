@@ -122,6 +122,7 @@ class MemoryLink(FrameLink):
 
     def send_text(self, text: str) -> None:
         """Send a whole text message."""
+        self.home.check()
         if self._order.unfinished is not None:
             self.send(TextFrame(text))
             return
@@ -130,6 +131,7 @@ class MemoryLink(FrameLink):
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a whole binary message; `data` may be reused when this returns."""
+        self.home.check()
         if self._order.unfinished is not None:
             self.send(BinaryFrame(data))
             return
@@ -163,7 +165,11 @@ class MemoryLink(FrameLink):
     def abort(self) -> None:
         """End the connection; what has not arrived is dropped."""
         self._discarding = True
-        self.reset(None)
+        if self.home.is_closed:
+            self._end()
+            self._lose(None)  # the loop will not say it any more
+        else:
+            self.reset(None)
 
     def reset(self, error: Exception | None) -> None:
         """End the connection; the other end hears of `error`."""

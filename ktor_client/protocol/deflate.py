@@ -218,6 +218,10 @@ class DeflateCodec(ExtensionCodec):
                 self._deflater = None
         return result
 
+    def unsent(self) -> None:
+        """Begin a new window: the peer's does not have what was compressed."""
+        self._deflater = None
+
     def decode(self, payload: bytes, *, first: bool, fin: bool, limit: int) -> bytes:
         """Inflate one fragment, never beyond `limit` bytes for the message so far."""
         if first:

@@ -101,21 +101,28 @@ class FrameEncoder:
         Raises:
             ValueError: the frame does not continue the unfinished message, or has an RSV bit that
                 no extension explains.
+
+        Should an extension raise, or memory run out, it is as if the frame had never been there.
         """
         self._order.check(frame)
         kind, bits, payload = frame.frame_type, frame._bits, frame.data
         if kind >= 8:
             return self.frame(0x80 | kind, payload)
         first, fin, rsv = not self.in_message, not bits & NOT_FINAL, bits & RSV_MASK
-        if self._extensions:
-            if first:
-                self._active = [pair for pair in self._extensions if pair[1].wants(frame)]
+        if self._extensions and first:
+            self._active = [pair for pair in self._extensions if pair[1].wants(frame)]
+        try:
             for own, codec in self._active:
                 payload = codec.encode(payload, first=first, fin=fin)
                 if first:
                     rsv |= own
+            data = self.frame((0x80 if fin else 0) | rsv | (kind if first else 0), payload)
+        except BaseException:
+            for _, codec in self._active:
+                codec.unsent()
+            raise
         self._order.passed(frame)
-        return self.frame((0x80 if fin else 0) | rsv | (kind if first else 0), payload)
+        return data
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """Return a frame with that first byte: header, key and masked payload."""

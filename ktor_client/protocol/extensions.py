@@ -52,6 +52,9 @@ class ExtensionCodec(ABC):
         """Whether to transform this outgoing message; with fragments, by the first one."""
         return True
 
+    def unsent(self) -> None:  # noqa: B027  # most extensions keep nothing in mind
+        """Take note that what `encode` made last was not sent: something has failed meanwhile."""
+
     def close(self) -> None:  # noqa: B027  # most extensions hold nothing
         """Free what is held. Nothing is called afterwards."""
 

@@ -1,7 +1,7 @@
 """Keepalive: one ping after each interval, and a limit for its pong (Ktor's `PingPong.kt`).
 
 What we cannot see is not held against the peer: while we do not read there is no ping, and while
-bytes of ours wait and leave, its pong may be late. Who takes none of them is dead all the same.
+bytes of ours wait and are taken, its pong may be late. Who takes none of them is dead all the same.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Keepalive:
         if core is None:
             return
         link = core.link
-        left, waits = link.left[0], link.unsent > 0 or not link.writable
+        left, waits = link.progress
         before, waited = self._seen or (left, False)
         self._seen = left, waits
         if core.incoming.is_full:  # a pong would not be seen, a ping could destroy what waits

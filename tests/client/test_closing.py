@@ -225,6 +225,24 @@ async def test_a_handshake_ends_with_its_client(engine: EngineFactory) -> None:
         await own.close()
 
 
+async def test_a_close_that_was_given_up_is_not_waited_for_again(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        assert await peer.read_close() == (4000, "")
+        assert await peer.read_eof() == b""
+
+    plugin = install(WebSockets, close_timeout=3600)
+    async with asyncio.timeout(30), raw_server(script) as server:
+        client = HttpClient(engine, plugin)
+        session = await client.web_socket_session(server.url)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await session.close(CloseReason(4000))
+        await client.close()
+        assert session.close_reason.code == 4000
+        await server.finished.wait()
+
+
 class Halves:
     """Answers /fine, and of everything else half; says when that is out."""
 

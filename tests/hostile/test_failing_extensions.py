@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
-from ktor_client import CloseReason, ConnectionClosedError, HttpClient, install
+from ktor_client import CloseReason, ConnectionClosedError, Frame, HttpClient, install
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
-from ktor_client.plugins import WebSockets
+from ktor_client.plugins import WebSocketDeflate, WebSockets
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
     ExtensionParameters,
     WebSocketExtension,
 )
 from ktor_client.testing import MockPeerSession
-from tests.support.raw_server import PING, TEXT, Peer, frame, raw_server
+from tests.support.raw_server import CLOSE, PING, TEXT, Peer, close_frame, frame, raw_server
 
 RSV = 0x40
 
@@ -137,3 +139,100 @@ async def test_an_end_that_fails_is_told_and_strands_nobody(engine: EngineFactor
         assert (await session.close_reason).code == 1006
         await session.wait_closed()
     assert [str(error) for error in told] == ["closed twice"]
+
+
+# --- what is sent
+
+
+class Greedy(Picky):
+    """Encodes nothing once it is out of memory, but only once."""
+
+    is_full = False
+
+    def encode(self, payload: bytes, *, first: bool, fin: bool) -> bytes:
+        if self.is_full:
+            self.is_full = False
+            raise MemoryError("in an extension")
+        return payload
+
+
+class Greed(Pickiness):
+    """Has one codec."""
+
+    rsv = 0x20
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codec = Greedy()
+
+    def accept(self, parameters: ExtensionParameters) -> Picky:
+        return self.codec
+
+
+@pytest.mark.parametrize("how", ["send", "send_nowait", "send_stream"])
+@pytest.mark.parametrize("what", ["an extension behind it", "zlib", "masking"])
+async def test_what_failed_on_its_way_leaves_no_trace_in_the_compression(
+    engine: EngineFactory, what: str, how: str
+) -> None:
+    """A message that refers to what the peer never got cannot be read, nor can those behind it."""
+    words = "words that come again and again, " * 4
+    got: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade("Sec-WebSocket-Extensions: permessage-deflate, x-picky")
+        window = zlib.decompressobj(-15)
+        while True:
+            first, payload = await peer.read_frame()
+            if first & 0x0F == CLOSE:
+                break
+            got.append(window.decompress(payload + b"\0\0\xff\xff"))
+        await peer.send(close_frame(1000))
+
+    async def chunks() -> AsyncIterator[str]:
+        yield words
+
+    greed = Greed()
+    plugin = install(WebSockets, extensions=[WebSocketDeflate(), greed])
+    async with (
+        asyncio.timeout(20),
+        raw_server(script) as server,
+        HttpClient(engine, plugin) as client,
+    ):
+        async with client.web_socket(server.url) as session:
+            await session.send("first")
+            link: Any = session._link
+            if what == "an extension behind it":
+                greed.codec.is_full = True
+            elif what == "zlib":
+                Full(link._encoder._extensions[0][1], "_deflater")
+            else:
+                Full(link._encoder, "_mask")
+            with pytest.raises(MemoryError):
+                if how == "send":
+                    await session.send(words)
+                elif how == "send_nowait":
+                    session.outgoing.send_nowait(Frame.Text(words))
+                else:
+                    await session.send_stream(chunks())
+            for number in range(3):
+                await session.send(words + str(number))
+    assert got == [b"first", *(f"{words}{number}".encode() for number in range(3))]
+
+
+class Full:
+    """Stands in an attribute for a function, or for a compressor, and fails once."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self._owner, self._name, self._real = owner, name, getattr(owner, name)
+        setattr(owner, name, self)
+
+    def compress(self, data: bytes) -> Any:
+        return self._real.compress(data)
+
+    def flush(self, mode: int) -> bytes:
+        self._real.flush(mode)
+        return self()
+
+    def __call__(self, *_: object) -> bytes:
+        setattr(self._owner, self._name, self._real)
+        raise MemoryError("there is none")

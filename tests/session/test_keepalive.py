@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 
-from ktor_client import Channels, CloseReason, Frame, PingTimeoutError, bounded
+from ktor_client import (
+    Channels,
+    CloseReason,
+    Frame,
+    HttpClient,
+    PingTimeoutError,
+    bounded,
+    install,
+)
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.plugins import WebSockets
+from tests.support.certificates import client_context, server_context
 from tests.support.fake_link import FakeLink, on_fake_link, steps
+from tests.support.raw_server import Peer, close_frame, raw_server
 
 FEW = Channels(incoming=bounded(2))
 
@@ -178,6 +193,39 @@ async def test_what_leaves_while_nobody_reads_is_life() -> None:
 
 
 # --- a slow peer
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell")
+async def test_what_lies_in_buffers_below_ours_is_seen(engine: EngineFactory, tls: bool) -> None:
+    """Those of the kernel hold megabytes, and one of asyncio's under TLS has no bounds."""
+    is_paused, go_on, has_read = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        transport: Any = peer.writer.transport
+        transport.pause_reading()
+        is_paused.set()
+        await go_on.wait()
+        transport.resume_reading()
+        await peer.read_frame()
+        has_read.set()
+        assert (await peer.read_close())[0] == 1000
+        await peer.send(close_frame(1000))
+
+    plugin = install(WebSockets, ping_interval=None)
+    own = partial(engine, ssl_context=client_context()) if tls else engine
+    context = server_context() if tls else None
+    async with asyncio.timeout(50), raw_server(script, tls=context) as server:
+        async with HttpClient(own, plugin) as client, client.web_socket(server.url) as session:
+            link = session._link
+            await is_paused.wait()
+            await session.send(bytes(1_000_000))
+            before, waits = link.progress
+            assert waits
+            go_on.set()
+            await has_read.wait()
+            assert link.progress[0] > before
 
 
 async def test_bytes_that_leave_are_life() -> None:

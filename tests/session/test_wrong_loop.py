@@ -8,7 +8,9 @@ import gc
 import logging
 import sys
 import warnings
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,8 @@ from ktor_client import (
     install,
 )
 from ktor_client.engine.registry import EngineFactory
-from ktor_client.plugins import WebSockets
+from ktor_client.engines import MockEngine, TestEngine
+from ktor_client.plugins import WebSocketDeflate, WebSockets
 from ktor_client.testing import BackgroundEchoServer, echo_server
 from tests.support.raw_server import TEXT, Peer, close_frame, frame, raw_server
 
@@ -200,6 +203,78 @@ async def test_a_thread_without_a_loop_is_refused(
         assert session.close_reason.clean
 
 
+async def listen(session: Any) -> None:
+    async for _ in session:
+        pass
+
+
+async def listening_app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+
+IN_MEMORY: dict[str, Callable[[], MockEngine | TestEngine]] = {
+    "mock": lambda: mock(),
+    "mock on pipes": lambda: mock(on_pipes=True),
+    "test": lambda: TestEngine(listening_app),
+}
+
+
+def mock(*, on_pipes: bool = False) -> MockEngine:
+    engine = MockEngine()
+    engine.on_web_socket("/", listen)
+    if on_pipes:
+        engine.faults.corrupt(1 << 30)
+    return engine
+
+
+@pytest.mark.parametrize("make", IN_MEMORY.values(), ids=IN_MEMORY)
+async def test_in_memory_a_thread_is_refused_too(
+    make: Callable[[], MockEngine | TestEngine],
+) -> None:
+    uses = THREAD_USES | {
+        "send bytes": lambda session: session.send(b"x").send(None),
+        "send a long message": lambda session: session.send(bytes(100_000)).send(None),
+    }
+    async with make() as engine, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket("/") as session:
+            before = session.statistics
+            for use in uses.values():
+                with pytest.raises(WrongLoopError, match="run_coroutine_threadsafe"):
+                    await asyncio.to_thread(use, session)
+            assert session.statistics == before
+            await session.send("still open")
+
+
+async def test_what_a_thread_is_refused_leaves_no_trace_in_the_compression(
+    engine: EngineFactory,
+) -> None:
+    """Else a later message would refer to words that never left."""
+    words = "words that another thread would like to say, "
+    got: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade("Sec-WebSocket-Extensions: permessage-deflate")
+        window = zlib.decompressobj(-15)
+        for _ in range(2):
+            _, payload = await peer.read_frame()
+            got.append(window.decompress(payload + b"\0\0\xff\xff"))
+        assert await peer.read_close() == (1000, "")
+        await peer.send(close_frame(1000))
+
+    plugin = install(WebSockets, extensions=[WebSocketDeflate()])
+    async with raw_server(script) as server, HttpClient(engine, plugin) as client:
+        async with client.web_socket(server.url) as session:
+            await session.send("first")
+            with pytest.raises(WrongLoopError):
+                await asyncio.to_thread(lambda: session.send(words * 3).send(None))
+            await session.send(words * 2)
+    assert got == [b"first", words.encode() * 2]
+
+
 async def test_the_bridge_from_a_thread(engine: EngineFactory) -> None:
     loop = asyncio.get_running_loop()
 
@@ -259,6 +334,38 @@ def test_cancel_when_the_loop_was_closed_by_hand(engine: EngineFactory, waits: b
         assert (reason.code, reason.initiator) == (1006, "local")
         session.cancel()
         del session, tasks, loop
+        gc.collect()
+
+
+@pytest.mark.parametrize("make", IN_MEMORY.values(), ids=IN_MEMORY)
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_the_end_of_the_loop_in_memory(
+    make: Callable[[], MockEngine | TestEngine], is_cancelled: bool
+) -> None:
+    async def open_one() -> tuple[HttpClient, Session]:
+        client = HttpClient(make, install(WebSockets))
+        session = await client.web_socket_session("/")
+        await session.send("x")
+        return client, session
+
+    async def close(client: HttpClient) -> None:
+        async with asyncio.timeout(30):
+            await client.close()
+
+    with warnings.catch_warnings(action="ignore"), quiet_destructors():
+        loop = asyncio.new_event_loop()
+        client, session = loop.run_until_complete(open_one())
+        loop.close()
+        if is_cancelled:
+            session.cancel()
+            session.cancel()
+        else:
+            asyncio.run(close(client))
+            assert client.is_closed
+        assert not session.is_open
+        reason = session.close_reason
+        assert (reason.code, reason.initiator) == (1006, "local")
+        del client, session, loop
         gc.collect()
 
 

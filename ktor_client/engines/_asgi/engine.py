@@ -190,6 +190,7 @@ class TestEngine(HttpClientEngine):
     async def _end_tasks(self) -> None:
         for link in list(self._links):
             link.abort()
+        self._tasks -= {task for task in self._tasks if task.get_loop().is_closed()}
         if self._tasks:
             _, late = await asyncio.wait(list(self._tasks), timeout=self._shutdown_timeout)
             for task in late:

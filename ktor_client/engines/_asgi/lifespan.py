@@ -33,8 +33,9 @@ class Lifespan:
 
     async def stop(self) -> None:
         """Let the app shut down, and wait for its end. Raises what `start` does."""
-        self._events.put_nowait({"type": "lifespan.shutdown"})
-        await self._task
+        if not self._task.get_loop().is_closed():
+            self._events.put_nowait({"type": "lifespan.shutdown"})
+            await self._task
 
     async def _run(self) -> None:
         scope = {

@@ -77,6 +77,7 @@ class Stage:
         """Drop what is open, give scripts the time to notice, and cancel those that do not."""
         for link in list(self._links):
             link.abort()
+        self._peers -= {task for task in self._peers if task.get_loop().is_closed()}
         for _ in range(GRACE):
             if not self._peers:
                 return

@@ -12,7 +12,7 @@ enum { WRITABLE, PLAIN, SCHEDULED, OUT, OUT_SIZE };
 
 static PyTypeObject *sender_type, *sending_type;
 static PyTypeObject *known_link; /* the last one that was looked at, and found to be unchanged */
-static PyObject *begin_name, *flush_name;
+static PyObject *write_name, *flush_name;
 static Py_ssize_t batch;
 
 /* Join a frame, which is stolen, to what is held back; as the reference does. */
@@ -76,7 +76,7 @@ static PyObject *write_message(PyObject *self, PyObject *const *args, Py_ssize_t
     if (SLOT(self, sender_slots[SCHEDULED]) == Py_True) {
         return join(self, frame) < 0 ? NULL : Py_NewRef(Py_None);
     }
-    PyObject *done = PyObject_CallMethodObjArgs(self, begin_name, frame, NULL);
+    PyObject *done = PyObject_CallMethodObjArgs(self, write_name, frame, NULL);
     Py_DECREF(frame);
     return done;
 }
@@ -93,7 +93,7 @@ int adopt_sender(PyTypeObject *type)
     if (batch < 0) {
         return -1;
     }
-    if ((begin_name == NULL && (begin_name = PyUnicode_InternFromString("_begin_step")) == NULL) ||
+    if ((write_name == NULL && (write_name = PyUnicode_InternFromString("_write")) == NULL) ||
         (flush_name == NULL && (flush_name = PyUnicode_InternFromString("_flush_batch")) == NULL)) {
         return -1;
     }
