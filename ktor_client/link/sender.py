@@ -73,7 +73,6 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
                 return self.send_text(frame.text)
             if type(frame) is BinaryFrame:
                 return self.send_binary(frame.data)
-        self.home.check()  # what the extensions keep in mind must not change in vain
         encoder = self._encoder
         data = encoder.encode(frame)
         self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
@@ -85,6 +84,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         if self._plain:
             self._write_message(0x81, text.encode())
         else:
+            self.home.check()  # before it is encoded: what extensions keep must not change in vain
             self.send(TextFrame(text))
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
@@ -92,6 +92,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         if self._plain:
             self._write_message(0x82, data if type(data) is bytes else bytes(data))
         else:
+            self.home.check()
             self.send(BinaryFrame(data))
 
     def flush(self) -> None:

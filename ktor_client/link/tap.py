@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
-from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
-from ktor_client.link.contract import Clock, FrameLink, LinkOptions, LinkReceiver
+from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.link.contract import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.violation import Violation
 
 __all__ = ["TapLink"]
+
+
+def _passed_on(name: str) -> Any:
+    """Return a member that is that of the link within."""
+    return property(attrgetter(f"inner.{name}"))
 
 
 class TapLink(FrameLink):
@@ -35,55 +39,28 @@ class TapLink(FrameLink):
 
     # --- what the session asks ---
 
-    @property
-    def writable(self) -> bool:  # type: ignore[override]  # the connection's
-        """Whether the connection takes frames."""
-        return self.inner.writable
-
-    @property
-    def frames_received(self) -> int:  # type: ignore[override]  # the connection's
-        """See `FrameLink`."""
-        return self.inner.frames_received
-
-    @property
-    def frames_sent(self) -> int:  # type: ignore[override]  # the connection's
-        """See `FrameLink`."""
-        return self.inner.frames_sent
-
-    @property
-    def bytes_received(self) -> int:  # type: ignore[override]  # the connection's
-        """See `FrameLink`."""
-        return self.inner.bytes_received
-
-    @property
-    def bytes_sent(self) -> int:  # type: ignore[override]  # the connection's
-        """See `FrameLink`."""
-        return self.inner.bytes_sent
-
-    @property
-    def received_at(self) -> float | None:  # type: ignore[override]  # the connection's
-        """See `FrameLink`."""
-        return self.inner.received_at
-
-    @property
-    def is_cut_off(self) -> bool:  # type: ignore[override]  # the connection's
-        """See `FrameLink`."""
-        return self.inner.is_cut_off
-
-    @property
-    def clock(self) -> Clock:
-        """The connection's clock."""
-        return self.inner.clock
-
-    @property
-    def create_future(self) -> Callable[[], asyncio.Future[Any]]:
-        """See `FrameLink.create_future`."""
-        return self.inner.create_future
-
-    @property
-    def peer_address(self) -> str | None:
-        """See `FrameLink.peer_address`."""
-        return self.inner.peer_address
+    writable = _passed_on("writable")
+    frames_received = _passed_on("frames_received")
+    frames_sent = _passed_on("frames_sent")
+    bytes_received = _passed_on("bytes_received")
+    bytes_sent = _passed_on("bytes_sent")
+    received_at = _passed_on("received_at")
+    is_cut_off = _passed_on("is_cut_off")
+    clock = _passed_on("clock")  # pyright: ignore  # it is a property
+    create_future = _passed_on("create_future")  # pyright: ignore  # it is a property
+    peer_address = _passed_on("peer_address")  # pyright: ignore  # it is a property
+    map_close = _passed_on("map_close")
+    flush = _passed_on("flush")
+    taken = _passed_on("taken")  # pyright: ignore  # it is a property
+    left = _passed_on("left")  # pyright: ignore  # it is a property
+    progress = _passed_on("progress")  # pyright: ignore  # it is a property
+    watch_leaving = _passed_on("watch_leaving")
+    pause = _passed_on("pause")
+    resume = _passed_on("resume")
+    discard = _passed_on("discard")
+    set_max_frame_size = _passed_on("set_max_frame_size")
+    close = _passed_on("close")
+    abort = _passed_on("abort")
 
     def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
         """Begin to deliver; see `FrameLink.start`."""
@@ -103,57 +80,6 @@ class TapLink(FrameLink):
         """Send a whole binary message."""
         self.inner.send_binary(data)
         self.sent(BinaryFrame(data))
-
-    def map_close(self, reason: CloseReason) -> CloseReason:
-        """See `FrameLink.map_close`."""
-        return self.inner.map_close(reason)
-
-    def flush(self) -> None:
-        """Hand over what is held back."""
-        self.inner.flush()
-
-    @property
-    def taken(self) -> int:
-        """See `FrameLink.taken`."""
-        return self.inner.taken
-
-    @property
-    def left(self) -> tuple[int, int]:
-        """See `FrameLink.left`."""
-        return self.inner.left
-
-    @property
-    def progress(self) -> tuple[int, bool]:
-        """See `FrameLink.progress`."""
-        return self.inner.progress
-
-    def watch_leaving(self, callback: Callable[[], object]) -> None:
-        """See `FrameLink.watch_leaving`."""
-        self.inner.watch_leaving(callback)
-
-    def pause(self) -> None:
-        """Read nothing."""
-        self.inner.pause()
-
-    def resume(self) -> None:
-        """Read again."""
-        self.inner.resume()
-
-    def discard(self) -> None:
-        """Throw away what comes."""
-        self.inner.discard()
-
-    def set_max_frame_size(self, size: int) -> None:
-        """Change the limit."""
-        self.inner.set_max_frame_size(size)
-
-    def close(self) -> None:
-        """End the connection."""
-        self.inner.close()
-
-    def abort(self) -> None:
-        """End the connection now."""
-        self.inner.abort()
 
 
 class _TapReceiver:

@@ -86,7 +86,7 @@ class _Way:
         self._scheduled = False
         while self._due and self._late and self.target.is_reading():
             self._due -= 1
-            self.target.feed(self._late.pop(0))
+            self.target.protocol.data_received(self._late.pop(0))
         if not self.target.is_reading():
             return
         if not self._bytes:
@@ -106,7 +106,7 @@ class _Way:
         if self._faults.delay or self._late:
             self._send_late(bytes(piece))
         elif size:
-            self.target.feed(bytes(piece))
+            self.target.protocol.data_received(bytes(piece))
         if limit is not None and self._arrived >= limit:
             error = ConnectionResetError("the connection was dropped (engine.faults)")
             if self.source.is_closing():  # and cannot end it once more
@@ -211,10 +211,6 @@ class MemoryTransport(asyncio.Transport):
         """End the connection; the other end hears of `error`."""
         self._finish(None, error)
 
-    def feed(self, data: bytes) -> None:
-        """Give arrived bytes to the protocol."""
-        self.protocol.data_received(data)
-
     def ended(self, error: Exception | None) -> None:
         """Take the other end's end."""
         if error is None:
@@ -225,12 +221,9 @@ class MemoryTransport(asyncio.Transport):
         if self._closing:
             return
         self._closing = True
-        self._loop.call_soon(self.protocol_lost, own)  # first: whoever ends it knows it first
+        # First: whoever ends it knows it first.
+        self._loop.call_soon(lambda: self.protocol.connection_lost(own))
         self._outgoing.end(others)
-
-    def protocol_lost(self, error: Exception | None) -> None:
-        """Tell the protocol that this is over."""
-        self.protocol.connection_lost(error)
 
 
 def memory_transports(

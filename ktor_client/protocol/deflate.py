@@ -98,10 +98,11 @@ class WebSocketDeflate(WebSocketExtension):
     def accept(self, parameters: ExtensionParameters) -> DeflateCodec:
         """Take the server's answer (RFC 7692 7.1)."""
         found = _checked(parameters)
+        for name in ("server_max_window_bits", "client_max_window_bits"):
+            if name in found and found[name] is None:
+                raise ValueError(f"{name} needs a value in the answer")
         server_bits = found.get("server_max_window_bits")
-        if "server_max_window_bits" in found:
-            if server_bits is None:
-                raise ValueError("server_max_window_bits needs a value in the answer")
+        if server_bits is not None:
             if server_bits > self.server_max_window_bits:
                 raise ValueError(
                     f"server_max_window_bits={server_bits} is more than the "
@@ -111,11 +112,8 @@ class WebSocketDeflate(WebSocketExtension):
             raise ValueError("the server ignored server_max_window_bits but accepted the offer")
         if self.server_no_context_takeover and "server_no_context_takeover" not in found:
             raise ValueError("the server ignored server_no_context_takeover but accepted the offer")
-        client_bits = found.get("client_max_window_bits")
-        if "client_max_window_bits" in found:
-            if client_bits is None:
-                raise ValueError("client_max_window_bits needs a value in the answer")
-        mine = min(self.client_max_window_bits, client_bits or _MAX_WINDOW_BITS)
+        client_bits = found.get("client_max_window_bits") or _MAX_WINDOW_BITS
+        mine = min(self.client_max_window_bits, client_bits)
         return DeflateCodec(
             self,
             send_bits=mine,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from ktor_client._twin import twin
 from ktor_client.channels import ReceiveChannel, SendChannel
@@ -245,7 +245,7 @@ class WebSocketSession(metaclass=Taught):
 
     # --- leaving the body ---
 
-    async def __aenter__(self) -> WebSocketSession:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

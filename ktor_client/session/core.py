@@ -252,10 +252,6 @@ class SessionCore:
         """End the session: a strict limit was exceeded."""
         self.overflow("incoming")
 
-    def ping_sent(self, payload: bytes) -> None:
-        """Take note of a ping that is nobody's to wait for."""
-        self.pings.passed(payload)
-
     def close_has_left(self) -> None:
         """Take note that nothing more is to be sent."""
         assert self.ending.said is not None

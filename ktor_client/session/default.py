@@ -161,11 +161,7 @@ class DefaultWebSocketSession(WebSocketSession):
 
     @ping_interval.setter
     def ping_interval(self, value: Duration | None) -> None:
-        if value is not None and self._require is not None:
-            self._require("PingCapability", "ping_interval")
-        seconds = optional_seconds(value, "ping_interval")
-        self._core.home.check()
-        self._core.keepalive.interval = seconds
+        self._core.keepalive.interval = self._checked(value, "ping_interval")
 
     @property
     def timeout(self) -> float | None:
@@ -174,23 +170,21 @@ class DefaultWebSocketSession(WebSocketSession):
 
     @timeout.setter
     def timeout(self, value: Duration | None) -> None:
-        if value is not None and self._require is not None:
-            self._require("PingCapability", "timeout")
-        seconds = optional_seconds(value, "timeout")
-        self._core.home.check()
-        self._core.keepalive.timeout = seconds
+        self._core.keepalive.timeout = self._checked(value, "timeout")
 
-    async def __aenter__(self) -> DefaultWebSocketSession:
-        return self
+    def _checked(self, value: Duration | None, option: str) -> float | None:
+        """Return the seconds of a setting of keepalive's, if it can be had, and here."""
+        if value is not None and self._require is not None:
+            self._require("PingCapability", option)
+        seconds = optional_seconds(value, option)
+        self._core.home.check()
+        return seconds
 
 
 class DefaultClientWebSocketSession(DefaultWebSocketSession, ClientWebSocketSession):
     """What `web_socket` and `web_socket_session` give (Ktor's `DefaultClientWebSocketSession`)."""
 
     __slots__ = ()
-
-    async def __aenter__(self) -> DefaultClientWebSocketSession:
-        return self
 
 
 @twin

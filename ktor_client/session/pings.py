@@ -27,10 +27,10 @@ def _nobody(_: BaseException | None) -> None:
 class Pings:
     """Matches pongs with pings and measures the time between."""
 
-    __slots__ = ("_sending", "_sent", "latency", "time")
+    __slots__ = ("_link", "_sent", "latency", "time")
 
     def __init__(self, core: SessionCore) -> None:
-        self._sending = core.sending
+        self._link = core.link
         # A loop's own time may be that of its last step; a clock of a test's is what counts there.
         on_loop = isinstance(core.clock, asyncio.AbstractEventLoop)
         self.time: Callable[[], float] = time.perf_counter if on_loop else core.clock.time
@@ -48,7 +48,7 @@ class Pings:
         if payload in self._sent:
             raise ValueError(f"a ping with payload {payload!r} is still under way")
         self._sent[payload] = (self.time(), on_pong)
-        self._sending.send_ping(frame)
+        self._link.send(frame)  # past what waits
 
     def passed(self, payload: bytes) -> None:
         """Take note of a ping that was sent as a frame: its pong answers those before it too."""

@@ -23,6 +23,3 @@ class ClientWebSocketSession(WebSocketSession):
         if self._call is None:
             raise AttributeError("this session was not opened by a client")
         return self._call
-
-    async def __aenter__(self) -> ClientWebSocketSession:
-        return self

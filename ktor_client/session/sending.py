@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ktor_client._twin import twin
 from ktor_client.channels import ChannelLimit
@@ -31,6 +31,9 @@ from ktor_client.link.oneshot import OneShot
 from ktor_client.session.ending import Ending, checked_reason
 from ktor_client.session.turns import Turn
 
+if TYPE_CHECKING:
+    from ktor_client.session.pings import Pings
+
 __all__ = ["Sending", "SendingOwner"]
 
 
@@ -40,6 +43,7 @@ class SendingOwner(Protocol):
     link: FrameLink
     home: HomeLoop
     ending: Ending
+    pings: Pings
 
     def start_close(self, reason: CloseReason) -> None:
         """Close the session: a Close was sent as a frame."""
@@ -47,9 +51,6 @@ class SendingOwner(Protocol):
     def overflow(self, which: str) -> ConnectionClosedError:
         """End the session because a strict limit is reached; return the error to raise."""
         ...
-
-    def ping_sent(self, payload: bytes) -> None:
-        """Take note that a ping was sent as a frame."""
 
     def close_has_left(self) -> None:
         """Take note that our Close, and so all that was sent before it, is on the way."""
@@ -206,10 +207,6 @@ class Sending:
 
     # --- for the session's state ---
 
-    def send_ping(self, frame: Frame) -> None:
-        """Write a ping, past what waits."""
-        self._link.send(frame)
-
     def send_pong(self, data: bytes) -> None:
         """Answer a ping; while the link is busy the newest is enough (RFC 6455 5.5.3)."""
         if self._close is not None and self._close.has_turn:
@@ -297,7 +294,7 @@ class Sending:
             return
         self._link.send(frame)
         if isinstance(frame, PingFrame):
-            self._owner.ping_sent(frame.data)
+            self._owner.pings.passed(frame.data)
 
     def _enqueue(self, place: Turn) -> None:
         self.queue.append(place)

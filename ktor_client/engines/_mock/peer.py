@@ -298,9 +298,6 @@ class MockPeerSession(DefaultWebSocketSession):
         self._tap.inner.reset(error)
         self._core.cancel()
 
-    async def __aenter__(self) -> MockPeerSession:
-        return self
-
 
 Peer: TypeAlias = Callable[[MockPeerSession], Awaitable[object]]
 """The script: `async def peer(session)`. Returning closes the session with 1000."""
