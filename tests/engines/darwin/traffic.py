@@ -70,9 +70,9 @@ async def party() -> AsyncGenerator[Party]:
     try:
         yield one
     finally:
+        await steps(20)  # those that have just been connected are accepted, and begin
         server.close()
         await server.wait_closed()
-        await steps(20)  # those that were accepted begin
         if one.tasks:
             await asyncio.wait(one.tasks)
 
