@@ -27,8 +27,9 @@ async def test_every_engine_chats() -> None:
         assert room.count(f"'hello from {name}'") == 2
         assert "GET /hello" in room
         assert "closed      1000 NORMAL, both sides agreed" in room
-    assert rooms[4] == "browser: runs in a browser only, under Pyodide"
-    assert "3 engines" in rooms[5]
+    assert rooms[4] == "darwin: runs on macOS and iOS only"
+    assert rooms[5] == "browser: runs in a browser only, under Pyodide"
+    assert "3 engines" in rooms[6]
 
 
 async def test_an_engine_that_is_not_installed_is_one_line() -> None:

@@ -20,10 +20,14 @@ INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nX: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
 BARE_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKS = b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
+FRAMED_ANEW = b"2\r\nok\r\n0\r\n\r\n"
+"""A chunk for each piece that has come, and no trailer."""
 
 
 class Pieces(SocketStream):
     """Gives what it was given, so many bytes at a time, beside a socket where nothing comes."""
+
+    ended_in_full = True
 
     def __init__(self, data: bytes, size: int) -> None:
         super().__init__()
@@ -75,8 +79,8 @@ async def read_all(
             b"HTTP/1.1 404 OK\r\nConnection: close\r\n\r\nno",
             False,
         ),
-        (CHUNKED + CHUNKS, BARE_CHUNKED + CHUNKS, False),
-        (CHUNKED + CHUNKS + b"HTTP/1.1 200 EVIL", BARE_CHUNKED + CHUNKS, True),
+        (CHUNKED + CHUNKS, BARE_CHUNKED + FRAMED_ANEW, False),
+        (CHUNKED + CHUNKS + b"HTTP/1.1 200 EVIL", BARE_CHUNKED + FRAMED_ANEW, True),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 EVIL",
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -93,6 +97,8 @@ async def read_all(
 async def test_a_head_says_no_more_than_where_the_body_ends(
     answer: bytes, seen: bytes, is_spent: bool, size: int
 ) -> None:
+    if size == 1:
+        seen = seen.replace(FRAMED_ANEW, b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n")
     assert await read_all(INTERIM * 3 + answer, size) == (seen, is_spent, is_spent)
 
 

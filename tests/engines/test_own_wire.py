@@ -44,7 +44,7 @@ async def test_a_rule_of_the_table(rule: Rule) -> None:
                     await (await engine.execute(request(server.port))).body_as_bytes()
             else:
                 response = await engine.execute(request(server.port))
-                assert (response.status, await response.body_as_bytes()) == (200, rule.body)
+                assert (response.status, await response.body_as_bytes()) == (rule.status, rule.body)
         await engine.close()
 
 

@@ -161,10 +161,9 @@ async def test_a_user_agent_is_left_to_the_browser(site: Site) -> None:
     assert got["headers"]["User-Agent"].startswith("Mozilla/")
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
-async def test_methods_that_a_page_may_not_use(client: HttpClient, site: Site, method: str) -> None:
-    with pytest.raises(UnsupportedCapabilityError, match=method):
-        await client.request(method, site.http("/http/mirror"))
+async def test_a_method_that_a_page_may_not_use(client: HttpClient, site: Site) -> None:
+    with pytest.raises(UnsupportedCapabilityError, match="TRACE"):
+        await client.request("TRACE", site.http("/http/mirror"))
 
 
 async def test_a_body_with_get(client: HttpClient, site: Site) -> None:
