@@ -409,7 +409,7 @@ async def simulate(seed: int) -> None:
     world, kernel = World(seed), pipe.KERNEL
     pipe.KERNEL = world.kernel
     try:
-        async with asyncio.timeout(120):  # of the clock on the wall: a machine may be busy
+        async with asyncio.timeout(1800):  # of the clock on the wall: a machine may be very busy
             await world.run()
     except TimeoutError as error:
         raise Broken(f"seed {seed} does not come to its end") from error
