@@ -131,6 +131,7 @@ class World:
             ways: list[Literal["client", "server"]] = ["client", "server"]
             way = chance.choice(ways)
             if chance.random() < 0.3:
+                self.lags = True  # time does not wait for hundreds of pieces
                 faults.split(chance.choice([1, 7, 100]), towards="both")
             if chance.random() < 0.3:
                 self.lags = True
