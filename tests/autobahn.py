@@ -51,10 +51,11 @@ async def fuzzing_server(wstest: str, cases: list[str]) -> AsyncGenerator[tuple[
                     raise SystemExit(f"{wstest} ended with {await process.wait()}")
             draining = asyncio.create_task(process.stdout.read())
             yield url, Path(folder)
-            draining.cancel()
         finally:
-            process.kill()
-            await process.communicate()
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        await draining
 
 
 async def run_cases(engine: str, agent: str, url: str) -> None:
