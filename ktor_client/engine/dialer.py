@@ -142,12 +142,16 @@ class Dialer:
         where = place_of(host, port)
         async with self.limited(where, deadline or self.deadline()):
             try:
-                context = self.ssl_context() if secure else None
-                return await self._connect(factory, host, port, context)
+                return await self._past_proxies(factory, host, port, where, secure=secure)
             except TlsError:
                 raise
             except self._errors.foreign as error:
                 raise self._translated(error, where) from error
+
+    async def _past_proxies(
+        self, factory: Callable[[], P], host: str, port: int, where: str, *, secure: bool
+    ) -> P:
+        return await self._connect(factory, host, port, self.ssl_context() if secure else None)
 
     async def open_unix(self, path: str, deadline: Deadline | None = None) -> SocketStream:
         """Connect to a Unix domain socket. Raises what `open` raises."""

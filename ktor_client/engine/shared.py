@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ktor_client.engine.capabilities import Capability, HandshakeHeadersCapability
 from ktor_client.engine.contract import HttpClientEngine
 from ktor_client.engine.registry import engines_with
@@ -9,7 +11,7 @@ from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Headers
 from ktor_client.link.home_loop import HomeLoop
 
-__all__ = ["SharedEngine", "require", "require_handshake_headers"]
+__all__ = ["SharedEngine", "refuse_options", "require", "require_handshake_headers"]
 
 _BROWSERS_OWN = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that mean nothing to a handshake and that a browser puts itself: defaults that plugins
@@ -86,3 +88,33 @@ def require_handshake_headers(engine: HttpClientEngine, headers: Headers) -> Non
         key = name.lower()
         if key not in _BROWSERS_OWN | _OF_THE_HANDSHAKE and not key.startswith("sec-websocket-"):
             require(engine, HandshakeHeadersCapability, f"header {name}")
+
+
+def refuse_options(
+    engine: str,
+    given: Mapping[str, object],
+    lacking: Mapping[str, tuple[object, str]],
+    *,
+    has: str = "",
+) -> None:
+    """Refuse by name what an engine was given of options that it has not.
+
+    Args:
+        engine: its class.
+        given: by option; what is false asks for nothing.
+        lacking: options of other engines, with what this one would have to support, and why it
+            does not.
+        has: what it has instead, for the message.
+
+    Raises:
+        UnsupportedCapabilityError: an option of other engines was given a value.
+        TypeError: an option that no engine has.
+    """
+    for option, value in given.items():
+        if option not in lacking:
+            raise TypeError(f"{engine} has no option {option!r}{has}")
+        if value:
+            what, why = lacking[option]
+            raise UnsupportedCapabilityError(
+                f"Engine {engine} doesn't support {what} ({option}=...){why}"
+            )

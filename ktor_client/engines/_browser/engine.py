@@ -17,7 +17,7 @@ from ktor_client.engine.capabilities import (
 )
 from ktor_client.engine.idle_limit import IdleLimit
 from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT
-from ktor_client.engine.shared import require, require_handshake_headers
+from ktor_client.engine.shared import refuse_options, require, require_handshake_headers
 from ktor_client.engines._browser.bursts import Bursts
 from ktor_client.engines._browser.fetch import Exchange, check
 from ktor_client.engines._browser.link import BrowserLink
@@ -25,20 +25,20 @@ from ktor_client.engines._browser.network import watch_network
 from ktor_client.engines._browser.page_clock import PageClock
 from ktor_client.engines._browser.platform import Platform
 from ktor_client.engines._browser.wakeups import Wakeups
-from ktor_client.errors import UnsupportedCapabilityError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.link import Clock
 
 __all__ = ["BrowserEngine"]
 
+_WHY = ": connections are the browser's own business"
 _SOCKET_OPTIONS = {
-    "connect_timeout": TimeoutCapability,
-    "limit": "a limit of connections",
-    "proxy": ProxyCapability,
-    "server_hostname": TlsOptionsCapability,
-    "ssl_context": TlsOptionsCapability,
-    "trust_env": ProxyCapability,
-    "unix_socket": UnixSocketCapability,
+    "connect_timeout": (TimeoutCapability, _WHY),
+    "limit": ("a limit of connections", _WHY),
+    "proxy": (ProxyCapability, _WHY),
+    "server_hostname": (TlsOptionsCapability, _WHY),
+    "ssl_context": (TlsOptionsCapability, _WHY),
+    "trust_env": (ProxyCapability, _WHY),
+    "unix_socket": (UnixSocketCapability, _WHY),
 }
 """Options that socket engines share, and what an engine needs for them."""
 
@@ -77,14 +77,9 @@ class BrowserEngine(HttpClientEngine):
             UnsupportedCapabilityError: a socket option was given a value.
             ValueError: `credentials` is none of the three.
         """
-        for option, value in socket_options.items():
-            if option not in _SOCKET_OPTIONS:
-                raise TypeError(f"BrowserEngine has no option {option!r}; it has 'credentials'")
-            if value:
-                raise UnsupportedCapabilityError(
-                    f"Engine BrowserEngine doesn't support {_SOCKET_OPTIONS[option]} "
-                    f"({option}=...): connections are the browser's own business"
-                )
+        refuse_options(
+            "BrowserEngine", socket_options, _SOCKET_OPTIONS, has="; it has 'credentials'"
+        )
         if credentials not in ("omit", "same-origin", "include"):
             raise ValueError(
                 f"credentials is 'omit', 'same-origin' or 'include', not {credentials!r}"

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from ktor_client.engine.deadlines import Deadline
-from ktor_client.engine.dialer import Dialer, place_of
+from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import ErrorTable
 from ktor_client.engine.phases import Phase
 from ktor_client.engine.settle import settle
@@ -29,31 +28,19 @@ class AppleDialer(Dialer):
         self._bridge = bridge
         self._tls = AppleTls(bridge, self._protocols)
 
-    async def connect(
-        self,
-        factory: Callable[[], P],
-        host: str,
-        port: int,
-        deadline: Deadline | None = None,
-        *,
-        secure: bool,
+    async def _past_proxies(
+        self, factory: Callable[[], P], host: str, port: int, where: str, *, secure: bool
     ) -> P:
-        """Connect to a host; see `Dialer.connect`."""
-        where = place_of(host, port)
         name = self._name_on_certificate(host)
         tls = self._tls.configuring(None if name == host else name) if secure else None
-        async with self.limited(where, deadline or self.deadline()):
-            try:
-                transport = AppleTransport(self._bridge, host, port, tls)
-                try:
-                    await self._opened(transport, where)
-                    protocol = factory()
-                    transport.begin(protocol)
-                except BaseException:
-                    await settle(transport.drop())
-                    raise
-            except self._errors.foreign as error:
-                raise self._translated(error, where) from error
+        transport = AppleTransport(self._bridge, host, port, tls)
+        try:
+            await self._opened(transport, where)
+            protocol = factory()
+            transport.begin(protocol)
+        except BaseException:
+            await settle(transport.drop())
+            raise
         return protocol
 
     async def _opened(self, transport: AppleTransport, where: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ktor_client.durations import Duration
+from ktor_client.engine.capabilities import ProxyCapability, UnixSocketCapability
+from ktor_client.engine.shared import refuse_options
 from ktor_client.engine.socket_options import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMIT,
@@ -11,17 +13,17 @@ from ktor_client.engine.socket_options import (
 from ktor_client.engine.wire import WireEngine, WireErrors
 from ktor_client.engines._darwin.bridge import bridge
 from ktor_client.engines._darwin.dialer import AppleDialer
-from ktor_client.errors import UnsupportedCapabilityError
 
 __all__ = ["DarwinEngine"]
 
 _REFUSED = {
-    "proxy": "ProxyCapability (proxy=...): the system's settings name its proxies",
+    "proxy": (ProxyCapability, ": the system's settings name its proxies"),
     "ssl_context": (
-        "an ssl.SSLContext (ssl_context=...): TLS is Apple's, and whom to trust is the system's"
+        "an ssl.SSLContext",
+        ": TLS is Apple's, and whom to trust is the system's",
     ),
-    "trust_env": "ProxyCapability (trust_env=...): the system's settings name its proxies",
-    "unix_socket": "UnixSocketCapability (unix_socket=...)",
+    "trust_env": (ProxyCapability, ": the system's settings name its proxies"),
+    "unix_socket": (UnixSocketCapability, ""),
 }
 """Options that socket engines share and this one has not."""
 
@@ -58,13 +60,7 @@ class DarwinEngine(WireEngine):
             TypeError: an option of the wrong type, or one that no engine has.
             ValueError: an impossible value.
         """
-        for option, value in others.items():
-            if option not in _REFUSED:
-                raise TypeError(f"DarwinEngine has no option {option!r}")
-            if value:
-                raise UnsupportedCapabilityError(
-                    f"Engine DarwinEngine doesn't support {_REFUSED[option]}"
-                )
+        refuse_options("DarwinEngine", others, _REFUSED)
         options = SocketOptions(
             limit=limit, server_hostname=server_hostname, connect_timeout=connect_timeout
         )
