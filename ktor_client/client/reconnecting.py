@@ -61,7 +61,10 @@ class ReconnectingCalls:
         With `overlap`, its successor opens before it ends if possible, and at once after the peer
         closes with 1001 or 1012.
         """
-        from ktor_client.client.source import FeedOptions, Target, optional_seconds, prepared
+        from ktor_client.client.source import prepared
+        from ktor_client.durations import optional_seconds
+        from ktor_client.reconnect.options import FeedOptions
+        from ktor_client.reconnect.target import Target
 
         age = optional_seconds(max_age, "max_age")
         options = FeedOptions(on_open, outbox, resume, overlap, age)

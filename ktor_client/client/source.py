@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ktor_client.client.statements import WebSocketStatement
-from ktor_client.durations import optional_seconds
 from ktor_client.link import Clock
 from ktor_client.plugins.reconnect import WebSocketReconnect
 from ktor_client.plugins.reconnect import settings_of as reconnect_settings_of
@@ -21,7 +20,7 @@ from ktor_client.session import DefaultClientWebSocketSession
 if TYPE_CHECKING:
     from ktor_client.client.http_client import HttpClient
 
-__all__ = ["FeedOptions", "Target", "optional_seconds", "prepared"]
+__all__ = ["prepared"]
 
 
 def prepared(
