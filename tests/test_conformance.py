@@ -8,7 +8,8 @@ import pytest
 
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.testing import EchoServer, echo_server
-from ktor_client.testing.conformance import CHECKS, Check, run_check
+from ktor_client.testing.conformance import CHECKS, Check
+from tests.support.battery import passes
 
 
 @pytest.fixture
@@ -19,7 +20,4 @@ async def server() -> AsyncIterator[EchoServer]:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.room}-{check.name}")
 async def test_engine(engine: EngineFactory, check: Check, server: EchoServer) -> None:
-    result = await run_check(check, engine, server.url)
-    result.raise_if_failed()
-    if result.outcome == "skipped":
-        pytest.skip(result.detail)
+    await passes(check, engine, server.url)

@@ -6,9 +6,10 @@ import pytest
 
 from ktor_client.engines import TestEngine
 from ktor_client.testing import EchoServer
-from ktor_client.testing.conformance import CHECKS, Check, run_check
+from ktor_client.testing.conformance import CHECKS, Check
 from ktor_client.testing.conformance.runner import IN_MEMORY_URL
 from ktor_client.testing.echo_app import echo_app
+from tests.support.battery import passes
 
 
 @pytest.mark.parametrize("way", ["messages", "pipe"])
@@ -22,7 +23,4 @@ async def test_in_process(check: Check, way: str) -> None:
             engine.faults.split(1000)
         return engine
 
-    result = await run_check(check, factory, IN_MEMORY_URL)
-    result.raise_if_failed()
-    if result.outcome == "skipped":
-        pytest.skip(result.detail)
+    await passes(check, factory, IN_MEMORY_URL)

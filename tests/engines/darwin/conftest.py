@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from ktor_client.engines._darwin import bridge as bridge_module
 from ktor_client.engines._darwin import engine as engine_module
+from ktor_client.testing import EchoServer, echo_server
 from tests.engines.darwin.double import Double, the_double
 
 
@@ -38,3 +39,9 @@ def bridge(double: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[bridge_m
         time.sleep(0.001)
     assert len(own.blocks) == 0
     assert not own.lines
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[EchoServer]:
+    async with echo_server() as server:
+        yield server

@@ -14,10 +14,11 @@ from ktor_client.engines._darwin.bridge import Bridge, bridge
 from ktor_client.errors import ConnectError, TlsError
 from ktor_client.plugins import WebSockets
 from ktor_client.testing import EchoServer, echo_server
-from ktor_client.testing.conformance import CHECKS, Check, run_check
+from ktor_client.testing.conformance import CHECKS, Check
 from tests.engines.darwin.test_life import darwin
 from tests.engines.darwin.traffic import converse, party
 from tests.engines.test_each_step import A_FEW, Act, at_each, get, post, web_socket
+from tests.support.battery import passes
 from tests.support.certificates import server_context
 
 if platform.system() != "Darwin":
@@ -36,19 +37,10 @@ async def apples() -> AsyncIterator[Bridge]:
             await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[EchoServer]:
-    async with echo_server() as server:
-        yield server
-
-
 @pytest.mark.usefixtures("apples")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.room}-{check.name}")
 async def test_check(check: Check, server: EchoServer) -> None:
-    result = await run_check(check, DarwinEngine, server.url)
-    result.raise_if_failed()
-    if result.outcome == "skipped":
-        pytest.skip(result.detail)
+    await passes(check, DarwinEngine, server.url)
 
 
 @pytest.mark.parametrize("seed", range(100))
