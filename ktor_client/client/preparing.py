@@ -217,7 +217,7 @@ def tell_of_missing_scheme(error: ConnectError, request: HttpRequest) -> None:
     if path is not None:
         error.add_note(
             f"the URL {path!r} has no scheme, so it was taken as a path on {request.url.host}; "
-            f"where it begins with the host, write {request.url.scheme}://{path}"
+            f"if it starts with the host, write {request.url.scheme}://{path}"
         )
 
 

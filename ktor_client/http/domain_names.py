@@ -59,13 +59,13 @@ def _a_label(idna: Any, label: str) -> str:
     for position, character in enumerate(label):
         if character in (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER):
             if not idna.valid_contextj(label, position):
-                raise UnicodeError("a joiner stands where it means nothing")
+                raise UnicodeError("it has a joiner where none is allowed")
     return _encoded(label)
 
 
 def _encoded(label: str) -> str:
     if label.startswith("xn--"):
-        raise UnicodeError("a label is encoded (xn--) and is not, at the same time")
+        raise UnicodeError("a label starts with xn--, and is not ASCII")
     encoded = "xn--" + label.encode("punycode").decode("ascii")
     if len(encoded) > _MAX_LABEL:
         raise UnicodeError(f"a label is longer than {_MAX_LABEL} characters")
@@ -92,5 +92,5 @@ def _by_python(name: str) -> str:
         label if label.isascii() else label.encode("idna").decode("ascii") for label in _dots(name)
     ]
     if any("." in label for label in labels):  # of a character such as U+2488
-        raise UnicodeError("a character in it would become another and a dot")
+        raise UnicodeError("one of its characters would be mapped to a dot and another")
     return ".".join(labels)

@@ -55,7 +55,7 @@ class AnswerParser:
             data, self._tail = bytes(self._tail), None
         while True:
             if not data.startswith(_BEGIN[: len(data)]):
-                raise AnswerError(f"it begins {data[:20]!r}")
+                raise AnswerError(f"it starts with {data[:20]!r}")
             found = _find_end(data, self._searched, MAX_HEAD)
             if found is None:
                 if data:
@@ -79,7 +79,7 @@ class AnswerParser:
     def _wait(self, tail: bytearray) -> None:
         """Take note of how far the end was looked for."""
         if not tail.startswith(_BEGIN[: len(tail)]):
-            raise AnswerError(f"it begins {bytes(tail[:20])!r}")
+            raise AnswerError(f"it starts with {bytes(tail[:20])!r}")
         if len(tail) >= MAX_HEAD:
             raise AnswerError(f"its head has more than {MAX_HEAD // 1024} KiB")
         self._searched = max(0, len(tail) - 2)

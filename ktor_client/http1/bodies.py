@@ -165,14 +165,14 @@ class ChunkedBody(AnswerBody):
         at = data.find(b"\n", position, position + MAX_CHUNK_LINE)
         if at < 0:
             if len(data) - position >= MAX_CHUNK_LINE:
-                raise AnswerError("the line before a chunk has no end")
+                raise AnswerError("the line with a chunk's size does not end")
             self._line = data[position:]
             self._check_begun_line()
             return len(data)
         line = data[position:at]
         found = _chunk_line(line[:-1])
         if found is None or line[-1:] != b"\r":
-            raise AnswerError(f"{line[:20]!r} is no chunk's size (RFC 9112 7.1)")
+            raise AnswerError(f"{line[:20]!r} is not a chunk's size (RFC 9112 7.1)")
         size = int(found[1], 16)
         if size:
             self._missing = size + 2
@@ -183,7 +183,7 @@ class ChunkedBody(AnswerBody):
     def _check_begun_line(self) -> None:
         """Refuse at its first byte what can become no size: nobody waits for its line's end."""
         if self._line[0] not in b"0123456789abcdefABCDEF":
-            raise AnswerError(f"{self._line[:20]!r} is no chunk's size (RFC 9112 7.1)")
+            raise AnswerError(f"{self._line[:20]!r} is not a chunk's size (RFC 9112 7.1)")
 
     def _take_trailer(self, data: bytes) -> None:
         from ktor_client.http1.heads import parse_fields, split_lines

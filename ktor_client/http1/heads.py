@@ -74,12 +74,12 @@ def split_lines(head: bytes) -> list[bytes]:
     if head.count(b"\r\n") == ends:
         lines = head.split(b"\r\n")
         if head.count(b"\r") != ends:
-            raise AnswerError("a CR stands alone in its head (RFC 9112 2.2)")
+            raise AnswerError("it has a bare CR in its head (RFC 9112 2.2)")
     else:
         *before, last = head.split(b"\n")
         lines = [*(line.removesuffix(b"\r") for line in before), last]
         if any(b"\r" in line for line in lines):
-            raise AnswerError("a CR stands alone in its head (RFC 9112 2.2)")
+            raise AnswerError("it has a bare CR in its head (RFC 9112 2.2)")
     if (found := _find_control(head)) is not None:
         raise AnswerError(f"its head has the control character {found[0]!r} (RFC 9110 5.5)")
     return lines
@@ -98,14 +98,14 @@ def parse_fields(lines: list[bytes]) -> Fields:
         name, colon, value = line.partition(b":")
         if line[:1] in (b" ", b"\t"):
             if not fields:
-                raise AnswerError("its first field begins with a blank (RFC 9112 2.2)")
+                raise AnswerError("its first field starts with a blank (RFC 9112 2.2)")
             name, before = fields[-1]
             fields[-1] = name, (before + b" " + line.strip(b" \t")).strip(b" ")
             continue
         if not colon:
-            raise AnswerError(f"{line[:40]!r} is no field (RFC 9112 5)")
+            raise AnswerError(f"{line[:40]!r} is not a field (RFC 9112 5)")
         if not name or name.translate(None, _TOKEN):
-            raise AnswerError(f"{name[:40]!r} is no field name (RFC 9110 5.6.2)")
+            raise AnswerError(f"{name[:40]!r} is not a field name (RFC 9110 5.6.2)")
         fields.append((name, value.strip(b" \t")))
     return fields
 
@@ -126,13 +126,13 @@ def parse_head(head: bytes, method: str, *, is_handshake: bool) -> AnswerHead:
     ):
         first, *others = split_lines(head)  # which finds what is wrong, as does `parse_fields`
         if status_line is None:
-            raise AnswerError(f"it begins {first[:40]!r}")
+            raise AnswerError(f"it starts with {first[:40]!r}")
         fields = parse_fields(others)
     version, status, reason = status_line
     answer = AnswerHead(version, status, reason, fields)
     if 100 <= status < 200:
         if status == 101 and not is_handshake:
-            raise AnswerError("it switches protocols, which nobody asked for (RFC 9110 15.2.2)")
+            raise AnswerError("it switches protocols, and nobody asked for that (RFC 9110 15.2.2)")
         answer.keeps = False
         answer.body = LengthBody(0)
         if status == 101 and {b"content-length", b"transfer-encoding"} <= answer.values.keys():

@@ -55,7 +55,7 @@ class ContentNegotiation(HttpClientPlugin):
         converter = converter_for(self._converters, content_type)
         if converter is None:
             raise ConverterNotFoundError(
-                f"no converter makes {content_type!r} of a {type(value).__name__}; "
+                f"no converter writes {type(value).__name__} as {content_type!r}; "
                 f"install(ContentNegotiation, converters=...) has: {self._accept}"
             )
         request.body = converter.to_bytes(value)

@@ -91,7 +91,7 @@ class Logging(HttpClientPlugin):
         if isinstance(body_limit, bool) or not isinstance(body_limit, int):
             raise TypeError(f"body_limit takes a number of characters, not {body_limit!r}")
         if body_limit < 0:
-            raise ValueError(f"body_limit must not be negative, as {body_limit} is")
+            raise ValueError(f"body_limit must be 0 or more, not {body_limit}")
         self._level = level
         self._http = logger or logging.getLogger("ktor_client.http")
         self._web_socket = logger or logging.getLogger("ktor_client.websocket")

@@ -193,15 +193,15 @@ def _limited(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
         max_retries = DEFAULT_MAX_RETRIES
     elif policy.max_attempts is not None:
         raise TypeError(
-            f"max_retries={max_retries} and policy.max_attempts={policy.max_attempts} say the same "
-            "twice: give one of them"
+            f"max_retries={max_retries} and policy.max_attempts={policy.max_attempts} set the "
+            "same limit: give one of them"
         )
     if max_retries is None:
         return policy
     if isinstance(max_retries, bool) or not isinstance(max_retries, int):
         raise TypeError(f"max_retries takes an int or None, not {max_retries!r}")
     if max_retries < 0:
-        raise ValueError(f"max_retries must not be negative, as {max_retries} is")
+        raise ValueError(f"max_retries must be 0 or more, not {max_retries}")
     return replace(policy, max_attempts=max_retries + 1)
 
 

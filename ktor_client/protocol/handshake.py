@@ -187,7 +187,7 @@ def _single(headers: Headers, name: str) -> str | None:
     if values is None:
         return None
     if len(values) != 1:
-        raise ValueError(f"the {name} header stands {len(values)} times")
+        raise ValueError(f"there are {len(values)} {name} headers")
     return values[0].strip()
 
 

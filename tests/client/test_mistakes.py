@@ -48,7 +48,7 @@ async def test_a_host_that_became_a_path(engine: EngineFactory, nobody: int) -> 
             path = url.partition("?")[0]
             assert await notes_of_web_socket(client, url, port=nobody) == [
                 f"the URL {path!r} has no scheme, so it was taken as a path on localhost; "
-                f"where it begins with the host, write ws://{path}"
+                f"if it starts with the host, write ws://{path}"
             ]
 
         def there(request: HttpRequestBuilder) -> None:

@@ -89,7 +89,7 @@ def test_answers_that_open_the_tunnel(head: bytes) -> None:
         (b"HTTP/1.1 2000 OK", "it does not speak HTTP"),
         (b"SSH-2.0-x", "it does not speak HTTP"),
         (b"", "it does not speak HTTP"),
-        (b"\x15\x03\x01", "it does not speak HTTP: it begins"),
+        (b"\x15\x03\x01", "it does not speak HTTP: it starts with"),
         (b"HTTP/1.1 407 \x1b[31m", "it does not speak HTTP: its head has the control character"),
         (b"HTTP/1.1 200 OK\r\nX : y", "it does not speak HTTP"),
         (b"HTTP/1.1 101 Switching", "it does not speak HTTP: it switches protocols"),

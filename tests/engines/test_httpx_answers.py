@@ -121,10 +121,10 @@ async def test_an_answer_to_a_head_request_has_no_body() -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"HTML", "it begins b'HT"),
-        (INTERIM + b"HTMLHTMLHTML", "it begins b'H"),
+        (b"HTML", "it starts with b'HT"),
+        (INTERIM + b"HTMLHTMLHTML", "it starts with b'H"),
         (INTERIM * (MAX_INTERIM + 1), "more than 16 interim answers"),
-        (CHUNKED + b"zz\r\n", "is no chunk's size"),
+        (CHUNKED + b"zz\r\n", "is not a chunk's size"),
     ],
     ids=["no HTTP", "no HTTP after an interim answer", "interim", "bad chunk"],
 )

@@ -125,7 +125,7 @@ STRICTER = (
         re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search,
     ),
     Difference(
-        "another major version than 1", "it begins",
+        "another major version than 1", "it starts with",
         lambda data: any(line[5:6] != b"1" for line in _first_lines.findall(data)),
     ),
     Difference(
@@ -137,7 +137,7 @@ STRICTER = (
         _has_lone_lf_behind_last_chunk,
     ),
     Difference(
-        "control characters in a chunk's extension", "is no chunk's size", _extension.search
+        "control characters in a chunk's extension", "is not a chunk's size", _extension.search
     ),
 )  # fmt: skip
 INTERIM = "fields of framing in an interim answer, which has no body"

@@ -105,7 +105,7 @@ def test_a_switch_of_protocols() -> None:
 def test_what_does_not_begin_as_an_answer_is_not_waited_for() -> None:
     for begin in (b"\x00", b"HTTP/2", b"HTP", b"<html>", b"HTTP/1.1 x"):
         parser = AnswerParser("GET")
-        with pytest.raises(AnswerError, match="it begins"):
+        with pytest.raises(AnswerError, match="it starts with"):
             parser.feed(begin + b"\r\n\r\n")
 
 

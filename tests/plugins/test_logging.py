@@ -475,7 +475,7 @@ async def test_an_adapter_is_a_logger(log: Lines) -> None:
         ({"level": logging.INFO}, TypeError, "level takes LogLevel.INFO"),
         ({"logger": "name"}, TypeError, "logger takes a logging.Logger, not 'name'"),
         ({"frames": 1}, TypeError, "frames is True or False, not 1"),
-        ({"body_limit": -1}, ValueError, "body_limit must not be negative, as -1 is"),
+        ({"body_limit": -1}, ValueError, "body_limit must be 0 or more, not -1"),
         ({"body_limit": 1.5}, TypeError, "body_limit takes a number of characters"),
         ({"body_limit": True}, TypeError, "body_limit takes a number of characters"),
         ({"sanitize": "X-Mine"}, TypeError, "names of secrets are a collection of str"),

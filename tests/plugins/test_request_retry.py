@@ -564,7 +564,7 @@ async def test_a_handshake_on_the_wire(engine: EngineFactory) -> None:
     [
         ({"policy": {"max_attempts": 3}}, TypeError, r"policy takes RetryPolicy\(\.\.\.\), not"),
         ({"policy": None}, TypeError, "policy takes RetryPolicy"),
-        ({"max_retries": -1}, ValueError, "max_retries must not be negative, as -1 is"),
+        ({"max_retries": -1}, ValueError, "max_retries must be 0 or more, not -1"),
         ({"max_retries": 1.5}, TypeError, "max_retries takes an int or None, not 1.5"),
         ({"max_retries": True}, TypeError, "max_retries takes an int"),
         ({"retry_if": 503}, TypeError, "retry_if takes a function, not 503"),
@@ -574,7 +574,7 @@ async def test_a_handshake_on_the_wire(engine: EngineFactory) -> None:
         (
             {"max_retries": 3, "policy": RetryPolicy(max_attempts=4)},
             TypeError,
-            "max_retries=3 and policy.max_attempts=4 say the same twice: give one of them",
+            "max_retries=3 and policy.max_attempts=4 set the same limit: give one of them",
         ),
         ({"max_retrys": 3}, TypeError, "did you mean 'max_retries'"),
     ],

@@ -181,8 +181,8 @@ def test_the_subprotocol_is_one_of_those_asked_for() -> None:
         (("A",), ("a",), "chose subprotocol 'A'"),
         (("a, b",), ("a", "b"), "chose subprotocol 'a, b'"),
         (("",), ("a",), "chose subprotocol ''"),
-        (("a", "b"), ("a", "b"), "stands 2 times"),
-        (("a", "a"), ("a",), "stands 2 times"),
+        (("a", "b"), ("a", "b"), "there are 2 "),
+        (("a", "a"), ("a",), "there are 2 "),
     ],
 )
 def test_subprotocols_that_are_refused(

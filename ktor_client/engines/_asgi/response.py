@@ -32,7 +32,9 @@ class ResponseInTheMaking:
             raise RuntimeError(f"the app started the response to {self._request!r} twice")
         status = int(event["status"])
         if not (200 <= status <= 999 or status == 101):
-            raise RuntimeError(f"the app answers with status {status}, which is no response's")
+            raise RuntimeError(
+                f"the app answers with {status}, which is not the status of a response"
+            )
         headers = headers_from(event)
         empty = is_bodiless(self._request.method, status)
         if not empty and (length := headers.single("content-length")) is not None:

@@ -80,7 +80,7 @@ def headers_from(event: Event) -> Headers:
         try:
             check_field(name, value)
         except UnsafeHeaderError as error:
-            raise RuntimeError(f"the app sent a header that is none: {error}") from error
+            raise RuntimeError(f"the app sent an invalid header: {error}") from error
     return Headers(fields)
 
 
