@@ -12,10 +12,10 @@ __all__ = ["ReceivedHeaders"]
 class ReceivedHeaders(Headers):
     """Header fields as text: UTF-8 if they are that, else Latin-1 (RFC 9110 5.5).
 
-    They become text when somebody looks at one of them.
+    They become text when somebody looks at them: a session keeps its head for long.
     """
 
-    __slots__ = ("_names", "_raw", "_text")
+    __slots__ = ("_names", "_raw")
 
     def __init__(
         self, fields: Iterable[tuple[bytes, bytes]], names: Container[bytes] | None = None
@@ -23,17 +23,14 @@ class ReceivedHeaders(Headers):
         """Take the fields, and their names in lower case where somebody has them already."""
         self._raw = tuple(fields)
         self._names = names
-        self._text: list[tuple[str, str]] | None = None
         self._index = None
 
     @property
     def _fields(self) -> list[tuple[str, str]]:  # type: ignore[override]  # computed here
-        if self._text is None:
-            try:
-                self._text = [(name.decode(), value.decode()) for name, value in self._raw]
-            except UnicodeDecodeError:  # of one of them
-                self._text = [(_text(name), _text(value)) for name, value in self._raw]
-        return self._text
+        try:
+            return [(name.decode(), value.decode()) for name, value in self._raw]
+        except UnicodeDecodeError:  # of one of them
+            return [(_text(name), _text(value)) for name, value in self._raw]
 
     def __contains__(self, name: object) -> bool:
         if self._index is not None or not isinstance(name, str):

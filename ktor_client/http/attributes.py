@@ -39,6 +39,8 @@ class Attributes:
 
     def __delitem__(self, key: AttributeKey[T]) -> None:
         del self._values[key]
+        if not self._values:
+            self._values.clear()  # gives back what a dictionary keeps of what was in it
 
     def __contains__(self, key: object) -> bool:
         return key in self._values

@@ -113,6 +113,10 @@ class Headers(Mapping[str, str], metaclass=TaughtABC):
         shown = ", ".join(f"{name}: {redacted_value(name, value)}" for name, value in self._fields)
         return f"Headers({shown})"
 
+    def _forget_index(self) -> None:
+        """Give back what looking fields up has cost: for who keeps headers for long."""
+        self._index = None
+
     def _by_name(self) -> dict[str, tuple[str, ...]]:
         if self._index is None:
             index: dict[str, tuple[str, ...]] = {}

@@ -273,6 +273,8 @@ class WebSockets(HttpClientPlugin):
             return answer
         finally:
             is_over = True
+            if request.attributes.get(OPEN_LIMIT) is limit:
+                del request.attributes[OPEN_LIMIT]
             for attempt in attempts:
                 if attempt is not chosen:
                     attempt.upgrade.abort()
@@ -338,6 +340,8 @@ class _Answer:
 
     def start(self, **options: Any) -> SessionCore:
         assert self.link is not None
+        self._request.headers._forget_index()
+        self.response.headers._forget_index()
         return SessionCore(self.link, negotiated=self._negotiated, **options)
 
 

@@ -65,6 +65,24 @@ class Fed:
 class FrameDecoder:
     """Turns bytes into frames. Whole messages by default; every frame with `raw`."""
 
+    __slots__ = (
+        "_codecs",
+        "_mask",
+        "_masked",
+        "_max_fragments",
+        "_message",
+        "_payload",
+        "_road",
+        "_rsv",
+        "_short",
+        "_tail",
+        "finished",
+        "is_cut_off",
+        "max_size",
+        "messages",
+        "raw",
+    )
+
     def __init__(
         self,
         messages: deque[Frame],

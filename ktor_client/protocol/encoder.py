@@ -63,6 +63,8 @@ class SendingOrder:
 class FrameEncoder:
     """Turns frames into bytes, masked or not, and holds the state of an unfinished message."""
 
+    __slots__ = ("_active", "_extensions", "_mask", "_order", "masked")
+
     def __init__(
         self,
         *,

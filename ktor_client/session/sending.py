@@ -29,7 +29,7 @@ from ktor_client.link.contract import FrameLink
 from ktor_client.link.home_loop import HomeLoop, wake
 from ktor_client.link.oneshot import OneShot
 from ktor_client.session.ending import Ending, checked_reason
-from ktor_client.session.turns import Turn
+from ktor_client.session.turns import NOBODY, Turn
 
 if TYPE_CHECKING:
     from ktor_client.session.pings import Pings
@@ -80,7 +80,7 @@ class Sending:
 
     def __init__(self, limit: ChannelLimit, owner: SendingOwner, *, may_fragment: bool) -> None:
         """Make a session's channel; `may_fragment` allows fragments of a message to be sent."""
-        self.queue: deque[Turn] = deque()
+        self.queue: deque[Turn] = NOBODY
         self.is_closed = False
         self._owner: SendingOwner | None = owner
         self._link = owner.link
@@ -233,7 +233,7 @@ class Sending:
             return
         self._release(lambda place: not place.stays)
         self._close = Turn(frame, stays=True)
-        self.queue.append(self._close)
+        self._enqueue(self._close)
         self._stop()
         self._drain()
 
@@ -257,7 +257,7 @@ class Sending:
         self._close = self._owner = None
         nobody = Turn(stays=True)
         nobody.has_turn = True
-        self.queue.append(nobody)
+        self._enqueue(nobody)
         self._stop()
 
     # --- inside ---
@@ -297,6 +297,8 @@ class Sending:
             self._owner.pings.passed(frame.data)
 
     def _enqueue(self, place: Turn) -> None:
+        if self.queue is NOBODY:
+            self.queue = deque()
         self.queue.append(place)
         self._bytes += place.size
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from ktor_client.frames import Frame
 
-__all__ = ["Turn"]
+__all__ = ["NOBODY", "Turn"]
 
 
 class Turn:
@@ -30,3 +31,7 @@ class Turn:
     def is_accepted(self) -> bool:
         """Whether nobody waits to hear what becomes of this message."""
         return self.done is None and not self.stays
+
+
+NOBODY: deque[Turn] = deque(maxlen=0)
+"""The queue of sessions in which nobody has waited yet: one of its own would take 760 bytes."""

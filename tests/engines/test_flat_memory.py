@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Generator
 
 import pytest
 
-from ktor_client import HttpClient
+from ktor_client import HttpClient, install
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.plugins import WebSockets
 from tests.support.raw_server import Peer, raw_server
 
 MIB = 1 << 20
@@ -110,3 +112,30 @@ async def test_a_hundred_mebibytes_each_way(engine: EngineFactory) -> None:
     await download(engine, 100 * MIB, chunked=False)
     await download(engine, 100 * MIB, chunked=True)
     await upload(engine, 100 * MIB)
+
+
+async def test_what_an_idle_session_keeps(engine: EngineFactory) -> None:
+    """Of our own files: what asyncio and the engine's library keep is not ours to bound."""
+    count = 50
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(peer.switch())
+        await peer.read_eof()
+
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        url = f"ws://127.0.0.1:{server.port}/?room=1"
+        sessions = [await client.web_socket_session(url)]
+        tracemalloc.start()
+        try:
+            for _ in range(count):
+                sessions.append(await client.web_socket_session(url))
+            gc.collect()
+            taken = tracemalloc.take_snapshot()
+        finally:
+            tracemalloc.stop()
+        ours = taken.filter_traces([tracemalloc.Filter(True, "*/ktor_client/*")])
+        kept = sum(trace.size for trace in ours.traces) / count
+        for session in sessions:
+            session.cancel()
+        assert kept < 7 * 1024

@@ -89,7 +89,7 @@ class WireEngine(HttpClientEngine):
         response = HttpResponse(
             request,
             head.status,
-            ReceivedHeaders(head.fields, head.values),
+            ReceivedHeaders(head.fields),
             b"" if is_open else _Body(request, exchange, self._errors.body),
             reason=head.reason.decode("latin-1"),
             http_version=head.version,
