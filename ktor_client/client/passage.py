@@ -53,13 +53,14 @@ class Layer:
 
 
 class Route:
-    """The layers that a request goes through, outermost first."""
+    """The layers that a request goes through, of each sort the innermost first."""
 
     __slots__ = ("inner", "redirecting")
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.redirecting = [one for one in layers if one.kind is LayerKind.REDIRECT]
-        self.inner = [one for one in layers if one.kind is not LayerKind.REDIRECT]
+        """Take them outermost first."""
+        self.redirecting = [one for one in reversed(layers) if one.kind is LayerKind.REDIRECT]
+        self.inner = [one for one in reversed(layers) if one.kind is not LayerKind.REDIRECT]
         """Each hop begins above these."""
 
 
@@ -102,7 +103,7 @@ class Passage(Interruptible):
         try:
             response = await self._enter(request)
             if not isinstance(response, HttpResponse):
-                raise _no_response(self._route.redirecting[0], response)
+                raise _no_response(self._route.redirecting[-1], response)
             if judged and scope.response_hooks:
                 await scope.judge(response)
             kept = response
@@ -128,7 +129,7 @@ class Passage(Interruptible):
         """Go through the layers that redirect; each hop of theirs begins below them."""
         inner: Send = self._hop
         outermost: Layer | None = None
-        for layer in reversed(self._route.redirecting):
+        for layer in self._route.redirecting:
             if layer.when is None or layer.when(request):
                 if outermost is not None:
                     inner = _wrap(outermost, inner)
@@ -141,8 +142,9 @@ class Passage(Interruptible):
         if request.url is not self._asked.url or self._asked._asked is not None:
             if request.url.origin != self._asked.asked_origin:
                 innermost = self._guarded(request)
-        for layer in reversed(self._route.inner):
-            if layer.when is None or layer.when(request):
+        for layer in self._route.inner:
+            when = layer.when
+            if when is None or when(request):
                 innermost = _wrap(layer, innermost)
         return innermost(request)
 

@@ -114,18 +114,24 @@ class ClientScope:
         if begun is not None:
             await begun
         for hook in self.request_hooks[at:]:
-            await _finished(hook.run(request))
+            result = hook.run(request)
+            if result is not None:
+                await _finished(result)
 
     async def judge(self, response: HttpResponse) -> None:
         """Run the response hooks."""
         for hook in self.response_hooks:
-            await _finished(hook.run(response))
+            result = hook.run(response)
+            if result is not None:
+                await _finished(result)
 
     async def validate(self, response: HttpResponse) -> None:
         """Run the hooks that judge what is no failure by then; close what one of them rejects."""
         try:
             for hook in self.validate_hooks:
-                await _finished(hook.run(response))
+                result = hook.run(response)
+                if result is not None:
+                    await _finished(result)
         except BaseException:
             await response.close()
             raise
@@ -219,8 +225,8 @@ class PluginView:
         return self._client._without(plugins)
 
 
-async def _finished(result: Awaitable[None] | None) -> None:
-    if result is not None and inspect.isawaitable(result):
+async def _finished(result: object) -> None:
+    if inspect.isawaitable(result):
         await result
 
 

@@ -25,10 +25,11 @@ def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[st
 
     A handshake has what it has. `upload` is that of the body, where it is streamed.
     """
-    fields = request.headers.fields()
+    headers = request.headers
+    fields = headers.fields()
     if request.url.scheme in ("ws", "wss"):
         return fields
-    given = {name.lower() for name, _ in fields}
+    given = headers._by_name()
     if "accept" not in given:
         fields.append(("Accept", "*/*"))
     if "accept-encoding" not in given:

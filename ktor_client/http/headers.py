@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TypeAlias, cast
 
 from ktor_client.errors import UnsafeHeaderError
@@ -25,13 +26,20 @@ def check_field(name: str, value: str) -> None:
     """Check that a field can be sent. Raises what `HeadersBuilder.add` raises."""
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header names and values are str: {name!r}")
-    if not is_token(name):
-        raise UnsafeHeaderError(f"{_begin(name)} is not a header name (RFC 9110 5.6.2)")
+    _check_name(name)
+    if value.isascii() and value.isprintable():  # most often, and told faster than by a pattern
+        return
     if (found := _is_unsendable(value)) is not None:
         what = "a control character (CR, LF, NUL ...)"
         if found[0] > "\x7f":
             what = f"a lone surrogate ({found[0]!r}), which cannot be encoded"
         raise UnsafeHeaderError(f"the value of header {name!r} has {what}")
+
+
+@lru_cache(256)  # of those that are right
+def _check_name(name: str) -> None:
+    if not is_token(name):
+        raise UnsafeHeaderError(f"{_begin(name)} is not a header name (RFC 9110 5.6.2)")
 
 
 def _begin(name: str) -> str:
@@ -56,12 +64,21 @@ class Headers(Mapping[str, str], metaclass=TaughtABC):
         self._index: dict[str, tuple[str, ...]] | None = None
 
     @classmethod
-    def _of(cls, fields: list[tuple[str, str]]) -> Headers:
-        """Return headers of a list that is theirs from now on."""
+    def _of(
+        cls, fields: list[tuple[str, str]], index: dict[str, tuple[str, ...]] | None = None
+    ) -> Headers:
+        """Return headers of a list that is theirs from now on, and of its index if there is one."""
         headers = cls.__new__(cls)
         headers._fields = fields
-        headers._index = None
+        headers._index = index
         return headers
+
+    def _with(self, name: str, value: str) -> Headers:
+        """Return headers in which `name` has just this value, which was checked."""
+        key, fields, index = name.lower(), self._fields, self._by_name()
+        if key in index:
+            fields = [field for field in fields if field[0].lower() != key]
+        return Headers._of([*fields, (name, value)], {**index, key: (value,)})
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of that name in order; an empty list if there is none."""
@@ -87,7 +104,8 @@ class Headers(Mapping[str, str], metaclass=TaughtABC):
         return ("; " if name.lower() == "cookie" else ", ").join(values)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._by_name()
+        index = self._by_name() if self._index is None else self._index
+        return isinstance(name, str) and name.lower() in index
 
     def __iter__(self) -> Iterator[str]:
         seen: set[str] = set()
@@ -178,8 +196,11 @@ class HeadersBuilder(Headers):
                 UTF-8; a browser takes none beyond Latin-1 and refuses them.)
         """
         check_field(name, value)
-        self._fields.append((name, value.strip(" \t")))
-        self._index = None
+        value = value.strip(" \t")
+        self._fields.append((name, value))
+        if self._index is not None:
+            key = name.lower()
+            self._index[key] = (*self._index.get(key, ()), value)
 
     def set(self, name: str, value: str) -> None:
         """Put a field in place of all of that name. Raises what `add` raises."""
@@ -192,9 +213,10 @@ class HeadersBuilder(Headers):
     def remove(self, name: str) -> None:
         """Drop every field of that name; none is fine."""
         wanted = name.lower()
-        self._fields = [field for field in self._fields if field[0].lower() != wanted]
-        self._index = None
+        if wanted in self:
+            self._fields = [field for field in self._fields if field[0].lower() != wanted]
+            self._index = None
 
     def build(self) -> Headers:
         """Return what stands here now, unchangeable."""
-        return Headers._of(self._fields.copy())
+        return Headers._of(self._fields.copy(), None if self._index is None else {**self._index})

@@ -33,6 +33,9 @@ _NO_HEADERS = Headers()
 _NO_SETTINGS: Mapping[AttributeKey[Any], Any] = MappingProxyType({})
 _OWNED = frozenset({"upgrade", "transfer-encoding"})
 _OWNED_BY_WEB_SOCKETS = _OWNED | {"connection"}
+_SEC = "sec-websocket-"
+_JUDGED = _OWNED_BY_WEB_SOCKETS | {"content-length", "host"}
+"""Names of which `HttpRequest.checked` says more than that the field can be sent."""
 _is_host = re.compile(  # RFC 9112 3.2, RFC 3986 3.2.2
     r"(?:\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?"
 ).fullmatch
@@ -110,16 +113,22 @@ class HttpRequest:
             headers = with_one_host(headers)
         if method is not None and not isinstance(method, HttpMethod):
             method = HttpMethod(method)
-        twin = HttpRequest(
-            self.method if method is None else method,
-            self.url if url is None else url,
-            self.headers if headers is None else headers,
-            None if drop_body else self.body if body is None else body,
-            self.attributes,
-        )
-        twin._asked = self._asked if url is None or self._asked is not None else self.url.origin
-        is_changed = drop_body or any(part is not None for part in (method, headers, body))
-        twin._is_checked = self._is_checked and not is_changed
+        twin = self._twin(self.headers if headers is None else headers)
+        if method is not None:
+            twin.method = method
+        if url is not None:
+            twin.url = url
+            twin._asked = self.asked_origin
+        if drop_body or body is not None:
+            twin.body = None if drop_body else body
+        if drop_body or method is not None or headers is not None or body is not None:
+            twin._is_checked = False
+        return twin
+
+    def _twin(self, headers: Headers) -> HttpRequest:
+        twin = HttpRequest(self.method, self.url, headers, self.body, self.attributes)
+        twin._asked = self._asked
+        twin._is_checked = self._is_checked
         twin._meant = self._meant
         twin._settings = self._settings
         return twin
@@ -133,11 +142,9 @@ class HttpRequest:
         """
         check_field(name, value)  # the others were checked
         wanted, value = name.lower(), value.strip(" \t")
-        fields = [field for field in self.headers.fields() if field[0].lower() != wanted]
-        fields.append((name, value))
-        twin = self.copy()
-        twin.headers = Headers._of(fields)
-        twin._is_checked = False
+        twin = self._twin(self.headers._with(name, value))
+        if wanted in _JUDGED or wanted.startswith(_SEC):
+            twin._is_checked = False
         if meant_for is not None:
             twin._meant = (*self._meant, (wanted, value, meant_for))
         return twin
@@ -147,7 +154,7 @@ class HttpRequest:
         return self._with_settings({**self._settings, key: value})
 
     def _with_settings(self, settings: Mapping[AttributeKey[Any], Any]) -> HttpRequest:
-        twin = self.copy()
+        twin = self._twin(self.headers)
         twin._settings = MappingProxyType(dict(settings))
         return twin
 
@@ -167,11 +174,22 @@ class HttpRequest:
 
     def _checked(self, *, web_socket: bool) -> HttpRequest:
         """Do what `checked` does, where each field was checked when it was set."""
+        names = self.headers._by_name()
+        if names and not (_JUDGED.isdisjoint(names) and _SEC not in " ".join(names)):
+            self._judge_fields(_OWNED_BY_WEB_SOCKETS if web_socket else _OWNED)
+        if self.method == "CONNECT":
+            raise ValueError(
+                "CONNECT asks a proxy for a tunnel (RFC 9110 9.3.6), and engines do that by "
+                "themselves: CioEngine(proxy=...)"
+            )
+        self._is_checked = True
+        return self
+
+    def _judge_fields(self, owned: frozenset[str]) -> None:
         headers, body = self.headers, self.body
-        owned = _OWNED_BY_WEB_SOCKETS if web_socket else _OWNED
         for name, value in headers.fields():
             key = name.lower()
-            if key in owned or key.startswith("sec-websocket-"):
+            if key in owned or key.startswith(_SEC):
                 hint = (
                     "; offer subprotocols with subprotocols=(...)"
                     if key == "sec-websocket-protocol"
@@ -184,14 +202,7 @@ class HttpRequest:
                 if _is_host(value) is None:
                     raise UnsafeHeaderError(f"header 'Host' is a host and a port, not {value!r}")
                 headers = with_one_host(headers)
-        if self.method == "CONNECT":
-            raise ValueError(
-                "CONNECT asks a proxy for a tunnel (RFC 9110 9.3.6), and engines do that by "
-                "themselves: CioEngine(proxy=...)"
-            )
         self.headers, self.body = headers, body
-        self._is_checked = True
-        return self
 
     def is_meant(self, name: str, value: str) -> bool:
         """Whether `with_header` marked a field as meant for this request's origin."""

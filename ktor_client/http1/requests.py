@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ktor_client.errors import UnsafeHeaderError
 
@@ -13,24 +13,20 @@ LAST_CHUNK = b"0\r\n\r\n"
 _CONTROLS = bytes({*range(32), 127} - {9})
 
 
-def request_head(method: str, target: str, host: str, fields: Iterable[tuple[str, str]]) -> bytes:
+def request_head(method: str, target: str, host: str, fields: Sequence[tuple[str, str]]) -> bytes:
     """Return a head: one Host, and that first; a Host among `fields` takes its place.
 
     Raises:
         UnsafeHeaderError: a control character or a lone surrogate would leave with it.
     """
-    lines, others = 2, ""
-    for name, value in fields:
-        if len(name) == 4 and name.lower() == "host":
-            host = value
-        else:
-            lines += 1
-            others += f"{name}: {value}\r\n"
+    lines = [f"{name}: {value}\r\n" for name, value in fields if name.lower() != "host"]
+    if len(lines) != len(fields):
+        host = next(value for name, value in reversed(fields) if name.lower() == "host")
     try:
-        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{others}\r\n".encode()
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{''.join(lines)}\r\n".encode()
     except UnicodeEncodeError:
         raise UnsafeHeaderError("a header has a lone surrogate in it") from None
-    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (lines + 1):
+    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) + 3):
         raise UnsafeHeaderError("a header has a control character (CR, LF, NUL ...) in it")
     return head
 

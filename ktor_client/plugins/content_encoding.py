@@ -6,7 +6,7 @@ Responses are decoded without it too, see `http/codings.py`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
 from typing import Literal, get_args
 
 from ktor_client.http import HttpRequest, HttpRequestBuilder, HttpResponse
@@ -101,16 +101,14 @@ class ContentEncoding(HttpClientPlugin):
         request.headers.set("Content-Encoding", coding)
         request.headers.remove("Content-Length")
 
-    async def _ask(self, request: HttpRequest, send: Send) -> HttpResponse:
+    def _ask(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
         if (
             self._accept is not None
             and "accept-encoding" not in request.headers
             and request.url.scheme in ("http", "https")
         ):
-            request = request.with_header(
-                "Accept-Encoding", self._accept, meant_for=request.url.origin
-            )
-        return await send(request)
+            request = request.with_header("Accept-Encoding", self._accept)
+        return send(request)
 
 
 def compressed(data: bytes, coding: Coding) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from ktor_client.errors import ConverterNotFoundError
 from ktor_client.http import HttpRequest, HttpRequestBuilder, HttpResponse
@@ -62,7 +62,7 @@ class ContentNegotiation(HttpClientPlugin):
         if content_type is None:
             request.headers.set("Content-Type", converter.media_types[0])
 
-    async def _ask(self, request: HttpRequest, send: Send) -> HttpResponse:
+    def _ask(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
         if "accept" not in request.headers and request.url.scheme in ("http", "https"):
-            request = request.with_header("Accept", self._accept, meant_for=request.url.origin)
-        return await send(request)
+            request = request.with_header("Accept", self._accept)
+        return send(request)

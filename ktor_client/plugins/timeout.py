@@ -67,7 +67,7 @@ class HttpTimeout(HttpClientPlugin):
 
     def _limit_of(self, request: HttpRequest) -> float | None:
         limit = request.attributes.get(REQUEST_TIMEOUT, self._request_timeout)
-        return None if request.url.scheme in ("ws", "wss") else limit
+        return limit if limit is None or request.url.scheme in ("http", "https") else None
 
     def _has_limit(self, request: HttpRequest) -> bool:
         return self._limit_of(request) is not None

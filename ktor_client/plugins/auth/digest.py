@@ -189,6 +189,10 @@ class DigestAuth(AuthProvider):
             and ("qop" not in given or bool(_quality(challenge)))
         )
 
+    def sends_unasked(self, request: HttpRequest) -> bool:
+        """Whether to send credentials for an earlier challenge; without one there are none."""
+        return bool(self._spaces) and super().sends_unasked(request)
+
     async def authorize(
         self, request: HttpRequest, challenge: Challenge | None
     ) -> HttpRequest | None:

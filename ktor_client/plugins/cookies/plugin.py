@@ -86,7 +86,7 @@ class HttpCookies(HttpClientPlugin):
         """
         url = _url(url)
         await self._seed(url, asked=False)
-        return await self._matching(url)
+        return await self._matching(url, self._storage.get(url))
 
     async def set(self, url: str | Url, cookie: str | Cookie, value: str | None = None) -> None:
         """Keep a cookie as if a response from `url` had set it.
@@ -132,13 +132,30 @@ class HttpCookies(HttpClientPlugin):
 
     # --- the layer ---
 
-    async def _hop(self, request: HttpRequest, send: Send) -> HttpResponse:
+    def _hop(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
         """Send a request, or the next one of a redirect, with its cookies."""
+        if self._seeds or self._for_each_host:
+            return self._seeded_hop(request, send)
+        known = self._storage.get(request.url)
+        if not isinstance(known, list) or known or "cookie" in request.headers:
+            return self._hop_with(known, request, send)
+        request.attributes[_HOP] = [], [], self._changes
+        return send(request)
+
+    async def _seeded_hop(self, request: HttpRequest, send: Send) -> HttpResponse:
         url = request.url
-        if self._seeds or (self._for_each_host and url.host not in self._seeded):
+        if self._seeds or url.host not in self._seeded:
             await self._seed(url, asked=not request.is_elsewhere)
+        return await self._hop_with(self._storage.get(url), request, send)
+
+    async def _hop_with(
+        self,
+        known: Iterable[Cookie] | Awaitable[Iterable[Cookie]],
+        request: HttpRequest,
+        send: Send,
+    ) -> HttpResponse:
         own, changes = request.headers.get_all("cookie"), self._changes
-        sent, kept = own, await self._matching(url)
+        sent, kept = own, await self._matching(request.url, known)
         if own or kept:
             request = _with_cookies(request, own, kept)
             sent = request.headers.get_all("cookie")
@@ -154,7 +171,9 @@ class HttpCookies(HttpClientPlugin):
         own = request.headers.get_all("cookie") if hop is None else hop[0]
         if hop is None or hop[2] != self._changes:
             if hop is None or hop[1] == request.headers.get_all("cookie"):  # else they are others'
-                request = _with_cookies(request, own, await self._matching(request.url))
+                url = request.url
+                kept = await self._matching(url, self._storage.get(url))
+                request = _with_cookies(request, own, kept)
         response = await send(request)
         if "set-cookie" in response.headers:
             names = await self._take(request.url, response.headers.get_all("set-cookie"))
@@ -191,12 +210,12 @@ class HttpCookies(HttpClientPlugin):
             await _done(self._storage.put(kept))
         return frozenset(cookie.name for cookie in kept)
 
-    async def _matching(self, url: Url) -> list[Cookie]:
-        known = self._storage.get(url)
-        if not isinstance(known, list):
-            known = list(await known if isinstance(known, Awaitable) else known)
-        if not known:
-            return known
+    async def _matching(
+        self, url: Url, known: Iterable[Cookie] | Awaitable[Iterable[Cookie]]
+    ) -> list[Cookie]:
+        """Return those of the storage's cookies that a request to `url` sends, in order."""
+        if isinstance(known, Awaitable):
+            known = await known
         now = time.time()
         found = [cookie for cookie in known if cookie.matches(url, now)]
         if len(found) > 1:
