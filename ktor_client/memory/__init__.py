@@ -1,4 +1,4 @@
-"""What the engines in memory stand on: joined links, pipes of bytes, faults, and clocks.
+"""What the engines in memory stand on: pipes of bytes, faults, and clocks.
 
 `contract.py` of `link/` says what a link is; the engines are in `engines/_mock` and `_asgi`.
 """

@@ -35,19 +35,13 @@ class WayFaults:
 class Faults:
     """Faults for connections that an engine opens from now on: `engine.faults.split(1)`.
 
-    While any is set, new connections are byte pipes with the whole protocol on both ends. Later
-    changes also affect open pipes. Bytes are counted from 0 after the handshake, for each direction
-    and connection separately.
+    Later changes also affect open connections. Bytes are counted from 0 after the handshake, for
+    each direction and connection separately.
     """
 
     def __init__(self) -> None:
         self.to_client = WayFaults()
         self.to_server = WayFaults()
-
-    @property
-    def is_set(self) -> bool:
-        """Whether new connections need a byte pipe."""
-        return self.to_client.is_set or self.to_server.is_set
 
     def split(self, size: int = 1, *, towards: Direction = "both") -> None:
         """Let bytes arrive in pieces of `size`, each in its own step of the event loop."""

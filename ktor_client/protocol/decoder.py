@@ -128,6 +128,11 @@ class FrameDecoder:
         self._tail: bytes = b""
         """A header that is not complete, or a control frame."""
 
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the next byte would begin a message, or a control frame."""
+        return not (self._message or self._tail or self.finished)
+
     # --- feeding ---
 
     def direct_buffer(self) -> memoryview | None:
@@ -213,8 +218,8 @@ class FrameDecoder:
                 break
             position += used
             fed.work -= _FRAME
-        is_within = self._message or self._tail or self.finished
-        self._short = ONE_READ if self._road is take_plain and not is_within else -1
+        is_short = self._road is take_plain and self.is_between_messages
+        self._short = ONE_READ if is_short else -1
 
     def _next(self, data: memoryview, fed: Fed) -> int:
         """Take a frame, or what is here of it; return how many bytes that were.

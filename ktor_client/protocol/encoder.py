@@ -14,7 +14,7 @@ from ktor_client.frames import NOT_FINAL, NOT_UTF8, RSV_MASK, Frame, FrameType
 from ktor_client.protocol.extensions import ExtensionCodec
 from ktor_client.protocol.masking import Mask, fresh_key, mask_bytes, take_key
 
-__all__ = ["FrameEncoder", "SendingOrder"]
+__all__ = ["FrameEncoder"]
 
 LONG = 0x10000
 """Bytes from which on the length stands in eight bytes."""
@@ -26,44 +26,10 @@ header_16 = Struct(">BBH").pack
 header_64 = Struct(">BBQ").pack
 
 
-class SendingOrder:
-    """Which frame may go out next (RFC 6455 5.2, 5.4, 5.5)."""
-
-    __slots__ = ("_allowed_rsv", "_raw", "unfinished")
-
-    def __init__(self, allowed_rsv: int = 0, *, raw: bool = False) -> None:
-        self._allowed_rsv = allowed_rsv if raw else 0
-        self._raw = raw
-        self.unfinished: FrameType | None = None
-        """The kind of the message of which a fragment was sent, until it is finished."""
-
-    def check(self, frame: Frame) -> None:
-        """Raise `ValueError` if the frame may not come next."""
-        kind, bits = frame.frame_type, frame._bits
-        if kind >= 8:
-            if bits & RSV_MASK:
-                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
-            return
-        if self.unfinished not in (None, kind):
-            raise ValueError(
-                f"a {kind.name} frame cannot continue an unfinished {self.unfinished.name} message"
-            )
-        if bits & RSV_MASK & ~self._allowed_rsv:
-            raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
-        if bits & NOT_UTF8 and not self._raw:
-            raise ValueError("a text that is not UTF-8 can be sent by raw sessions only")
-
-    def passed(self, frame: Frame) -> None:
-        """Take note that the frame has gone out."""
-        kind = frame.frame_type
-        if kind < 8:
-            self.unfinished = kind if frame._bits & NOT_FINAL else None
-
-
 class FrameEncoder:
     """Turns frames into bytes, masked or not, and holds the state of an unfinished message."""
 
-    __slots__ = ("_active", "_extensions", "_mask", "_order", "masked")
+    __slots__ = ("_active", "_allowed_rsv", "_extensions", "_mask", "_raw", "_unfinished", "masked")
 
     def __init__(
         self,
@@ -83,14 +49,16 @@ class FrameEncoder:
         """
         self.masked = masked
         self._extensions = () if raw else tuple(extensions)
-        self._order = SendingOrder(sum(rsv for rsv, _ in extensions), raw=raw)
+        self._raw = raw
+        self._allowed_rsv = sum(rsv for rsv, _ in extensions) if raw else 0
+        self._unfinished: FrameType | None = None
         self._mask = mask
         self._active: Sequence[tuple[int, ExtensionCodec]] = ()
 
     @property
     def in_message(self) -> bool:
         """Whether a fragment was sent whose message is not finished."""
-        return self._order.unfinished is not None
+        return self._unfinished is not None
 
     @property
     def transforms(self) -> bool:
@@ -106,7 +74,7 @@ class FrameEncoder:
 
         Should an extension raise, or memory run out, it is as if the frame had never been there.
         """
-        self._order.check(frame)
+        self._check(frame)
         kind, bits, payload = frame.frame_type, frame._bits, frame.data
         if kind >= 8:
             return self.frame(0x80 | kind, payload)
@@ -123,8 +91,24 @@ class FrameEncoder:
             for _, codec in self._active:
                 codec.unsent()
             raise
-        self._order.passed(frame)
+        self._unfinished = None if fin else kind
         return data
+
+    def _check(self, frame: Frame) -> None:
+        """Check that the frame may come next (RFC 6455 5.2, 5.4, 5.5)."""
+        kind, bits = frame.frame_type, frame._bits
+        if kind >= 8:
+            if bits & RSV_MASK:
+                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
+            return
+        if self._unfinished not in (None, kind):
+            raise ValueError(
+                f"a {kind.name} frame cannot continue an unfinished {self._unfinished.name} message"
+            )
+        if bits & RSV_MASK & ~self._allowed_rsv:
+            raise ValueError("RSV bits are set by negotiated extensions only (RFC 6455 5.2)")
+        if bits & NOT_UTF8 and not self._raw:
+            raise ValueError("a text that is not UTF-8 can be sent by raw sessions only")
 
     def frame(self, first: int, payload: bytes) -> bytes:
         """Return a frame with that first byte: header, key and masked payload."""

@@ -1,7 +1,4 @@
-"""A message that has begun: how many and how big its frames may be, and how they become one.
-
-The one assembler of all links: `decoder.py` feeds it from bytes, `memory/link.py` from frames.
-"""
+"""A message that has begun: how many and how big its frames may be, and how they become one."""
 
 from __future__ import annotations
 

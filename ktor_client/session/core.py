@@ -351,12 +351,12 @@ class SessionCore:
         ending.said = ending.said or reason
         self.state = State.CLOSING
         self.keepalive.stop()
-        if not way.listens:
-            self.incoming.end(ending.error, quietly=ending.is_quiet)
         if way.sending is not None:
             way.sending(sending)
         if reason is not None:
             sending.close(CloseFrame(self.link.map_close(reason)))
+        if not way.listens:
+            self.incoming.end(ending.error, quietly=ending.is_quiet)
         if sending.is_closed:
             self.pings.fail(ending.error)
         if way.is_final:

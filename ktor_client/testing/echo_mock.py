@@ -24,19 +24,18 @@ __all__ = ["echo_mock"]
 KNOWN_HOSTS = ("127.0.0.1", "localhost")
 
 
-def echo_mock(server: EchoServer, *, wire: bool = False) -> MockEngine:
+def echo_mock(server: EchoServer) -> MockEngine:
     """Return an engine, in real time, that meets the routes of a server which listens nowhere.
 
     Args:
         server: its routes, and what it remembers of sessions.
-        wire: make every WebSocket a byte pipe; otherwise those that need one.
     """
     engine = MockEngine(real_time=True)
 
     async def decide(request: HttpRequest) -> HandshakeAnswer:
         if request.url.host not in KNOWN_HOSTS:
             return DnsError(f"{request.url.host} does not resolve")
-        return await _MockExchange(server, request, wire).decide()
+        return await _MockExchange(server, request).decide()
 
     async def handle(request: HttpRequest) -> MockResponse | Exception:
         answer = await decide(request)
@@ -55,14 +54,13 @@ def _always(_: HttpRequest) -> bool:
 class _MockExchange(Exchange):
     """An exchange whose connection is a `MockEngine`'s; the route runs in a task of its own."""
 
-    def __init__(self, server: EchoServer, request: HttpRequest, wire: bool) -> None:
+    def __init__(self, server: EchoServer, request: HttpRequest) -> None:
         headers = HeadersBuilder(request.headers)
         if "host" not in headers:
             headers.add("Host", request.url.authority)
         stream: Any = _Connection(request, self._hang_up)
         super().__init__(server, stream, str(request.method), request.url.target, headers)
         self._transport: _Transport = stream.transport
-        self._wire = wire
         loop = asyncio.get_running_loop()
         self._decision: asyncio.Future[HandshakeAnswer] = loop.create_future()
         self._session: asyncio.Future[MockPeerSession] = loop.create_future()
@@ -136,7 +134,6 @@ class _MockExchange(Exchange):
                 headers={name: value or None for name, value in rewrite.items()},
                 raw=raw,
                 channels=Channels(),
-                wire=self._wire or "hex" in self.query,
             )
         except UnsafeHeaderError as error:
             raise Refusal(400, str(error)) from None

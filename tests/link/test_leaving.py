@@ -9,7 +9,6 @@ from ktor_client.link import LinkOptions, StreamLink
 from ktor_client.link.sender import PIECE
 from ktor_client.link.tap import TapLink
 from ktor_client.memory.faults import Faults
-from ktor_client.memory.link import memory_links
 from ktor_client.memory.pipe import KERNEL, piped_links
 from tests.support.fake_link import FakeLink, steps
 from tests.support.fake_transport import FakeTransport, link_on
@@ -196,18 +195,6 @@ async def test_what_an_abort_in_memory_throws_away_does_not_arrive() -> None:
     server.start(Receiver(), OPTIONS)
     await steps()
     assert server.bytes_received == possibly
-
-
-async def test_whole_messages_in_memory() -> None:
-    client, server = memory_links()
-    client.start(Receiver(), OPTIONS)
-    server.start(Receiver(), OPTIONS)
-    client.send_text("")
-    assert (client.taken, client.left) == (1, (1, 1))
-    client.close()
-    client.send_text("")
-    assert (client.taken, client.left) == (2, (1, 1))
-    await steps()
 
 
 async def test_a_link_of_others_and_a_tap() -> None:

@@ -8,7 +8,6 @@ from ktor_client import Channels, CloseReason, ConnectionClosedError, Frame
 from ktor_client.link import FrameLink
 from ktor_client.link.tap import TapLink
 from ktor_client.memory.faults import Faults
-from ktor_client.memory.link import memory_links
 from ktor_client.memory.pipe import piped_links
 from ktor_client.session import DefaultWebSocketSession, SessionCore, WebSocketSession
 from tests.support.fake_link import FakeLink, steps
@@ -42,9 +41,8 @@ def core_on(link: FrameLink, *, client: bool = True, raw: bool = False) -> Sessi
     )
 
 
-@pytest.mark.parametrize("wire", [False, True], ids=["messages", "bytes"])
-async def test_it_sees_all_of_a_conversation(wire: bool) -> None:
-    ours, theirs = piped_links(Faults()) if wire else memory_links()
+async def test_it_sees_all_of_a_conversation() -> None:
+    ours, theirs = piped_links(Faults())
     tap = Notes(ours)
     session = DefaultWebSocketSession(core_on(tap))
     peer = DefaultWebSocketSession(core_on(theirs, client=False))

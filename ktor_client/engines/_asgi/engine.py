@@ -20,7 +20,6 @@ from ktor_client.errors import ClientClosedError, SocketTimeoutError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.link import FrameLink
 from ktor_client.memory.faults import Faults
-from ktor_client.memory.link import MemoryLink, memory_links
 from ktor_client.memory.pipe import PipedLink, piped_links
 from ktor_client.protocol.extensions import WebSocketExtension
 
@@ -79,7 +78,7 @@ class TestEngine(HttpClientEngine):
         self._max_frame_size = max_frame_size
         self._shutdown_timeout = seconds(shutdown_timeout, "shutdown_timeout")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links: set[MemoryLink | PipedLink] = set()
+        self._links: set[PipedLink] = set()
         self._closed = False
 
     @property
@@ -108,8 +107,12 @@ class TestEngine(HttpClientEngine):
         """
         scope = await self._scope("websocket", request)
 
-        def connect(has_extensions: bool) -> tuple[FrameLink, FrameLink]:
-            return self._connect(request, options.raw or has_extensions or self.faults.is_set)
+        def connect() -> tuple[FrameLink, FrameLink]:
+            address = f"{request.url.host}:{request.url.port}"
+            client, server = piped_links(self.faults, address=address)
+            self._links.add(client)
+            client.watch(lambda: None, lambda: self._links.discard(client))
+            return client, server
 
         connection = WebSocketConnection(
             self.app,
@@ -174,18 +177,6 @@ class TestEngine(HttpClientEngine):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _connect(self, request: HttpRequest, wire: bool) -> tuple[FrameLink, FrameLink]:
-        address = f"{request.url.host}:{request.url.port}"
-        client: MemoryLink | PipedLink
-        server: MemoryLink | PipedLink
-        if wire:
-            client, server = piped_links(self.faults, address=address)
-        else:
-            client, server = memory_links(address=address)
-        self._links.add(client)
-        client.watch(lambda: None, lambda: self._links.discard(client))
-        return client, server
 
     async def _end_tasks(self) -> None:
         for link in list(self._links):

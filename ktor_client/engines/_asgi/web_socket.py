@@ -25,8 +25,8 @@ from ktor_client.session import DefaultWebSocketSession, SessionCore
 
 __all__ = ["WebSocketConnection"]
 
-Connect = Callable[[bool], tuple[FrameLink, FrameLink]]
-"""Makes the client's and the server's end; told whether extensions were agreed on."""
+Connect = Callable[[], tuple[FrameLink, FrameLink]]
+"""Makes the client's and the server's end."""
 
 
 class WebSocketConnection:
@@ -158,7 +158,7 @@ class WebSocketConnection:
             fields.append(("Sec-WebSocket-Protocol", subprotocol))
         agreed = self._negotiated
         negotiated = Negotiated(subprotocol, agreed.extensions, agreed.codecs, agreed.descriptions)
-        client, server = self._connect(bool(agreed.codecs))
+        client, server = self._connect()
         core = SessionCore(
             server,
             channels=Channels(),

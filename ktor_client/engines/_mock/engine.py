@@ -138,7 +138,6 @@ class MockEngine(HttpClientEngine):
         extensions: Sequence[WebSocketExtension] = (),
         headers: Mapping[str, str | None] | None = None,
         delay: float = 0.0,
-        wire: bool = False,
     ) -> None:
         """Let `peer` be the other side of the WebSockets that `match`.
 
@@ -153,7 +152,6 @@ class MockEngine(HttpClientEngine):
             headers: added to the 101, or replacing the right ones, such as a wrong
                 `Sec-WebSocket-Accept`; None leaves a header out.
             delay: virtual seconds until the handshake is answered.
-            wire: make a byte pipe, so that `session.write_bytes` works.
         """
         answer: HandshakeAnswer
         script: Any = raisable(peer)
@@ -165,7 +163,6 @@ class MockEngine(HttpClientEngine):
                 subprotocols=subprotocols,
                 extensions=extensions,
                 headers=headers,
-                wire=wire,
             )
 
         async def later(_: HttpRequest) -> HandshakeAnswer:
@@ -260,7 +257,7 @@ class MockEngine(HttpClientEngine):
             raise answer
         if isinstance(answer, MockResponse):
             return WebSocketUpgrade(response_to(request, answer))
-        upgrade = self._stage.open(request, answer, options)
+        upgrade = self._stage.open(request, answer)
         if self._closed:  # in the step of the loop in which the handler answered
             assert upgrade.link is not None
             upgrade.link.abort()

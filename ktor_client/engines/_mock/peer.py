@@ -23,7 +23,6 @@ from ktor_client.frames import CloseReason, Frame, TextFrame
 from ktor_client.http import HttpRequest
 from ktor_client.http.typed_json import to_json
 from ktor_client.link.oneshot import OneShot
-from ktor_client.memory.link import MemoryLink
 from ktor_client.memory.pipe import PipedLink
 from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
@@ -60,7 +59,7 @@ class MockPeerSession(DefaultWebSocketSession):
 
     def __init__(
         self,
-        link: MemoryLink | PipedLink,
+        link: PipedLink,
         conversation: Conversation,
         negotiated: Negotiated,
         clock: VirtualClock | RealClock,
@@ -150,15 +149,15 @@ class MockPeerSession(DefaultWebSocketSession):
         self._strict = True
         parts = [repr(part) for part in (code, message) if part is not None]
         wanted = "a Close frame" + (f" with {' and '.join(parts)}" if parts else "")
-        if len(self.incoming):
-            self._refuse_message(wanted)
         with self._clock.passing():
-            await self._wait(wanted, self._core.closed.wait())
+            frame = await self._wait(wanted, self._message_or_end())
+        if frame is not None:
+            raise self._conversation.failure(
+                f"expected {wanted}, but the client sent {show(frame)}"
+            )
         received = self._core.ending.reason().received
         if received is None:
             self._fail_ended(wanted)
-        if len(self.incoming):
-            self._refuse_message(wanted)
         if (code is not None and received.code != code) or (
             message is not None and received.message != message
         ):
@@ -214,12 +213,12 @@ class MockPeerSession(DefaultWebSocketSession):
         )
         raise self._conversation.failure(f"expected {wanted}, but {happened}")
 
-    def _refuse_message(self, wanted: str) -> NoReturn:
-        __tracebackhide__ = True
-        frame = self.incoming.receive_nowait()
-        raise self._conversation.failure(
-            f"expected {wanted}, but the client had sent {show(frame)}"
-        )
+    async def _message_or_end(self) -> Frame | None:
+        try:
+            return await self.incoming.receive()
+        except ConnectionClosedError:
+            await self._core.closed.wait()
+            return None
 
     def _check_leftovers(self) -> None:
         """Refuse messages that nobody asked for, where the script said what to expect.
@@ -276,13 +275,7 @@ class MockPeerSession(DefaultWebSocketSession):
         self._fail(error or ConnectionResetError("the mock peer dropped it"))
 
     def write_bytes(self, data: bytes) -> None:
-        """Write bytes to the wire that no codec has checked: `write_bytes(bytes([0x83, 0]))`.
-
-        Raises:
-            RuntimeError: the route is not `on_web_socket(..., wire=True)`.
-        """
-        if not isinstance(self._tap.inner, PipedLink):
-            raise RuntimeError("write_bytes needs bytes: engine.on_web_socket(..., wire=True)")
+        """Write bytes to the wire that no codec has checked: `write_bytes(bytes([0x83, 0]))`."""
         self._tap.inner.write_bytes(data)
 
     # --- for the engine ---

@@ -34,7 +34,6 @@ class MockAcceptance:
         "peer",
         "raw",
         "subprotocols",
-        "wire",
     )
 
     def __init__(
@@ -46,7 +45,6 @@ class MockAcceptance:
         channels: Channels,
         *,
         raw: bool,
-        wire: bool,
     ) -> None:
         self.peer = peer
         self.subprotocols = subprotocols
@@ -54,7 +52,6 @@ class MockAcceptance:
         self.headers = headers
         self.channels = channels
         self.raw = raw
-        self.wire = wire or raw
         self.abandoned: Callable[[], object] | None = None
         """Called when the client refuses the 101, so that the peer is never run."""
 
@@ -79,7 +76,6 @@ def accept(
     headers: Mapping[str, str | None] | None = None,
     raw: bool = False,
     channels: Channels | None = None,
-    wire: bool = False,
 ) -> MockAcceptance:
     """Return a 101 for a handler of `on_handshake` to return, and the peer behind it.
 
@@ -92,7 +88,6 @@ def accept(
             `Sec-WebSocket-Accept`; None leaves a header out.
         raw: give the peer every frame, control frames and fragments too, and answer nothing.
         channels: limits of the peer's session, to see it held back; none unless given.
-        wire: make a byte pipe, so that `session.write_bytes` works; `raw` does so too.
 
     Raises:
         UnsafeHeaderError: a header that cannot be sent.
@@ -105,9 +100,7 @@ def accept(
     HeadersBuilder({name: value or "" for name, value in headers.items()})  # refused here
     if channels is None:
         channels = Channels(incoming=unlimited(), outgoing=unlimited())
-    return MockAcceptance(
-        peer, tuple(subprotocols), tuple(extensions), headers, channels, raw=raw, wire=wire
-    )
+    return MockAcceptance(peer, tuple(subprotocols), tuple(extensions), headers, channels, raw=raw)
 
 
 def checked_answer(answer: object, handler: object) -> HandshakeAnswer:

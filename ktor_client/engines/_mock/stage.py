@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from ktor_client.engine import WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine import WebSocketUpgrade
 from ktor_client.engines._mock.conversation import Conversation, ExpectationError
 from ktor_client.engines._mock.peer import MockPeerSession, Peer
 from ktor_client.engines._mock.sockets import MockAcceptance, answer_handshake
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.http import HttpRequest, redacted
 from ktor_client.memory.faults import Faults
-from ktor_client.memory.link import MemoryLink, memory_links
 from ktor_client.memory.pipe import PipedLink, piped_links
 from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
@@ -32,17 +31,15 @@ class Stage:
         self._faults = faults
         self._patience = patience
         self._peers: set[asyncio.Task[None]] = set()
-        self._links: set[MemoryLink | PipedLink] = set()
+        self._links: set[PipedLink] = set()
 
-    def open(
-        self, request: HttpRequest, acceptance: MockAcceptance, options: WebSocketOptions
-    ) -> WebSocketUpgrade:
+    def open(self, request: HttpRequest, acceptance: MockAcceptance) -> WebSocketUpgrade:
         """Connect a client with the peer behind the 101, which runs when the client has seen it."""
         response, negotiated = answer_handshake(request, acceptance)
         conversation = Conversation(request)
         self.conversations.append(conversation)
-        wire = acceptance.wire or options.raw or bool(negotiated.codecs) or self._faults.is_set
-        client, server = self._connect(request, wire)
+        address = f"{request.url.host}:{request.url.port}"
+        client, server = piped_links(self._faults, clock=self.clock, address=address)
         session = MockPeerSession(
             server,
             conversation,
@@ -98,14 +95,6 @@ class Stage:
                     conversation.failure(f"expected {wanted}, but the test ended before it came")
                 )
         return problems
-
-    def _connect(
-        self, request: HttpRequest, wire: bool
-    ) -> tuple[MemoryLink | PipedLink, MemoryLink | PipedLink]:
-        address = f"{request.url.host}:{request.url.port}"
-        if wire:
-            return piped_links(self._faults, clock=self.clock, address=address)
-        return memory_links(clock=self.clock, address=address)
 
     async def _run(self, peer: Peer, session: MockPeerSession) -> None:
         """Run a peer's script to its end, and see to it that the WebSocket ends too."""

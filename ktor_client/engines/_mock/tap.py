@@ -7,7 +7,6 @@ import asyncio
 from ktor_client.engines._mock.conversation import Conversation, Entry, Side
 from ktor_client.frames import Frame, PingFrame
 from ktor_client.link.tap import TapLink
-from ktor_client.memory.link import MemoryLink
 from ktor_client.memory.pipe import PipedLink
 
 __all__ = ["ConversationTap"]
@@ -16,9 +15,9 @@ __all__ = ["ConversationTap"]
 class ConversationTap(TapLink):
     """Keeps each frame of both directions in a `Conversation`."""
 
-    inner: MemoryLink | PipedLink
+    inner: PipedLink
 
-    def __init__(self, link: MemoryLink | PipedLink, conversation: Conversation) -> None:
+    def __init__(self, link: PipedLink, conversation: Conversation) -> None:
         super().__init__(link)
         self.pings: asyncio.Queue[PingFrame | None] = asyncio.Queue()
         """Pings of the client's that the script has not asked for yet; None is the end."""

@@ -314,7 +314,7 @@ async def test_closing_ends_what_is_open() -> None:
             ends.append("cancelled")
             raise
 
-    engine = TestEngine(app, lifespan=False, shutdown_timeout=0.01)
+    engine = TestEngine(app, lifespan=False, shutdown_timeout=0.25)
     client = HttpClient(engine, install(WebSockets))
     session = await client.web_socket_session("/")
     request = asyncio.ensure_future(client.get("/"))

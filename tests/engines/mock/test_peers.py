@@ -215,7 +215,7 @@ class TestPeers:
             session.write_bytes(b"\x83\x00")
             await session.expect_close(1002)
 
-        engine.on_web_socket("/", peer, wire=True)
+        engine.on_web_socket("/", peer)
         session = await client.web_socket_session("/")
         assert await session.receive_text() == "before"
         with pytest.raises(ProtocolViolationError, match="unknown opcode"):
