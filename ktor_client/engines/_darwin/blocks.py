@@ -38,6 +38,7 @@ class _Literal(ctypes.Structure):
 
 _Copy = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 _Dispose = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Answer = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_bool)
 
 
 class Blocks:
@@ -66,6 +67,10 @@ class Blocks:
     def function(self, block: int) -> Callable[..., Any]:
         """Return the function of a block that is being invoked."""
         return self._functions[_Literal.from_address(block).number]
+
+    def answer(self, block: int, value: bool) -> None:
+        """Invoke a block of Apple's that takes a yes or no."""
+        _Answer(_Literal.from_address(block).invoke)(block, value)
 
     @contextmanager
     def literal(

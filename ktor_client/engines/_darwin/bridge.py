@@ -1,6 +1,6 @@
-"""Apple's connections by ctypes: the one queue of callbacks, and the way from it to the event loop.
+"""Apple's connections by ctypes: the queues of callbacks, and the way from them to the event loop.
 
-Callbacks come on the queue's thread. There they become values of Python, bytes copied, and cross by
+Callbacks come on a queue's thread. There they become values of Python, bytes copied, and cross by
 `call_soon_threadsafe`. What a connection does with them is in `transport.py`.
 """
 
@@ -12,6 +12,7 @@ import ctypes
 import os
 import time
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable
 from ctypes import c_bool, c_int, c_size_t, c_void_p
@@ -35,6 +36,11 @@ PATIENCE = 5.0
 _Told = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
 _StateChanged = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_void_p)
 _Received = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_bool, c_void_p)
+_Asked = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_void_p)
+
+_EVENTS = b"ktor-client.darwin"
+_QUESTIONS = b"ktor-client.darwin.trust"
+"""Whether to trust a server may take Apple a look into the network; events do not wait for that."""
 
 
 class Bridge:
@@ -42,13 +48,16 @@ class Bridge:
 
     def __init__(self, libraries: Frameworks) -> None:
         """Declare what is called. Raises what `Functions` raises."""
+        self.libraries = libraries
         self.functions = Functions(libraries)
         stack_class = c_void_p.in_dll(libraries.system, "_NSConcreteStackBlock")
         self.blocks = Blocks(ctypes.addressof(stack_class))
         self.lines: set[Line] = set()
         """Those that were started and not yet told to be cancelled. They are held here, as a loop
         holds its sockets."""
-        self._queue: int | None = None
+        self._made: weakref.WeakSet[Line] = weakref.WeakSet()
+        """All lines, with those that were cancelled and whose loop was not told."""
+        self._queues: dict[bytes, int] = {}
         self._last_loop: asyncio.AbstractEventLoop | None = None
         self._refusal = ""
         self.is_dead = False
@@ -57,8 +66,9 @@ class Bridge:
             _Told(self._told),
             _StateChanged(self._state_changed),
             _Received(self._received),
+            _Asked(self._asked),
         )
-        self._told_at, self._state_changed_at, self._received_at = (
+        self._told_at, self._state_changed_at, self._received_at, self._asked_at = (
             ctypes.cast(thunk, c_void_p) for thunk in self._thunks
         )
         network = libraries.network
@@ -91,16 +101,19 @@ class Bridge:
             self._last_loop = loop
             self._sweep()
         functions = self.functions
-        if self._queue is None:
-            self._queue = functions.dispatch_queue_create(b"ktor-client.darwin", None)
         endpoint = functions.nw_endpoint_create_host(host.encode(), str(port).encode())
         parameters = self._parameters(configure_tls)
         line = Line(self, loop, owner, functions.nw_connection_create(endpoint, parameters))
         functions.nw_release(parameters)
         functions.nw_release(endpoint)
-        functions.nw_connection_set_queue(line.pointer, self._queue)
+        functions.nw_connection_set_queue(line.pointer, self._queue(_EVENTS))
         line.start()
         return line
+
+    def _queue(self, name: bytes) -> int:
+        if name not in self._queues:
+            self._queues[name] = self.functions.dispatch_queue_create(name, None)
+        return self._queues[name]
 
     def _parameters(self, configure_tls: Callable[[int], object] | None) -> int:
         create = self.functions.nw_parameters_create_secure_tcp
@@ -131,19 +144,23 @@ class Bridge:
         if self._refusal:
             return
         self._refusal = "the interpreter ends"
+        limit = time.monotonic() + PATIENCE
         for line in tuple(self.lines):
             line.cancel(force=True)
-        limit = time.monotonic() + PATIENCE
+        while self.lines and time.monotonic() < limit:
+            time.sleep(0.001)
+        for line in tuple(self._made):
+            line.end()  # a connection holds the block that is asked whom to trust
         while len(self.blocks) and time.monotonic() < limit:
             time.sleep(0.001)
-        queue, self._queue = self._queue, None
-        if queue is not None:
+        while self._queues:
+            _, queue = self._queues.popitem()
             self.functions.dispatch_sync_f(queue, None, self._free)  # behind the last callback
             self.functions.dispatch_release(queue)
 
     def forked(self) -> None:
         """Touch nothing any more: Apple's frameworks do not survive a fork without exec."""
-        if self._queue is not None:
+        if self._queues:
             self._refusal = (
                 "this process was forked from one that had used it, and Apple's frameworks do not "
                 "survive that; start processes by 'spawn'"
@@ -151,7 +168,7 @@ class Bridge:
             self.is_dead = True
             self.lines.clear()
 
-    # --- called by Apple, on the queue's thread ---
+    # --- called by Apple, on a queue's thread ---
 
     def _told(self, block: int, value: int) -> None:
         """Run a block of one argument: protocol options, or the error of a send."""
@@ -165,6 +182,9 @@ class Bridge:
     ) -> None:
         data = b"" if content is None else self._bytes(content)
         self.blocks.function(block)(data, is_complete, self._exception(error))
+
+    def _asked(self, block: int, metadata: int, trust: int, answer: int) -> None:
+        self.blocks.function(block)(trust, answer)
 
     # --- for lines ---
 
@@ -211,6 +231,12 @@ class Bridge:
         with self.blocks.literal(self._told_at, sent) as block:
             functions.nw_connection_send(pointer, content, self._stream, False, block)
         functions.dispatch_release(content)
+
+    def set_verify_block(self, options: int, function: Callable[[int, int], object]) -> None:
+        """Set who is asked whether to trust a server (a `sec_trust`), and has a block to answer."""
+        with self.blocks.literal(self._asked_at, function) as block:
+            queue = self._queue(_QUESTIONS)
+            self.functions.sec_protocol_options_set_verify_block(options, block, queue)
 
     def peer_of(self, pointer: int) -> tuple[str, int] | None:
         """Return address and port of a connection's other end, where the system tells."""
@@ -264,6 +290,7 @@ class Line:
     ) -> None:
         """Take a connection that was made."""
         self._bridge = over
+        over._made.add(self)
         self.loop = loop
         self.owner: LineOwner | None = owner
         """None once it wants to hear no more."""

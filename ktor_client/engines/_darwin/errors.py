@@ -20,7 +20,8 @@ _DNS_TEXTS = {
 }
 """By the codes of `dns_sd.h`."""
 
-_UNTRUSTED = "; to trust it, let the system trust its authority"
+_UNTRUSTED = "; to trust it, give the engine its authority: trust=..."
+_CLIENT = " (client_identity=...)"
 _CERTIFICATE_TEXTS = {
     -9807: f"its chain of certificates is not valid{_UNTRUSTED}",
     -9808: f"its certificate is bad{_UNTRUSTED}",
@@ -34,10 +35,15 @@ _TLS_TEXTS = {
     -9801: "no cipher suite in common",
     -9805: "the connection was closed gracefully",
     -9806: "the connection was closed by an error",
-    -9824: "the handshake failed",
+    -9816: "the connection ended without TLS's farewell",
+    -9824: "the server refused the handshake",
+    -9825: f"the server finds the client's certificate bad{_CLIENT}",
+    -9829: f"the server does not accept the client's certificate{_CLIENT}",
+    -9831: f"the server does not know who signed the client's certificate{_CLIENT}",
     -9836: "no version of TLS in common",
-    -9838: "unexpected bytes; no TLS may be spoken there, so ws:// or http:// may be meant",
+    -9849: "unexpected bytes; no TLS may be spoken there, so ws:// or http:// may be meant",
     -9858: "the handshake failed",
+    -9863: f"the server wants a client's certificate{_CLIENT}",
 }
 """By the codes of `SecureTransport.h`, which Network.framework reports still."""
 

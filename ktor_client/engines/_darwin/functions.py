@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from ctypes import c_bool, c_char_p, c_int, c_size_t, c_uint16, c_uint32, c_void_p
+from ctypes import (
+    c_bool,
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_ubyte,
+    c_uint16,
+    c_uint32,
+    c_void_p,
+)
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ktor_client.errors import EngineUnavailableError
@@ -17,6 +27,7 @@ class Frameworks(NamedTuple):
 
     network: ctypes.CDLL
     security: ctypes.CDLL
+    core: ctypes.CDLL
     system: ctypes.CDLL
     """libdispatch and blocks are part of it."""
 
@@ -35,6 +46,7 @@ def frameworks() -> Frameworks:
     return Frameworks(
         ctypes.CDLL("/System/Library/Frameworks/Network.framework/Network"),
         ctypes.CDLL("/System/Library/Frameworks/Security.framework/Security"),
+        ctypes.CDLL("/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation"),
         ctypes.CDLL("/usr/lib/libSystem.B.dylib"),
     )
 
@@ -62,9 +74,35 @@ _FUNCTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
         "nw_tls_copy_sec_protocol_options": (c_void_p, c_void_p),
     },
     "security": {
+        "SecCertificateCreateWithData": (c_void_p, c_void_p, c_void_p),
+        "SecPKCS12Import": (c_int, c_void_p, c_void_p, c_void_p),
+        "SecPolicyCreateSSL": (c_void_p, c_ubyte, c_void_p),
+        "SecTrustEvaluateWithError": (c_bool, c_void_p, c_void_p),
+        "SecTrustSetAnchorCertificates": (c_int, c_void_p, c_void_p),
+        "SecTrustSetAnchorCertificatesOnly": (c_int, c_void_p, c_ubyte),
+        "SecTrustSetPolicies": (c_int, c_void_p, c_void_p),
+        "sec_identity_create_with_certificates": (c_void_p, c_void_p, c_void_p),
         "sec_protocol_options_add_tls_application_protocol": (None, c_void_p, c_char_p),
+        "sec_protocol_options_set_local_identity": (None, c_void_p, c_void_p),
         "sec_protocol_options_set_tls_server_name": (None, c_void_p, c_char_p),
+        "sec_protocol_options_set_verify_block": (None, c_void_p, c_void_p, c_void_p),
         "sec_release": (None, c_void_p),
+        "sec_trust_copy_ref": (c_void_p, c_void_p),
+    },
+    "core": {
+        "CFArrayCreate": (c_void_p, c_void_p, c_void_p, c_long, c_void_p),
+        "CFArrayGetCount": (c_long, c_void_p),
+        "CFArrayGetValueAtIndex": (c_void_p, c_void_p, c_long),
+        "CFDataCreate": (c_void_p, c_void_p, c_char_p, c_long),
+        "CFDictionaryCreate": (
+            *(c_void_p, c_void_p, c_void_p, c_void_p, c_long, c_void_p, c_void_p),
+        ),
+        "CFDictionaryGetValue": (c_void_p, c_void_p, c_void_p),
+        "CFErrorCopyDescription": (c_void_p, c_void_p),
+        "CFErrorGetCode": (c_long, c_void_p),
+        "CFRelease": (None, c_void_p),
+        "CFStringCreateWithCString": (c_void_p, c_void_p, c_char_p, c_uint32),
+        "CFStringGetCString": (c_bool, c_void_p, c_char_p, c_long, c_uint32),
     },
     "system": {
         "dispatch_data_create": (c_void_p, c_char_p, c_size_t, c_void_p, c_void_p),

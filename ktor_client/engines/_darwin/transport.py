@@ -46,7 +46,7 @@ class AppleTransport(asyncio.Transport):
         self.waits_for: OSError | None = None
         """Why there is no network at the moment."""
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._is_closed = False  # by us
+        self._is_closed = self._is_dropped = False  # by us
         self._error: OSError | None = None  # that it broke by
         # Reading: what waits while the protocol pauses, and the end behind it.
         self._incoming: deque[bytes] = deque()
@@ -172,7 +172,7 @@ class AppleTransport(asyncio.Transport):
         What the stack was given has a moment, as what is in the kernel has.
         """
         if not self._gone.done():
-            self._is_closed = True
+            self._is_closed = self._is_dropped = True
             self._incoming.clear()
             self._outgoing.clear()
             self._unsent = 0
@@ -282,7 +282,9 @@ class AppleTransport(asyncio.Transport):
 
     def _look_at_marks(self) -> None:
         is_congested = self._unsent > (self._low if self._is_congested else self._high)
-        if is_congested != self._is_congested and self._protocol is not None:
+        if self._is_dropped:
+            pass  # what was dropped has not left, so nobody may go on as if it had
+        elif is_congested != self._is_congested and self._protocol is not None:
             self._is_congested = is_congested
             if is_congested:
                 self._protocol.pause_writing()

@@ -21,7 +21,7 @@ from ktor_client.engines._darwin.bridge import Bridge
 from ktor_client.engines._darwin.functions import Frameworks
 from tests.speedups.build import compiler
 
-SOURCE = Path(__file__).with_name("double.c")
+SOURCES = Path(__file__).with_name("c")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 
 
@@ -34,8 +34,9 @@ def built() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="ktor-client-double-"))
     atexit.register(_remove, folder, os.getpid())
     library = folder / "double.so"
-    command = [found, "-shared", "-fPIC", "-g", "-O1", "-pthread", *WARNINGS]
-    subprocess.run([*command, str(SOURCE), "-o", str(library)], check=True)
+    command = [found, "-shared", "-fPIC", "-g", "-O1", "-pthread", "-Wl,-Bsymbolic", *WARNINGS]
+    sources = map(str, sorted(SOURCES.glob("*.c")))
+    subprocess.run([*command, *sources, "-o", str(library), "-ldl"], check=True)
     return library
 
 
@@ -54,6 +55,8 @@ class Double:
         for name in ("double_uses", "double_alive"):
             getattr(self.library, name).restype = ctypes.c_long
         self.library.double_seed.argtypes = (ctypes.c_ulonglong,)
+        self.library.double_trust.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+        self.library.tls_exists.restype = ctypes.c_bool
 
     def _names(self, function: str) -> list[str]:
         names: list[str] = []
@@ -89,10 +92,26 @@ class Double:
             for switch in switches:
                 self.library.double_set(switch.encode(), 0)
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether OpenSSL's library was found."""
+        found: bool = self.library.tls_exists()
+        return found
+
+    @contextmanager
+    def trusting(self, *certificates: bytes) -> Generator[None]:
+        """Let the system trust certificates (DER), for a `with` block."""
+        for one in certificates:
+            self.library.double_trust(one, len(one))
+        try:
+            yield
+        finally:
+            self.library.double_trust(None, 0)
+
     def bridge(self) -> Bridge:
         """Return a new bridge to it."""
         library = ctypes.CDLL(self.library._name)
-        return TracedBridge(Frameworks(library, library, library))
+        return TracedBridge(Frameworks(library, library, library, library))
 
 
 class TracedBridge(Bridge):
@@ -105,6 +124,10 @@ class TracedBridge(Bridge):
     def _state_changed(self, block: int, state: int, error: int | None) -> None:
         see_this_thread()
         super()._state_changed(block, state, error)
+
+    def _asked(self, block: int, metadata: int, trust: int, answer: int) -> None:
+        see_this_thread()
+        super()._asked(block, metadata, trust, answer)
 
     def _received(
         self, block: int, content: int | None, context: int, is_complete: bool, error: int | None
@@ -134,7 +157,7 @@ def install(library: str) -> Double:
     """Let a program of its own take a double that was built for it."""
     double = Double(Path(library))
     shared = ctypes.CDLL(library)
-    found = Frameworks(shared, shared, shared)
+    found = Frameworks(shared, shared, shared, shared)
     mock.patch.object(bridge_module, "frameworks", return_value=found).start()
     return double
 

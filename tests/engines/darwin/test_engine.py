@@ -68,6 +68,7 @@ def test_on_apples_systems_it_loads_their_frameworks(
     assert [path.rpartition("/")[2] for path in loaded] == [
         "Network",
         "Security",
+        "CoreFoundation",
         "libSystem.B.dylib",
     ]
     assert DarwinEngine()._dialer._bridge is bridge_module.bridge()  # type: ignore[attr-defined]  # one for all
@@ -82,7 +83,7 @@ def test_a_system_that_is_too_old(double: Double) -> None:
 
     old: Any = Old()
     with pytest.raises(EngineUnavailableError, match=r"needs macOS 10.15, iOS 13 or newer: symbol"):
-        Bridge(Frameworks(old, double.library, double.library))
+        Bridge(Frameworks(old, *[double.library] * 3))
 
 
 @pytest.mark.usefixtures("bridge")

@@ -26,6 +26,7 @@ from tests.engines.darwin.double import Double
 from tests.engines.darwin.traffic import Counting, connected, party
 from tests.engines.test_each_step import A_FEW, STEPS, Act, at_each, get, post, streamed, web_socket
 from tests.leaks.test_leaks import open_and_end
+from tests.support.certificates import authority_pem, server_context
 from tests.support.fake_link import steps
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -176,21 +177,23 @@ async def test_who_does_not_wait_for_ever_at_the_end(
 # --- interpreters
 
 
-def run(double: Double, code: str, port: int) -> subprocess.CompletedProcess[str]:
+def run(double: Double, code: str, url: str) -> subprocess.CompletedProcess[str]:
     """Run a program that has the double; its warnings are errors."""
     setting = (
         "import asyncio, atexit, gc, os, sys, threading\n"
         "from tests.engines.darwin.double import install as install_double\n"
         f"double = install_double({double.library._name!r})\n"
-        "at_last = lambda: print({one: double.alive().get(one) for one in ('block', 'socket')})\n"
+        "kinds = 'block', 'socket', 'session'\n"
+        "at_last = lambda: print({one: double.alive().get(one) for one in kinds})\n"
         "atexit.register(at_last)  # so the bridge's own comes first\n"
         "from ktor_client import HttpClient, install\n"
         "from ktor_client.engines import DarwinEngine\n"
         "from ktor_client.errors import ConnectError\n"
         "from ktor_client.plugins import WebSockets\n"
-        f"url = 'ws://127.0.0.1:{port}'\n"
+        f"url = {url!r}\n"
+        f"engine = lambda: DarwinEngine(trust={authority_pem()!r})\n"
         "async def sessions(count):\n"
-        "    client = HttpClient(DarwinEngine(), install(WebSockets))\n"
+        "    client = HttpClient(engine(), install(WebSockets))\n"
         "    return client, [await client.web_socket_session(url + path)\n"
         "                    for path in ('/echo', '/flood') for _ in range(count)]\n"
     )
@@ -232,6 +235,7 @@ async def flooding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         await peer.send(peer.switch())
         while b"/flood" in peer.request:
             await peer.send(frame(BINARY, bytes(100)) * 20)
+            await asyncio.sleep(0)
         await reader.read()
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
@@ -239,18 +243,25 @@ async def flooding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-@pytest.fixture
-def flood_port() -> Generator[int]:
+@pytest.fixture(params=["ws", "wss"])
+def flood_url(request: pytest.FixtureRequest) -> Generator[str]:
     """A server on a thread of its own."""
+    scheme: str = request.param
+    tls = None
+    if scheme == "wss":
+        request.getfixturevalue("tls")
+        tls = server_context()
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(flooding, "127.0.0.1", 0))
+    server = loop.run_until_complete(asyncio.start_server(flooding, "127.0.0.1", 0, ssl=tls))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    yield server.sockets[0].getsockname()[1]
+    yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     async def end() -> None:
         server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()  # asyncio's TLS may not tell them that the client has gone
         if others:
             await asyncio.wait(others)
 
@@ -262,11 +273,11 @@ def flood_port() -> Generator[int]:
 
 @pytest.mark.parametrize("end", ENDS)
 def test_the_interpreter_ends_with_live_connections(
-    double: Double, flood_port: int, end: str
+    double: Double, flood_url: str, end: str
 ) -> None:
-    done = run(double, ENDS[end], flood_port)
+    done = run(double, ENDS[end], flood_url)
     assert done.returncode == (7 if end == "an error" else 0), done.stderr
-    assert done.stdout == "{'block': None, 'socket': None}\n"
+    assert done.stdout == "{'block': None, 'socket': None, 'session': None}\n"
     assert "Traceback" not in done.stderr, done.stderr
 
 
@@ -282,8 +293,8 @@ async def main():
         gc.collect()
         asyncio._set_running_loop(None)
         async def once_more():
-            async with HttpClient(DarwinEngine()) as another:
-                await another.get(url.replace("ws:", "http:"))
+            async with HttpClient(engine()) as another:
+                await another.get(url.replace("ws", "http"))
         try:
             asyncio.run(once_more())
         except ConnectError as error:
@@ -302,8 +313,8 @@ asyncio.run(main())
 """
 
 
-def test_a_fork_touches_nothing(double: Double, flood_port: int) -> None:
-    done = run(double, FORK, flood_port)
+def test_a_fork_touches_nothing(double: Double, flood_url: str) -> None:
+    done = run(double, FORK, flood_url)
     assert done.returncode == 0, done.stderr
     child, parent, _ = done.stdout.splitlines()
     assert "cannot connect: this process was forked from one that had used it" in child

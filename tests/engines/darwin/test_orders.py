@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from ktor_client.engines._darwin.bridge import CANCELLED, FAILED, READY, WAITING, Bridge, Line
+from ktor_client.engines._darwin.tls import Handshake
 from ktor_client.engines._darwin.transport import WINDOW, AppleTransport
 from tests.engines.darwin.double import Double
 from tests.engines.darwin.traffic import (
@@ -23,6 +24,7 @@ from tests.engines.darwin.traffic import (
     converse,
     known,
     party,
+    trusting,
 )
 from tests.support.fake_link import steps
 
@@ -34,6 +36,7 @@ ALWAYS = (
     "waiting_first",
     "states_repeated",
     "ready_after_cancelled",
+    "verified_twice",
 )
 """What any conversation can meet; the others wait for their moment."""
 NEVER_READY = ("waiting_on", "preparing_on")
@@ -44,6 +47,7 @@ MANY = 10_000
 async def run_seeds(bridge: Bridge, double: Double, seeds: range) -> dict[str, int]:
     """Converse once for each seed, under switches that it chooses; return how often each did."""
     uses = dict.fromkeys(double.switches, 0)
+    tls = trusting(bridge)
     async with party() as peer:
         for seed in seeds:
             random = Random(seed)
@@ -51,7 +55,7 @@ async def run_seeds(bridge: Bridge, double: Double, seeds: range) -> dict[str, i
             chosen = [one for one in able if random.random() < 0.4]
             with double.doing(*chosen, seed=seed, chance=random.choice((1, 2, 5))):
                 async with asyncio.timeout(50):
-                    await converse(bridge, peer, seed)
+                    await converse(bridge, peer, seed, tls if seed % 4 == 3 else None)
                 for one in chosen:
                     uses[one] += double.uses(one)
     return uses
@@ -63,7 +67,7 @@ async def test_no_byte_is_lost(bridge: Bridge, double: Double) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 async def test_no_byte_is_lost_in_ten_thousand(bridge: Bridge, double: Double) -> None:
     await run_seeds(bridge, double, range(MANY))
 
@@ -169,6 +173,12 @@ async def hears_the_last_state_last(bridge: Bridge, peer: Party) -> None:
     assert heard[-1] == CANCELLED
 
 
+async def is_trusted(bridge: Bridge, peer: Party) -> None:
+    transport, protocol = await connected(bridge, peer.tls_port, tls=trusting(bridge))
+    transport.abort()
+    await protocol.lost
+
+
 Scenario: TypeAlias = Callable[[Bridge, Party], Awaitable[None]]
 Careless: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 
@@ -245,6 +255,12 @@ def hears_on(end: Any, self: Any) -> None:
     """Keep everything, and the owner too."""
 
 
+def answers_once(verify: Any, self: Any, trust: int, answer: int) -> None:
+    if self.refusal is None:
+        verify(self, trust, answer)
+        self.refusal = 0, "asked before"
+
+
 ORDERS: dict[str, tuple[Scenario, Careless]] = {
     "late_completions": (counts_what_waits, replacing(AppleTransport, "write", count_at_once)),
     "late_receives": (
@@ -275,6 +291,7 @@ ORDERS: dict[str, tuple[Scenario, Careless]] = {
     "states_repeated": (connects, replacing(AppleTransport, "state_changed", ready_is_once)),
     "refused_fails": (is_refused, replacing(AppleTransport, "state_changed", only_waiting_fails)),
     "ready_after_cancelled": (hears_the_last_state_last, replacing(Line, "end", hears_on)),
+    "verified_twice": (is_trusted, replacing(Handshake, "_verify", answers_once)),
 }
 
 

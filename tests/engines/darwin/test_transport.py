@@ -105,6 +105,8 @@ async def test_a_peer_that_reads_nothing_pauses_the_writer(bridge: Bridge) -> No
         transport.close()
         assert not protocol.lost.done()
         transport.abort()
+        transport.sent(WINDOW // 2, None)
+        assert not protocol.writable.is_set()
         await protocol.lost
         may_end.set()
         assert transport.get_write_buffer_size() == 0

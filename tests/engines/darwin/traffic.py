@@ -11,7 +11,10 @@ from random import Random
 from typing import Any, cast
 
 from ktor_client.engines._darwin.bridge import Bridge
+from ktor_client.engines._darwin.credentials import Credentials
+from ktor_client.engines._darwin.tls import AppleTls
 from ktor_client.engines._darwin.transport import AppleTransport
+from tests.support.certificates import authority_pem, server_context
 from tests.support.fake_link import steps
 
 HEADER = struct.Struct("!BII")
@@ -29,6 +32,7 @@ class Party:
 
     def __init__(self) -> None:
         self.port = 0
+        self.tls_port = 0
         self.heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.tasks: set[asyncio.Task[Any]] = set()
 
@@ -51,9 +55,10 @@ class Party:
                 while len(got) < gets and (piece := await reader.read(65536)):
                     got += piece
                 await writer.drain()
-                if ending == END:
-                    writer.write_eof()
-                got += await reader.read()
+                if ending == WAIT or writer.can_write_eof():
+                    if ending == END:
+                        writer.write_eof()
+                    got += await reader.read()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -66,13 +71,15 @@ async def party() -> AsyncGenerator[Party]:
     """Run a peer."""
     one = Party()
     server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
-    one.port = server.sockets[0].getsockname()[1]
+    over_tls = await asyncio.start_server(one.serve, "127.0.0.1", 0, ssl=server_context())
+    one.port, one.tls_port = (each.sockets[0].getsockname()[1] for each in (server, over_tls))
     try:
         yield one
     finally:
         await steps(20)  # those that have just been connected are accepted, and begin
-        server.close()
-        await server.wait_closed()
+        for each in (server, over_tls):
+            each.close()
+            await each.wait_closed()
         if one.tasks:
             await asyncio.wait(one.tasks)
 
@@ -131,10 +138,11 @@ class Counting(asyncio.Protocol):
 
 
 async def connected(
-    bridge: Bridge, port: int, protocol: Counting | None = None
+    bridge: Bridge, port: int, protocol: Counting | None = None, tls: AppleTls | None = None
 ) -> tuple[AppleTransport, Counting]:
     """Return an open transport, and the protocol that it reads for."""
-    transport = AppleTransport(bridge, "127.0.0.1", port, None)
+    configure = None if tls is None else tls.handshake("127.0.0.1", None).configure
+    transport = AppleTransport(bridge, "127.0.0.1", port, configure)
     try:
         await transport.opened()
         protocol = protocol or Counting()
@@ -145,13 +153,19 @@ async def connected(
     return transport, protocol
 
 
-async def converse(bridge: Bridge, peer: Party, seed: int) -> None:
+def trusting(bridge: Bridge) -> AppleTls:
+    """Return TLS that trusts the peer."""
+    return AppleTls(bridge, ["http/1.1"], Credentials.of(authority_pem(), False, None))
+
+
+async def converse(bridge: Bridge, peer: Party, seed: int, tls: AppleTls | None = None) -> None:
     """Exchange bytes as a seed says, and check that each side got what the other one has sent."""
     random = Random(seed)
     ending = random.choice((END, RESET, WAIT))
     sends, gets = random.randrange(30_000), random.randrange(30_000)
     pauses = Random(seed) if random.random() < 0.5 else None
-    transport, protocol = await connected(bridge, peer.port, Counting(pauses))
+    port = peer.port if tls is None else peer.tls_port
+    transport, protocol = await connected(bridge, port, Counting(pauses), tls)
     transport.write(HEADER.pack(ending, sends, gets))
     ours, at = known(gets, 2), 0
     while at < gets and not transport.is_closing():
