@@ -25,6 +25,7 @@ from ktor_client.http import (
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import AnyBlock, apply_blocks, apply_late_blocks
+from ktor_client.http.url import absolute_url
 from ktor_client.protocol.handshake import check_subprotocols
 
 __all__ = [
@@ -71,6 +72,13 @@ class Draft:
         )
         self.request = finish(scope, builder) if self._rest is None else None
 
+    @classmethod
+    def of(cls, request: HttpRequest) -> Draft:
+        """Return the draft of a request to which nothing is to be added."""
+        draft = cls.__new__(cls)
+        draft.request = request
+        return draft
+
     @property
     def subprotocols(self) -> tuple[str, ...]:
         """Those to offer, as far as they are known."""
@@ -111,8 +119,14 @@ def http_draft(
         TypeError: something that is no body, no form or no file.
         OSError: a file that is not there.
     """
+    if not isinstance(method, HttpMethod):
+        method = HttpMethod(method)
+    if params is headers is None and content is NOTHING and not (blocks or scope.request_hooks):
+        whole = _whole(url)
+        if whole is not None:
+            return Draft.of(HttpRequest(method, whole)._checked(web_socket=False))
     builder = HttpRequestBuilder()
-    builder.method = method if isinstance(method, HttpMethod) else HttpMethod(method)
+    builder.method = method
     blocks = _take_url(builder, url, blocks)
     if params is not None or headers is not None:
         _add(builder, params, headers)
@@ -122,6 +136,14 @@ def http_draft(
         apply_blocks(builder, blocks)
     _remember_path(builder, url)
     return Draft(scope, builder, _finished_request)
+
+
+def _whole(url: UrlLike) -> Url | None:
+    """Return a URL that a request can go to as it is."""
+    whole = absolute_url(url) if isinstance(url, str) else url
+    if not isinstance(whole, Url) or whole.user is not None:
+        return None
+    return whole if whole.scheme in ("http", "https") else None
 
 
 def _finished_request(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRequest:

@@ -29,7 +29,7 @@ def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[st
     fields = headers.fields()
     if request.url.scheme in ("ws", "wss"):
         return fields
-    given = headers._by_name()
+    given = headers._by_name() if fields else ()
     if "accept" not in given:
         fields.append(("Accept", "*/*"))
     if "accept-encoding" not in given:

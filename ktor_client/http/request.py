@@ -126,7 +126,12 @@ class HttpRequest:
         return twin
 
     def _twin(self, headers: Headers) -> HttpRequest:
-        twin = HttpRequest(self.method, self.url, headers, self.body, self.attributes)
+        twin = HttpRequest.__new__(HttpRequest)
+        twin.method = self.method
+        twin.url = self.url
+        twin.headers = headers
+        twin.body = self.body
+        twin.attributes = self.attributes
         twin._asked = self._asked
         twin._is_checked = self._is_checked
         twin._meant = self._meant

@@ -172,13 +172,14 @@ def _frame(answer: AnswerHead, method: str) -> None:
     length, coding = values.get(b"content-length"), values.get(b"transfer-encoding")
     size = None if length is None else _length(length)
     codings = [] if coding is None else _items(coding)
-    options = _items(values.get(b"connection", b""))
+    options = _items(values[b"connection"]) if b"connection" in values else []
     if b"close" in options:
         answer.keeps = False
     elif answer.version == "1.0":  # whose Transfer-Encoding is faulty (RFC 9112 6.1)
         answer.keeps = b"keep-alive" in options and not codings
-    if (found := _keep_alive_timeout(values.get(b"keep-alive", b""))) is not None:
-        answer.idle_limit = float(found[1])
+    if b"keep-alive" in values:
+        found = _keep_alive_timeout(values[b"keep-alive"])
+        answer.idle_limit = None if found is None else float(found[1])
     if is_bodiless(method, answer.status):
         answer.body = LengthBody(0)
     elif codings:

@@ -328,7 +328,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         """Take the peer's end: nothing more will come, and what was written has LINGER to leave."""
         if not self._is_over:
             is_stuck = self._buffered() > 0
-            self._linger = self.clock.call_later(LINGER, self._transport.abort)
+            if is_stuck or self._is_tls:  # else the transport is gone in the next step
+                self._linger = self.clock.call_later(LINGER, self._transport.abort)
             self._stop(None)
             if is_stuck:
                 self._tell_end()  # and not only when the transport is gone

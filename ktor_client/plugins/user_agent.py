@@ -26,5 +26,6 @@ class UserAgent(HttpClientPlugin):
         scope.on_request(self._set_header)
 
     def _set_header(self, request: HttpRequestBuilder) -> None:
-        if "user-agent" not in request.headers:
-            request.headers.add("User-Agent", self.agent)
+        headers = request.headers
+        if "user-agent" not in headers:
+            headers.add("User-Agent", self.agent)

@@ -126,7 +126,8 @@ class WireEngine(HttpClientEngine):
                 was_used = connection.was_used
                 try:
                     exchange = self._send(connection, request, upload, proxy, is_handshake)
-                    await exchange.answered()
+                    while exchange.head is None:
+                        await exchange.more()
                 except BaseException as error:
                     if exchange is None:
                         self._pool.forget(connection)
@@ -174,7 +175,7 @@ class WireEngine(HttpClientEngine):
             limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
             is_handshake=is_handshake,
         )
-        exchange.is_last = asks_to_close(request)
+        exchange.is_last = not is_handshake and asks_to_close(request)
         transport = connection.transport
         waits = body is not None and "100-continue" in request.headers.get("expect", "").lower()
         if isinstance(body, bytes) and len(body) <= AT_ONCE and not waits:

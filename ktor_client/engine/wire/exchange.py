@@ -116,20 +116,18 @@ class Exchange:
             self.connection.transport, body, chunked=chunked, waits_for_go_on=waits_for_go_on
         )
 
-    async def answered(self) -> AnswerHead:
-        """Return the head of the answer.
+    def more(self) -> asyncio.Future[None]:
+        """Return what to await for the head of the answer, or the next piece, before a look.
 
         Raises:
-            NoAnswerError, AnswerError, OSError: there is none.
+            NoAnswerError, AnswerError, OSError: nothing will come.
             RequestTimeoutError: nothing has come for too long.
             Exception: what the iterator of the body has raised.
         """
-        while self.head is None:
-            if self._error is not None:
-                raise self._error
-            self._reader = self.connection.loop.create_future()
-            await self._reader
-        return self.head
+        if self._error is not None:
+            raise self._error
+        self._reader = self.connection.loop.create_future()
+        return self._reader
 
     @property
     def is_unheard(self) -> bool:
@@ -144,15 +142,12 @@ class Exchange:
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     async def next_piece(self) -> bytes:
-        """Return what has come of the content; b"" is its end. Raises what `answered` raises."""
+        """Return what has come of the content; b"" is its end. Raises what `more` raises."""
         pieces = self._pieces
         while not pieces:
-            if self._error is not None:
-                raise self._error
-            if self.is_over:
+            if self.is_over and self._error is None:
                 return b""
-            self._reader = self.connection.loop.create_future()
-            await self._reader
+            await self.more()
         piece = pieces.popleft()
         self._queued -= len(piece)
         if self._is_paused and self._queued <= LOW_WATER:
