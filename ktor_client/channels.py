@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ktor_client.frames import CloseReason
 from ktor_client.mistakes import TaughtABC, TaughtEnum
@@ -42,28 +42,17 @@ class ChannelOverflow(enum.Enum, metaclass=TaughtEnum):
     """End the session with `ChannelOverflowError`; what is queued stays readable."""
 
 
-class ChannelLimit:
+class ChannelLimit(NamedTuple):
     """How much a channel holds; made by `bounded` and `unlimited`."""
 
-    __slots__ = ("capacity", "max_bytes", "on_overflow")
-
-    def __init__(
-        self, capacity: int | None, on_overflow: ChannelOverflow, max_bytes: int | None
-    ) -> None:
-        self.capacity = capacity
-        self.on_overflow = on_overflow
-        self.max_bytes = max_bytes
+    capacity: int | None
+    on_overflow: ChannelOverflow
+    max_bytes: int | None
 
     @property
     def suspends(self) -> bool:
         """Whether a sender waits while the channel is full."""
         return self.capacity is not None and self.on_overflow is ChannelOverflow.SUSPEND
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ChannelLimit) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
     def __repr__(self) -> str:
         if self.capacity is None:

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
 from ktor_client.link.home_loop import HomeLoop, session_loop
-from ktor_client.protocol.handshake import Negotiated
+from ktor_client.protocol.handshake import NOTHING, Negotiated
 from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.protocol.violation import Violation
 
@@ -40,29 +40,18 @@ class Clock(Protocol):
         ...
 
 
-class LinkOptions:
+class LinkOptions(NamedTuple):
     """What a session tells its link when it starts."""
 
-    __slots__ = ("client", "max_fragments", "max_frame_size", "negotiated", "raw")
-
-    def __init__(
-        self,
-        *,
-        max_frame_size: int,
-        max_fragments: int = MAX_FRAGMENTS,
-        raw: bool = False,
-        client: bool = True,
-        negotiated: Negotiated | None = None,
-    ) -> None:
-        self.max_frame_size = max_frame_size
-        """Bytes of a whole message after inflation; of one frame when `raw`."""
-        self.max_fragments = max_fragments
-        """Frames that a message may have, where the link puts it together."""
-        self.raw = raw
-        """Whether every frame is delivered as it came."""
-        self.client = client
-        """Whether this end is the client, whose frames are masked."""
-        self.negotiated = Negotiated() if negotiated is None else negotiated
+    max_frame_size: int
+    """Bytes of a whole message after inflation; of one frame when `raw`."""
+    max_fragments: int = MAX_FRAGMENTS
+    """Frames that a message may have, where the link puts it together."""
+    raw: bool = False
+    """Whether every frame is delivered as it came."""
+    client: bool = True
+    """Whether this end is the client, whose frames are masked."""
+    negotiated: Negotiated = NOTHING
 
 
 class LinkReceiver(Protocol):

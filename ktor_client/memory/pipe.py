@@ -85,11 +85,6 @@ class _Way:
             self._scheduled = True
             self._loop.call_soon(self._move)
 
-    def arrive(self) -> None:
-        """Move on within this call, unless faults forbid it or the end is all there is."""
-        if self._bytes and not self._faults.is_set:
-            self._move()
-
     def _move(self) -> None:
         self._scheduled = False
         while self._due and self._late and self.target.is_reading():
@@ -184,11 +179,6 @@ class MemoryTransport(asyncio.Transport):
         """Take what arrives."""
         self._reading = True
         self._incoming.schedule()
-
-    def read_now(self) -> None:
-        """Take what has arrived with the handshake, if nothing is to go wrong on the way."""
-        if self._reading:
-            self._incoming.arrive()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes to the other end."""
@@ -305,7 +295,6 @@ class PipedLink(StreamLink):
             self._on_start()
         self._is_plain = not (options.raw or options.negotiated.extensions)
         super().start(receiver, options)
-        self._pipe.read_now()
 
     def pause(self) -> None:
         """Take nothing from this moment on: a script that stalls means now."""

@@ -22,28 +22,6 @@ MAX_ROUNDS = 100
 """Steps of the loop that a busy loop may hold time back: a task that polls must not stop it."""
 
 
-class VirtualTimer:
-    """One call in the future."""
-
-    __slots__ = ("args", "callback", "number", "when")
-
-    def __init__(
-        self, when: float, number: int, callback: Callable[..., object], args: tuple[Any, ...]
-    ) -> None:
-        self.when = when
-        self.number = number
-        self.callback: Callable[..., object] | None = callback
-        self.args = args
-
-    def cancel(self) -> None:
-        """Do not call."""
-        self.callback = None
-        self.args = ()
-
-    def __lt__(self, other: VirtualTimer) -> bool:
-        return (self.when, self.number) < (other.when, other.number)
-
-
 class VirtualClock:
     """A `Clock` that starts at 0. `await clock.sleep(30)` lets 30 seconds pass.
 
@@ -52,7 +30,7 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._timers: list[VirtualTimer] = []
+        self._timers: list[tuple[float, int, asyncio.Handle]] = []
         self._count = 0
         self._waiting = 0
         self._scheduled = False
@@ -65,8 +43,8 @@ class VirtualClock:
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back when `delay` seconds have passed; that alone does not let them pass."""
         self._count += 1
-        timer = VirtualTimer(self._now + max(0.0, delay), self._count, callback, args)
-        heapq.heappush(self._timers, timer)
+        timer = asyncio.Handle(callback, args, asyncio.get_running_loop())
+        heapq.heappush(self._timers, (self._now + max(0.0, delay), self._count, timer))
         self._schedule()
         return timer
 
@@ -111,19 +89,14 @@ class VirtualClock:
             loop.call_soon(self._step)
             return
         timers = self._timers
-        while timers and timers[0].callback is None:
+        while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
-        if not self._waiting or not timers:
-            return
-        timer = heapq.heappop(timers)
-        self._now = max(self._now, timer.when)
-        callback = timer.callback
-        assert callback is not None
-        try:
-            callback(*timer.args)
-        finally:
+        if self._waiting and timers:
+            when, _, timer = heapq.heappop(timers)
+            self._now = max(self._now, when)
+            timer._run()
             self._schedule()
 
     def __repr__(self) -> str:
-        pending = sum(1 for timer in self._timers if timer.callback is not None)
+        pending = sum(not timer.cancelled() for _, _, timer in self._timers)
         return f"<VirtualClock at {self._now:g} s, {pending} timers>"

@@ -51,10 +51,4 @@ def accept(
                 agreed.append((extension, answer[1], format_extension(name, answer[0])))
     if agreed:
         fields.append(("Sec-WebSocket-Extensions", ", ".join(text for _, _, text in agreed)))
-    negotiated = Negotiated(
-        subprotocol,
-        [extension for extension, _, _ in agreed],
-        [codec for _, codec, _ in agreed],
-        [text for _, _, text in agreed],
-    )
-    return fields, negotiated
+    return fields, Negotiated(subprotocol, *zip(*agreed, strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from ktor_client.http.headers import Headers, is_token
 from ktor_client.http.redaction import redacted_value
@@ -36,25 +37,14 @@ _SUBPROTOCOL = "Sec-WebSocket-Protocol"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-class Negotiated:
+class Negotiated(NamedTuple):
     """What both sides agreed on."""
 
-    __slots__ = ("codecs", "descriptions", "extensions", "subprotocol")
+    subprotocol: str | None = None
+    extensions: tuple[WebSocketExtension, ...] = ()
+    codecs: tuple[ExtensionCodec, ...] = ()
+    descriptions: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        subprotocol: str | None = None,
-        extensions: Sequence[WebSocketExtension] = (),
-        codecs: Sequence[ExtensionCodec] = (),
-        descriptions: Sequence[str] = (),
-    ) -> None:
-        self.subprotocol = subprotocol
-        self.extensions = tuple(extensions)
-        self.codecs = tuple(codecs)
-        self.descriptions = tuple(descriptions)
-
-
-_EXTENSIONS = "sec-websocket-extensions"
 
 NOTHING = Negotiated()
 """What most agree on: no subprotocol, no extension."""
@@ -164,13 +154,7 @@ def check_choices(
     answer = ", ".join(headers.get_all("Sec-WebSocket-Extensions"))
     if not answer:
         return NOTHING if chosen is None else Negotiated(chosen)
-    agreed = negotiate(answer, extensions)
-    return Negotiated(
-        chosen,
-        [extension for extension, _, _ in agreed],
-        [codec for _, codec, _ in agreed],
-        [description for _, _, description in agreed],
-    )
+    return Negotiated(chosen, *zip(*negotiate(answer, extensions), strict=True))
 
 
 def _not_offered(chosen: str, subprotocols: Sequence[str]) -> str:
@@ -197,12 +181,12 @@ def describe_choices(headers: Headers, subprotocols: Sequence[str]) -> Negotiate
     Raises:
         ValueError: a subprotocol was chosen that was not offered.
     """
-    fields = [field for field in headers.fields() if field[0].lower() != _EXTENSIONS]
+    fields = [field for field in headers.fields() if field[0].lower() != "sec-websocket-extensions"]
     chosen = check_choices(Headers(fields), subprotocols, ()).subprotocol
     header = headers.get("sec-websocket-extensions", "")
     return Negotiated(
         chosen,
-        descriptions=[
+        descriptions=tuple(
             format_extension(name, parameters) for name, parameters in parse_extensions(header)
-        ],
+        ),
     )

@@ -29,7 +29,7 @@ from ktor_client.errors import (
 from ktor_client.frames import CloseFrame, CloseReason, Frame, Initiator, PongFrame
 from ktor_client.link.contract import LINGER, Clock, FrameLink, LinkOptions, Timer
 from ktor_client.link.oneshot import OneShot
-from ktor_client.protocol.handshake import Negotiated
+from ktor_client.protocol.handshake import NOTHING, Negotiated
 from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.protocol.violation import Violation
 from ktor_client.session.ending import Ending, shorten
@@ -121,7 +121,7 @@ class SessionCore:
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
         ping_interval: float | None = None,
         timeout: float | None = None,
-        negotiated: Negotiated | None = None,
+        negotiated: Negotiated = NOTHING,
         raw: bool = False,
         client: bool = True,
     ) -> None:
@@ -130,7 +130,7 @@ class SessionCore:
         self.clock: Clock = link.clock
         self.home = link.home
         self.state = State.OPEN
-        self.negotiated = Negotiated() if negotiated is None else negotiated
+        self.negotiated = negotiated
         self.max_frame_size = max_frame_size
         self.is_raw = raw
         self.answers_close = not raw
@@ -237,7 +237,7 @@ class SessionCore:
             self.ending.why = why or what
             self._leave(FAILURE, CloseReason(code, shorten(what)))
 
-    # --- told by the channels, as `IncomingOwner` and `SendingOwner` say ---
+    # --- told by the channels, as `IncomingOwner` says, and by `Sending` ---
 
     def incoming_full(self) -> None:
         """Stop reading: a mark is reached."""

@@ -161,7 +161,9 @@ class DefaultWebSocketSession(WebSocketSession):
 
     @ping_interval.setter
     def ping_interval(self, value: Duration | None) -> None:
-        self._core.keepalive.interval = self._checked(value, "ping_interval")
+        keepalive = self._core.keepalive
+        keepalive.interval = self._checked(value, "ping_interval")
+        keepalive.start()
 
     @property
     def timeout(self) -> float | None:
@@ -170,7 +172,9 @@ class DefaultWebSocketSession(WebSocketSession):
 
     @timeout.setter
     def timeout(self, value: Duration | None) -> None:
-        self._core.keepalive.timeout = self._checked(value, "timeout")
+        keepalive = self._core.keepalive
+        keepalive.own_timeout = self._checked(value, "timeout")
+        keepalive.start()
 
     def _checked(self, value: Duration | None, option: str) -> float | None:
         """Return the seconds of a setting of keepalive's, if it can be had, and here."""

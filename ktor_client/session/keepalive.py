@@ -24,44 +24,31 @@ PAYLOAD_SIZE = 8
 class Keepalive:
     """The pinger of one session, which it does not keep alive itself."""
 
-    __slots__ = ("_core", "_interval", "_payload", "_seen", "_timeout", "_timer")
+    __slots__ = ("_core", "_payload", "_seen", "_timer", "interval", "own_timeout")
 
     def __init__(self, core: SessionCore, interval: float | None, timeout: float | None) -> None:
         self._core = weakref.ref(core)
-        self._interval = interval
-        self._timeout = timeout
+        self.interval = interval
+        """Seconds between a pong and the next ping; None is off."""
+        self.own_timeout = timeout
+        """What was set in place of twice the interval, if anything was."""
         self._payload: bytes | None = None
         self._timer: Timer | None = None
         self._seen: tuple[int, bool] | None = None
         """What had left when we looked last, and whether more was waiting."""
 
     @property
-    def interval(self) -> float | None:
-        """Seconds between a pong and the next ping; None is off."""
-        return self._interval
-
-    @interval.setter
-    def interval(self, value: float | None) -> None:
-        self._interval = value
-        self.start()
-
-    @property
     def timeout(self) -> float | None:
         """Seconds that a pong may take: twice the interval unless set."""
-        if self._timeout is not None or self._interval is None:
-            return self._timeout
-        return 2 * self._interval
-
-    @timeout.setter
-    def timeout(self, value: float | None) -> None:
-        self._timeout = value
-        self.start()
+        if self.own_timeout is not None or self.interval is None:
+            return self.own_timeout
+        return 2 * self.interval
 
     def start(self) -> None:
         """Begin anew: the next ping comes after one interval."""
         self.stop()
-        if self._interval is not None:
-            self._look_in(self._interval)
+        if self.interval is not None:
+            self._look_in(self.interval)
 
     def stop(self) -> None:
         """Send no more pings."""
@@ -113,10 +100,10 @@ class Keepalive:
         self.start()
 
     def _give_up(self, core: SessionCore, what: str) -> None:
-        if self._timeout is None:
-            option = f"twice ping_interval={self._interval:g}"
+        if self.own_timeout is None:
+            option = f"twice ping_interval={self.interval:g}"
         else:
-            option = f"timeout={self._timeout:g}"
+            option = f"timeout={self.own_timeout:g}"
         at = core.link.received_at
         last = "no data" if at is None else f"the last data {core.clock.time() - at:.1f} s before"
         core.ping_timed_out(f"Ping timeout: {what} within {self.timeout:g} s ({option}); {last}")

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ktor_client._twin import twin
 from ktor_client.channels import ChannelLimit
-from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import (
     NOT_FINAL,
     BinaryFrame,
@@ -25,35 +24,15 @@ from ktor_client.frames import (
     PongFrame,
     TextFrame,
 )
-from ktor_client.link.contract import FrameLink
-from ktor_client.link.home_loop import HomeLoop, wake
+from ktor_client.link.home_loop import wake
 from ktor_client.link.oneshot import OneShot
-from ktor_client.session.ending import Ending, checked_reason
+from ktor_client.session.ending import checked_reason
 from ktor_client.session.turns import NOBODY, Turn
 
 if TYPE_CHECKING:
-    from ktor_client.session.pings import Pings
+    from ktor_client.session.core import SessionCore
 
-__all__ = ["Sending", "SendingOwner"]
-
-
-class SendingOwner(Protocol):
-    """What this needs of a session, and tells it."""
-
-    link: FrameLink
-    home: HomeLoop
-    ending: Ending
-    pings: Pings
-
-    def start_close(self, reason: CloseReason) -> None:
-        """Close the session: a Close was sent as a frame."""
-
-    def overflow(self, which: str) -> ConnectionClosedError:
-        """End the session because a strict limit is reached; return the error to raise."""
-        ...
-
-    def close_has_left(self) -> None:
-        """Take note that our Close, and so all that was sent before it, is on the way."""
+__all__ = ["Sending"]
 
 
 @twin
@@ -78,11 +57,11 @@ class Sending:
         "queue",
     )
 
-    def __init__(self, limit: ChannelLimit, owner: SendingOwner, *, may_fragment: bool) -> None:
+    def __init__(self, limit: ChannelLimit, owner: SessionCore, *, may_fragment: bool) -> None:
         """Make a session's channel; `may_fragment` allows fragments of a message to be sent."""
         self.queue: deque[Turn] = NOBODY
         self.is_closed = False
-        self._owner: SendingOwner | None = owner
+        self._owner: SessionCore | None = owner
         self._link = owner.link
         self._home = owner.home
         self._ending = owner.ending

@@ -288,7 +288,7 @@ class Exchange:
             agreed = deflate.agree(parameters) if name == deflate.name else None
             if agreed is not None:
                 description = format_extension(name, agreed[0])
-                return Negotiated(subprotocol, [deflate], [agreed[1]], [description])
+                return Negotiated(subprotocol, (deflate,), (agreed[1],), (description,))
         return Negotiated(subprotocol)
 
     def _deflate(self) -> WebSocketDeflate | None:

@@ -188,7 +188,7 @@ async def test_inflated_bytes_are_what_counts() -> None:
     receiver = Weigher()
     receiver.sizes = []
     deflate = WebSocketDeflate(threshold=0)
-    negotiated = Negotiated(extensions=[deflate], codecs=[deflate.accept([])])
+    negotiated = Negotiated(extensions=(deflate,), codecs=(deflate.accept([]),))
     packed = zlib.compressobj(wbits=-15)
     payload = packed.compress(bytes(10_000)) + packed.flush(zlib.Z_SYNC_FLUSH)[:-4]
     transport = FakeTransport()

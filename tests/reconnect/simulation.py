@@ -211,7 +211,7 @@ class World:
             expect(not tasks, f"tasks were left: {tasks}")
         user.judge()
         clock: Any = self.clock
-        left = [str(timer.callback) for timer in clock._timers if timer.callback is not None]
+        left = [str(timer) for _, _, timer in clock._timers if not timer.cancelled()]
         left = [timer for timer in left if "_Way." not in timer]  # bytes that are under way
         expect(not left, f"timers were left: {left}")
 

@@ -204,7 +204,7 @@ async def test_codecs_end_with_the_session() -> None:
             self.closed += 1
 
     codec: Any = Codec()
-    session, link = raw_session(negotiated=Negotiated(codecs=[codec], descriptions=["x-ours"]))
+    session, link = raw_session(negotiated=Negotiated(codecs=(codec,), descriptions=("x-ours",)))
     assert session.extensions == ("x-ours",)
     link.lose()
     link.lose()
