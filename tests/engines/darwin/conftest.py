@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -15,15 +16,19 @@ from ktor_client.testing import EchoServer, echo_server
 from tests.engines.darwin.double import Double, the_double
 
 
+def leave_out(why: str) -> NoReturn:
+    if os.environ.get("KTOR_CLIENT_REQUIRE_LANES") == "1":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def double() -> Double:
     """The double of Apple's frameworks."""
     try:
         return the_double()
     except FileNotFoundError as absent:
-        if os.environ.get("KTOR_CLIENT_REQUIRE_LANES") == "1":
-            pytest.fail(f"DarwinEngine's double: {absent}")
-        pytest.skip(f"DarwinEngine's double: {absent}")
+        leave_out(f"DarwinEngine's double: {absent}")
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ def bridge(double: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[bridge_m
 def tls(double: Double) -> None:
     """What a test needs that speaks TLS."""
     if not double.has_tls:
-        pytest.skip("DarwinEngine's double: there is no libssl.so.3 here, so it speaks no TLS")
+        leave_out("DarwinEngine's double speaks no TLS: there is no libssl.so.3 here")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from tests.speedups.build import compiler
 
 SOURCES = Path(__file__).with_name("c")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
+WITHOUT = os.environ.get("KTOR_CLIENT_DOUBLE_WITHOUT")
+"""A switch that is left out, so that its tests must fail: see `removed.py`."""
 
 
 @cache
@@ -35,6 +37,8 @@ def built() -> Path:
     atexit.register(_remove, folder, os.getpid())
     library = folder / "double.so"
     command = [found, "-shared", "-fPIC", "-g", "-O1", "-pthread", "-Wl,-Bsymbolic", *WARNINGS]
+    if WITHOUT is not None:
+        command.append(f"-DREMOVED={WITHOUT}")
     sources = map(str, sorted(SOURCES.glob("*.c")))
     subprocess.run([*command, *sources, "-o", str(library), "-ldl"], check=True)
     return library
@@ -126,7 +130,7 @@ class TracedBridge(Bridge):
         super()._state_changed(block, state, error)
 
     def _asked(self, block: int, metadata: int, trust: int, answer: int) -> None:
-        see_this_thread()
+        see_this_thread(_questions)
         super()._asked(block, metadata, trust, answer)
 
     def _received(
@@ -136,14 +140,14 @@ class TracedBridge(Bridge):
         super()._received(block, content, context, is_complete, error)
 
 
-_unseen = iter(range(2000))
+_events, _questions = iter(range(2000)), iter(range(500))
 """So many times, since each of them costs memory."""
 
 
-def see_this_thread() -> None:
+def see_this_thread(times: Iterator[int] = _events) -> None:
     """Trace the thread of a callback as those are traced that Python starts."""
     trace = threading.gettrace()
-    if trace is not None and next(_unseen, None) is not None:
+    if trace is not None and next(times, None) is not None:
         sys.settrace(trace)
 
 

@@ -23,8 +23,7 @@ from ktor_client.engines._darwin.bridge import Bridge
 from ktor_client.engines._darwin.dialer import AppleDialer
 from ktor_client.engines._darwin.errors import exception_of, is_worth_waiting
 from ktor_client.engines._darwin.functions import Frameworks
-from ktor_client.errors import ConnectError, ConnectTimeoutError, TlsError
-from ktor_client.testing import echo_server
+from ktor_client.errors import ConnectError, ConnectTimeoutError
 from tests.engines.darwin.double import Double
 from tests.engines.darwin.traffic import Counting, party
 
@@ -92,7 +91,10 @@ def test_a_system_that_is_too_old(double: Double) -> None:
     [
         ({"proxy": "http://p:1"}, r"ProxyCapability \(proxy=...\): the system's settings"),
         ({"trust_env": True}, r"ProxyCapability \(trust_env=...\)"),
-        ({"ssl_context": ssl.create_default_context()}, r"ssl_context=...\): TLS is Apple's"),
+        (
+            {"ssl_context": ssl.create_default_context()},
+            r"ssl_context=...\): TLS is Apple's; its options here are trust",
+        ),
         ({"unix_socket": "/tmp/x"}, r"UnixSocketCapability \(unix_socket=...\)"),
     ],
 )
@@ -186,13 +188,3 @@ async def test_a_connection_that_is_lost_as_it_is_made(bridge: Bridge) -> None:
     async with party() as peer:
         with pytest.raises(ConnectError, match="not this one"):
             await dialer.connect(Refusing, "127.0.0.1", peer.port, secure=False)
-
-
-@pytest.mark.usefixtures("bridge")
-@pytest.mark.parametrize("options", [{}, {"server_hostname": "example.org"}])
-async def test_tls_is_asked_for(options: dict[str, Any]) -> None:
-    """The double takes the options of TLS, and speaks none."""
-    async with echo_server() as server, HttpClient(DarwinEngine(**options)) as client:
-        with pytest.raises(TlsError, match=r"DarwinEngine could not agree on TLS with 127.0.0.1"):
-            await client.get(server.url.replace("ws:", "https:"))
-        await client.engine.close()

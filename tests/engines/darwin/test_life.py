@@ -191,7 +191,7 @@ def run(double: Double, code: str, url: str) -> subprocess.CompletedProcess[str]
         "from ktor_client.errors import ConnectError\n"
         "from ktor_client.plugins import WebSockets\n"
         f"url = {url!r}\n"
-        f"engine = lambda: DarwinEngine(trust={authority_pem()!r})\n"
+        f"engine = lambda: DarwinEngine(trust={authority_pem() if 'wss' in url else None!r})\n"
         "async def sessions(count):\n"
         "    client = HttpClient(engine(), install(WebSockets))\n"
         "    return client, [await client.web_socket_session(url + path)\n"

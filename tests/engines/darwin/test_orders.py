@@ -13,7 +13,7 @@ import pytest
 from ktor_client.engines._darwin.bridge import CANCELLED, FAILED, READY, WAITING, Bridge, Line
 from ktor_client.engines._darwin.tls import Handshake
 from ktor_client.engines._darwin.transport import WINDOW, AppleTransport
-from tests.engines.darwin.double import Double
+from tests.engines.darwin.double import WITHOUT, Double
 from tests.engines.darwin.traffic import (
     END,
     HEADER,
@@ -61,12 +61,14 @@ async def run_seeds(bridge: Bridge, double: Double, seeds: range) -> dict[str, i
     return uses
 
 
+@pytest.mark.usefixtures("tls")
 async def test_no_byte_is_lost(bridge: Bridge, double: Double) -> None:
     uses = await run_seeds(bridge, double, range(A_FEW))
     assert all(uses[one] for one in ALWAYS), uses
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("tls")
 @pytest.mark.timeout(1800)
 async def test_no_byte_is_lost_in_ten_thousand(bridge: Bridge, double: Double) -> None:
     await run_seeds(bridge, double, range(MANY))
@@ -295,21 +297,27 @@ ORDERS: dict[str, tuple[Scenario, Careless]] = {
 }
 
 
+@pytest.fixture(params=ORDERS)
+def switch(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    if chosen == "verified_twice":
+        request.getfixturevalue("tls")
+    return chosen
+
+
 def test_each_switch_has_its_test(double: Double) -> None:
     assert list(ORDERS) == double.switches
 
 
-@pytest.mark.parametrize("switch", ORDERS)
 async def test_an_order_by_itself(bridge: Bridge, double: Double, switch: str) -> None:
     """Each order comes, and is met."""
     scenario, _ = ORDERS[switch]
-    async with party() as peer, asyncio.timeout(50):
+    async with party() as peer, asyncio.timeout(50 if WITHOUT is None else 3):
         with double.doing(switch):
             while not double.uses(switch):  # some wait for the peer to be quick enough
                 await scenario(bridge, peer)
 
 
-@pytest.mark.parametrize("switch", ORDERS)
 async def test_an_order_that_is_not_thought_of(
     bridge: Bridge, double: Double, switch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

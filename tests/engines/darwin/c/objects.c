@@ -34,6 +34,9 @@ static int switch_of(const char *name) {
 
 int double_set(const char *name, int chance) {
     int which = switch_of(name);
+#ifdef REMOVED
+    if (which == REMOVED) chance = 0;
+#endif
     if (which >= 0) atomic_store(&switches[which], chance), atomic_store(&uses[which], 0);
     return which;
 }
