@@ -1,8 +1,8 @@
 /* A double of what DarwinEngine calls of Apple's frameworks.
  *
  * objects.c has blocks and libdispatch, network.c Network.framework, security.c CoreFoundation and
- * Security. Below are plain sockets, served by one thread, and OpenSSL for TLS (tls.c); callbacks run
- * on the thread of their queue. What Apple's documentation leaves open is decided by switches
+ * Security. Below are plain sockets, served by one thread (sockets.c), and OpenSSL for TLS (tls.c);
+ * callbacks run on the thread of their queue. What Apple's documentation leaves open is decided by switches
  * (`double_set`) and by a seed. Everything that is made is counted, so that tests can see that
  * nothing is left (`double_alive`).
  */
