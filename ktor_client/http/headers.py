@@ -18,7 +18,7 @@ from ktor_client.mistakes import TaughtABC
 __all__ = ["Headers", "HeadersBuilder", "HeadersLike"]
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_is_token, _token_begin = _token.fullmatch, _token.match
+_is_token, token_begin = _token.fullmatch, _token.match
 _is_unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 
 
@@ -44,7 +44,7 @@ def _check_name(name: str) -> None:
 
 def _begin(name: str) -> str:
     """Show a name that is none, up to what is wrong: a value may have been written behind it."""
-    right = _token_begin(name)
+    right = token_begin(name)
     end = 1 if right is None else right.end() + 1
     return repr(name[:end] + ("..." if len(name) > end else ""))
 

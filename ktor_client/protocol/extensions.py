@@ -6,12 +6,13 @@ RSV bits live here; permessage-deflate is in `deflate.py`, others may come from 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from ktor_client.frames import Frame
-from ktor_client.http.headers import is_token
+from ktor_client.http.headers import is_token, token_begin
 
 __all__ = [
     "ExtensionCodec",
@@ -22,6 +23,9 @@ __all__ = [
     "negotiate",
     "parse_extensions",
 ]
+
+_quoted = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match
+_escaped = re.compile(r"\\(.)", re.DOTALL).sub
 
 ExtensionParameters: TypeAlias = list[tuple[str, str | None]]
 """Parameters in order; a value is None where the parameter stands alone."""
@@ -188,49 +192,38 @@ class _Parser:
         self._at = 0
         self._skip()
 
-    def _skip(self) -> None:
-        while self._at < len(self._text) and self._text[self._at] in " \t":
+    def _skip(self, size: int = 0) -> None:
+        self._at += size
+        while self._text[self._at : self._at + 1] in (" ", "\t"):
             self._at += 1
 
     def at_end(self) -> bool:
-        return self._at >= len(self._text)
+        return self._at == len(self._text)
 
     def rest(self) -> str:
         return self._text[self._at :][:40]
 
     def take(self, mark: str) -> bool:
-        if self._text.startswith(mark, self._at):
-            self._at += 1
-            self._skip()
-            return True
-        return False
+        is_there = self._text.startswith(mark, self._at)
+        if is_there:
+            self._skip(len(mark))
+        return is_there
 
     def token(self) -> str:
-        start = self._at
-        while not self.at_end() and is_token(self._text[self._at]):
-            self._at += 1
-        if start == self._at:
+        found = token_begin(self._text, self._at)
+        if found is None:
             raise ValueError(f"expected a token in Sec-WebSocket-Extensions at {self.rest()!r}")
-        found = self._text[start : self._at]
-        self._skip()
-        return found
+        self._skip(len(found[0]))
+        return found[0]
 
     def value(self) -> str:
         if not self._text.startswith('"', self._at):
             return self.token()
-        self._at += 1
-        found: list[str] = []
-        while not self.at_end():
-            character = self._text[self._at]
-            self._at += 1
-            if character == '"':
-                self._skip()
-                value = "".join(found)
-                if not is_token(value):
-                    raise ValueError(f"quoted value {value!r} is not a token once unquoted")
-                return value
-            if character == "\\" and not self.at_end():
-                character = self._text[self._at]
-                self._at += 1
-            found.append(character)
-        raise ValueError("unterminated quoted string in Sec-WebSocket-Extensions")
+        found = _quoted(self._text, self._at)
+        if found is None:
+            raise ValueError("unterminated quoted string in Sec-WebSocket-Extensions")
+        self._skip(len(found[0]))
+        value = _escaped(r"\1", found[1])
+        if not is_token(value):
+            raise ValueError(f"quoted value {value!r} is not a token once unquoted")
+        return value

@@ -90,6 +90,22 @@ async def test_everything_sent_before_a_close_arrives(join: Join) -> None:
     await talking
 
 
+async def test_bytes_are_counted_as_on_a_wire(join: Join) -> None:
+    """Also those of messages that go over as they are."""
+    client, server = sessions(join)
+    on_wire = 0
+    for size, header in ((0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)):
+        await client.send(bytes(size))
+        await server.receive_bytes()
+        await server.send("x" * size)
+        await client.receive_text()
+        on_wire += size + header
+    sent, received = client.statistics.bytes_sent, client.statistics.bytes_received
+    assert (sent, received) == (on_wire + 5 * 4, on_wire)  # masked, and not
+    assert (server.statistics.bytes_received, server.statistics.bytes_sent) == (sent, received)
+    await client.close()
+
+
 async def test_fragments_are_joined(join: Join) -> None:
     client, server = sessions(join)
     await server.send(Frame.Text("ä".encode()[:1], fin=False))
