@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, Url
 from tests.support.raw_server import Peer, raw_server
 from tests.support.receiver import get, open_link
@@ -68,3 +69,32 @@ async def test_a_request_that_closes_is_the_last(engine: EngineFactory, option: 
             assert await response.body_as_bytes() == b"ok"
             assert connections == count
         await client.close()
+
+
+async def test_long_and_short_answers_on_one_connection(engine: EngineFactory) -> None:
+    """Each of them is read in its own way; the last one is cut."""
+    sizes = [10, 3_000_000, 10, 3_000_000, 300_000]
+    connections = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        for size in sizes:
+            await peer.read_request()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+            await peer.send(b"x" * size)
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3000001\r\n\r\n")
+        await peer.send(b"x" * 3_000_000)
+
+    client = engine()
+    async with raw_server(script) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        for size in sizes:
+            response = await client.execute(get(url))
+            assert await response.body_as_bytes() == b"x" * size
+        response = await client.execute(get(url))
+        with pytest.raises(ConnectError):
+            await response.body_as_bytes()
+        await client.close()
+    assert connections == 1

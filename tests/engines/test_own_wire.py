@@ -74,31 +74,6 @@ async def test_an_early_answer_ends_the_upload() -> None:
         await engine.close()
 
 
-async def test_long_and_short_answers_on_one_connection() -> None:
-    """Both ways in which a connection is read, in turn, and a long one that is cut."""
-    sizes = [10, 3_000_000, 10, 3_000_000, 300_000]
-    accepted = [0]
-
-    async def script(peer: Peer) -> None:
-        accepted[0] += 1
-        for size in sizes:
-            await peer.read_request()
-            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-            await peer.send(b"x" * size)
-        await peer.read_request()
-        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3000001\r\n\r\n" + b"x" * 3_000_000)
-
-    engine = CioEngine(limit=1)
-    async with raw_server(script) as server:
-        for size in sizes:
-            response = await engine.execute(request(server.port))
-            assert await response.body_as_bytes() == b"x" * size
-        with pytest.raises(ConnectError, match="3000000 of 3000001 bytes"):
-            await (await engine.execute(request(server.port))).body_as_bytes()
-        await engine.close()
-    assert accepted == [1]
-
-
 @pytest.mark.parametrize("says", [b"HTTP/1.1 100 Continue\r\n\r\n", b""], ids=["100", "nothing"])
 async def test_expect_continue(says: bytes) -> None:
     """The body waits for the server's word, and for no longer than a second."""

@@ -10,29 +10,22 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from ktor_client.engine.readable import ended_in_full, poll_of
+from ktor_client.engine.reading import ReadInPlace
 from ktor_client.engine.silence import Silence
 from ktor_client.engine.wire.errors import NoAnswerError
 from ktor_client.engine.wire.exchange import Exchange
-from ktor_client.link.read_buffer import read_buffer
 
 __all__ = ["Connection"]
 
 KEPT = 15.0
 """Seconds that an idle connection is kept, unless the server has told less."""
-LONG = 64 * 1024
-"""Bytes of a read from which on asyncio is asked for bytes, which are then not copied."""
 
 
-class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
-    """A connection to an origin, or to a proxy.
-
-    It is a protocol of both kinds: asyncio reads into the loop's buffer, except in a long answer,
-    for its own room of 256 KiB takes three system calls a read; uvloop gives bytes.
-    """
+class Connection(ReadInPlace):
+    """A connection to an origin, or to a proxy."""
 
     __slots__ = (
         "__weakref__",
-        "_buffer",
         "_error",
         "_exchange",
         "_expiry",
@@ -40,6 +33,7 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         "_is_long",
         "_on_gone",
         "_poll",
+        "_room",
         "is_gone",
         "loop",
         "silence",
@@ -53,13 +47,12 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
     def __init__(self, on_gone: Callable[[Connection], None]) -> None:
         """Wait for a transport; `on_gone` is called once, when that is gone."""
         self.loop = asyncio.get_running_loop()
-        self._buffer = read_buffer(self.loop)
+        self._read_in_place(self.loop)
         self._on_gone: Callable[[Connection], None] | None = on_gone
         self._exchange: Exchange | None = None
         self._error: Exception | None = None
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until = 0.0
-        self._is_long = False
         self._expiry: asyncio.TimerHandle | None = None
         self.silence = Silence(self._unsent, self._is_ours, self._was_silent)
         self.is_gone = False
@@ -82,9 +75,7 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         """Take note that the exchange is over and that the connection may be used again."""
         self._exchange = None
         self.was_used = True
-        if self._is_long:
-            self._is_long = False
-            self.transport.set_protocol(self)
+        self._end_long(self.transport)
         kept = KEPT if idle_limit is None else min(KEPT, idle_limit - 1)
         self._idle_until = self.loop.time() + kept
         if self._expiry is None:
@@ -148,16 +139,8 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         """Take the transport."""
         self.transport = cast("asyncio.Transport", transport)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Give the transport room."""
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take what asyncio has read."""
-        self.data_received(self._buffer[:nbytes].tobytes())
-        if nbytes >= LONG and self._exchange is not None:
-            self._is_long = True
-            self.transport.set_protocol(_Long(self))
+    def _transport_read(self) -> asyncio.Transport:
+        return self.transport
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on; without an exchange they are an answer to nothing (RFC 9112 6.3)."""
@@ -195,27 +178,3 @@ class Connection(asyncio.BufferedProtocol, asyncio.Protocol):
         """Let the upload go on."""
         if self._exchange is not None and self._exchange.sending is not None:
             self._exchange.sending.resume()
-
-
-class _Long(asyncio.Protocol):
-    """A connection as asyncio sees it while reads are long."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def data_received(self, data: bytes) -> None:
-        self._connection.data_received(data)
-
-    def eof_received(self) -> None:
-        self._connection.eof_received()
-
-    def pause_writing(self) -> None:
-        self._connection.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._connection.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.connection_lost(exc)

@@ -17,6 +17,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.readable import ended_in_full, poll_of
+from ktor_client.engine.reading import ReadInPlace
 from ktor_client.engine.sending import Sending
 from ktor_client.engine.silence import Silence, socket_timeout_error
 from ktor_client.engines._aiohttp.errors import NoAnswerError, said
@@ -29,11 +30,12 @@ ENGINE = "AiohttpEngine"
 _CLOSED = "the connection was closed here"
 
 
-class PooledProtocol(ResponseHandler):
+class PooledProtocol(ResponseHandler, ReadInPlace):
     """Carries one exchange after another, each from `begin` to `finish`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self._read_in_place(loop)
         self.head: AnswerHead | None = None
         """That of the answer, once it is here."""
         self.leading: bytearray | None = None
@@ -73,6 +75,7 @@ class PooledProtocol(ResponseHandler):
         """Take note that the exchange is over and that the connection may be used again."""
         self._is_busy = self.is_awaited = False
         self.was_used = True
+        self._end_long(self._transport_read())
         self.silence.end()
         limit = None if self.head is None else self.head.idle_limit
         self._idle_until = 0.0 if limit is None else self._loop.time() + limit - 1
@@ -133,6 +136,9 @@ class PooledProtocol(ResponseHandler):
         _break_off(body, _CLOSED)
 
     # --- the transport's calls ---
+
+    def _transport_read(self) -> asyncio.Transport | None:
+        return self.transport
 
     def data_received(self, data: bytes) -> None:
         self.silence.heard()
