@@ -24,7 +24,7 @@ $(python) -X dev -m coverage run -m pytest $(parallel); result=$$?; \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: autobahn help demo test test-all test-compiled test-sanitized twins speedups check format docs bench bench-quick bench-world browser browser-demo chaos fuzz wheel clean force
+.PHONY: autobahn help demo test test-all test-compiled test-eager test-sanitized twins speedups check format docs bench bench-quick bench-world browser browser-demo chaos fuzz wheel clean force
 
 help: ## list the verbs
 	@echo 'usage: make VERB'
@@ -78,7 +78,16 @@ test-compiled: $(VENV)/.dev ## what receives and sends, on the compiled core
 	@$(python) -m tests.speedups.build $(compiled)
 	@PYTHONPATH=$(compiled) KTOR_CLIENT_PURE=0 $(pytest) $(or $(ARGS),$(parallel) $(compiled_suites))
 
-sanitized_suites := tests/speedups/test_frames.py tests/speedups/test_masking.py tests/protocol tests/link \
+# What may differ when reads step who receives; the chaos of networks and feeds too.
+eager_suites := tests/speedups tests/link tests/session tests/memory tests/chaos tests/leaks \
+	tests/hostile tests/reconnect tests/test_conformance.py tests/test_channels.py
+test-eager: $(VENV)/.dev ## the compiled core with KTOR_CLIENT_EAGER=1
+	@$(python) -m tests.speedups.build $(compiled)
+	@PYTHONPATH=$(compiled) KTOR_CLIENT_PURE=0 KTOR_CLIENT_EAGER=1 \
+		$(pytest) $(or $(ARGS),$(parallel) $(eager_suites))
+
+sanitized_suites := tests/speedups/test_frames.py tests/speedups/test_masking.py \
+	tests/speedups/test_eager_wake.py tests/speedups/test_eager_engines.py tests/protocol tests/link \
 	tests/session/test_awaitables.py tests/session/test_incoming_channel.py tests/session/test_outgoing.py
 test-sanitized: $(VENV)/.dev ## the compiled core under AddressSanitizer and UBSan
 	@$(python) -m tests.speedups.build --sanitize $(compiled)-sanitized

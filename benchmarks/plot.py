@@ -29,6 +29,7 @@ COLOURS = {
     "ours-httpx": "#7a4fc4",
     "ours-cio": "#1f9e77",
     "ours-cio-compiled": "#0b5c43",
+    "ours-cio-eager": "#67b79a",
 }
 
 mpl.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9, "axes.axisbelow": True})

@@ -15,23 +15,26 @@ from typing import Any, TypeVar, cast
 
 __all__ = ["implementation"]
 
-INTERFACE = 2
+INTERFACE = 3
 """What both sides must agree on: which functions and classes there are, and their slots."""
 
 VARIABLE = "KTOR_CLIENT_PURE"
+EAGER = "KTOR_CLIENT_EAGER"
 ADVICE = "pip install --upgrade ktor-client-speedups"
 
 T = TypeVar("T", bound=Callable[..., object])
 
 
+def _wish(variable: str, choices: str) -> str:
+    wish = os.environ.get(variable, "")
+    if wish not in ("", "0", "1"):
+        raise ValueError(f"{variable} is {choices} or not set, not {wish!r}")
+    return wish
+
+
 def _load() -> tuple[Any, str]:
     """Return the compiled core, or None; and why."""
-    wish = os.environ.get(VARIABLE, "")
-    if wish not in ("", "0", "1"):
-        raise ValueError(
-            f"{VARIABLE} is 1 (pure Python), 0 (the compiled core or an error) or not set, "
-            f"not {wish!r}"
-        )
+    wish = _wish(VARIABLE, "1 (pure Python), 0 (the compiled core or an error)")
     if wish == "1":
         return None, f"{VARIABLE}=1"
     found, why = _find()
@@ -73,6 +76,10 @@ _core, reason = _load()
 implementation = "pure" if _core is None else "compiled"
 """Which twin runs in this process: "pure", or "compiled" with `ktor-client-speedups`."""
 
+_wakes_eagerly = _wish(EAGER, "1 (receivers run within the read), 0 (at the loop's next turn)")
+is_eager = _core is not None and _wakes_eagerly == "1"
+"""Whether a read steps who receives: pure Python gains nothing by it, and never does."""
+
 references: dict[str, Any] = {}
 """The functions for which a compiled one stands in, by name."""
 
@@ -87,6 +94,11 @@ def twin(reference: T) -> T:
     name = reference.__name__
     references[name] = reference
     return cast("T", getattr(_core, name))
+
+
+def new_wakeups(loop: Any) -> Any:
+    """Return what lets the reads of a link step those who receive; None where the loop does."""
+    return _core.new_wakeups(loop) if is_eager else None
 
 
 def forget_keys() -> None:

@@ -115,6 +115,21 @@ def test_another_wish_is_refused(core: Path) -> None:
     )
 
 
+def test_receivers_run_within_reads_where_that_is_asked_for(
+    core: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = "from ktor_client import _twin; print(_twin.is_eager)"
+    for wish, found in (("1", "True"), ("0", "False"), ("", "False")):
+        monkeypatch.setenv(_twin.EAGER, wish)
+        assert run(show, core).stdout == f"{found}\n"
+        assert run(show, core, "1").stdout == "False\n"  # pure Python would gain nothing
+    monkeypatch.setenv(_twin.EAGER, "yes")
+    assert run(show, core).stderr.splitlines()[-1] == (
+        "ValueError: KTOR_CLIENT_EAGER is 1 (receivers run within the read), 0 (at the loop's next "
+        "turn) or not set, not 'yes'"
+    )
+
+
 def test_another_interface_means_pure_python_and_one_warning(core: Path) -> None:
     (core / "ktor_client_speedups.py").write_text(CORE.format(interface=99, claim="True"))
     done = run(SHOW, core, warnings="default")

@@ -29,6 +29,7 @@ _CLASSES = {
     "ours-httpx": "ours:OursHttpx",
     "ours-cio": "ours:OursCio",
     "ours-cio-compiled": "ours_compiled:OursCioCompiled",
+    "ours-cio-eager": "ours_compiled:OursCioEager",
     "ours-cio-plugins": "ours:OursCioPlugins",
 }
 

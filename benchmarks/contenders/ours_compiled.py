@@ -13,3 +13,9 @@ import_module("ktor_client_speedups")
 class OursCioCompiled(OursCio):
     packages: ClassVar = ("ktor-client", "ktor-client-speedups")
     environment: ClassVar = {"KTOR_CLIENT_PURE": "0"}
+
+
+class OursCioEager(OursCioCompiled):
+    """Receivers run within the read; see `KTOR_CLIENT_EAGER`."""
+
+    environment: ClassVar = {**OursCioCompiled.environment, "KTOR_CLIENT_EAGER": "1"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
-from ktor_client._twin import implementation, reason
+from ktor_client._twin import EAGER, implementation, is_eager, reason
 from ktor_client.cli.engine_choice import absence, versions
 from ktor_client.engine import Capability, HttpClientEngine
 from ktor_client.engine.capabilities import ALL_CAPABILITIES
@@ -59,7 +59,8 @@ async def run(options: argparse.Namespace) -> int:
         ],
         wrapped=0,
     )
-    print(f"\ncore: {'pure Python' if implementation == 'pure' else implementation} ({reason})")
+    core = "pure Python" if implementation == "pure" else implementation
+    print(f"\ncore: {core} ({reason}{f', {EAGER}=1' if is_eager else ''})")
     return 0
 
 

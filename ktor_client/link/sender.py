@@ -37,13 +37,25 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
     """
 
     # What a compiled twin looks at; the rest is in the instance's `__dict__`.
-    __slots__ = ("_out", "_out_size", "_plain", "_scheduled", "writable")
+    __slots__ = (
+        "_loop",
+        "_out",
+        "_out_size",
+        "_plain",
+        "_scheduled",
+        "_stepped",
+        "_transport",
+        "bytes_sent",
+        "frames_sent",
+        "writable",
+    )
 
     _encoder: FrameEncoder
     """Since the session has started the link; nobody sends before."""
 
     def __init__(self, transport: asyncio.Transport, mask: Mask) -> None:
         self._transport = transport
+        self.frames_sent = self.bytes_sent = 0
         self._is_tls = transport.get_extra_info("sslcontext") is not None
         self._mask = mask
         self._loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from ktor_client._twin import new_wakeups, twin
 from ktor_client.link.contract import LINGER, LinkOptions, LinkReceiver, Timer
 from ktor_client.link.leftover import Leftover, leftover_of
 from ktor_client.link.read_buffer import READ_SIZE, read_buffer
@@ -26,6 +27,7 @@ FLOOD = 64 * 1024
 """Bytes of a read from which on uvloop is asked to read into a buffer."""
 
 
+@twin
 class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     """A WebSocket on a transport.
 
@@ -48,8 +50,13 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         "_linger",
         "_on_lost",
         "_queued",
+        "_receiver",
         "_rest",
         "_time",
+        "_wakeups",
+        "bytes_received",
+        "frames_received",
+        "received_at",
     )
 
     def __init__(
@@ -71,11 +78,14 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         super().__init__(transport, mask)
         self._leading = leading
         self._on_lost = on_lost
+        self.frames_received = self.bytes_received = 0
+        self.received_at: float | None = None
         self._buffer = read_buffer(self._loop)
         self._decoder: FrameDecoder | None = None  # as `_receiver`, since the session's start
         self._direct: memoryview | None = None
         self._discarding = False
         self._time = self.clock.time
+        self._wakeups = new_wakeups(self._loop)
         # Reading: `_is_paused` by the session; soon the transport `_is_reading` as that asks for.
         self._is_paused = False
         self._is_reading = True
@@ -85,6 +95,11 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         self._error: Exception | None = None
         self._linger: Timer | None = None
         self._leftover: Leftover | None = None  # what there still is of a lost connection
+
+    @property
+    def create_future(self) -> Callable[[], asyncio.Future[Any]]:
+        """See `FrameLink.create_future`: where that was asked for, reads step those who receive."""
+        return (self._loop if self._wakeups is None else self._wakeups).create_future
 
     @property
     def is_cut_off(self) -> bool:  # type: ignore[override]  # the decoder knows

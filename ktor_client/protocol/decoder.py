@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 
+from ktor_client._twin import twin
 from ktor_client.frames import (
     CONTINUATION,
     NOT_FINAL,
@@ -62,6 +63,7 @@ class Fed:
         """What may still be done."""
 
 
+@twin
 class FrameDecoder:
     """Turns bytes into frames. Whole messages by default; every frame with `raw`."""
 

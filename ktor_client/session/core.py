@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from operator import methodcaller
 from typing import NamedTuple
 
+from ktor_client._twin import twin
 from ktor_client.channels import OVERFLOW_CODE, Channels
 from ktor_client.errors import (
     ChannelOverflowError,
@@ -80,6 +81,7 @@ CUT = _Way(None, _end, True, None, None)
 LOST = _Way("peer", _end, False, None, None, is_final=True)
 
 
+@twin
 class SessionCore:
     """Implements `LinkReceiver`; owns every timer of the session and ends its link."""
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from ktor_client import _twin
+
 COMMON = """
-import asyncio, gc, sys
+import asyncio, gc, os, sys
 from collections import deque
 from ktor_client import Frame, _twin
 from ktor_client.frames import BinaryFrame, TextFrame
@@ -68,6 +70,48 @@ async def main():
         check(lambda: road(session).close())
         session.incoming.queue.clear()
     session._core.cancel()
+    if _twin.is_eager:
+        await wait_in_vain()
+
+async def wait_in_vain():
+    session, transport = opened()
+    for name in ("receive", "next frame", "next message"):
+        def wait():
+            call = ROADS[name](session)
+            try:
+                call.send(None)
+            finally:
+                call.close()
+        assert check(wait) > 0
+        assert not session._core.incoming._waiters
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: None)
+    answered = []
+    session._core.cancel()
+    one = frame(TEXT, b"abc")
+    async def body(session):
+        answered.append(await session.receive_text())
+    def read_one(session, number):
+        set_nomemory(number, number + 1)
+        try:
+            session._link.data_received(one)
+        except MemoryError:
+            pass
+        finally:
+            remove_mem_hooks()
+    # Whatever fails: the frame, the waiter, a step of the task, the loop's handle.
+    for number in range(60):
+        session, transport = opened()  # which ends where the decoder has no memory
+        task = asyncio.create_task(body(session))
+        await asyncio.sleep(0)
+        loop.call_soon(read_one, session, number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        session._core.cancel()
+    assert answered
+    # A task whose handle could not be made never goes on, as with futures: nobody waits for it.
+    print("survived", flush=True)
+    os._exit(0)
 
 asyncio.run(main())
 print("survived")
@@ -81,7 +125,15 @@ async def rounds(count):
     session, transport = opened()
     link = session._link
     good = data[:-3]
+    loop = asyncio.get_running_loop()
     for number in range(count):
+        reader = asyncio.ensure_future(session.receive_text())
+        await asyncio.sleep(0)
+        loop.call_soon(read, session, "alone")  # outside of every task, as transports do
+        assert await reader == "alone"
+        waits = session.incoming.receive()
+        waits.send(None)
+        del waits
         read(session, "a", "b", "c", "d")
         link.buffer_updated  # what read has called
         late = session.incoming.receive()
@@ -116,6 +168,11 @@ grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - size
 assert grown < 4096, grown  # KiB
 print("nothing left")
 """
+
+
+@pytest.fixture(params=["0", "1"], ids=["by turns", "eager"], autouse=True)
+def wakes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_twin.EAGER, request.param)
 
 
 def test_failing_allocations(run_compiled: Callable[..., str]) -> None:

@@ -9,6 +9,7 @@ from ktor_client_speedups._core import (
     new_binary,
     new_room,
     new_text,
+    new_wakeups,
     take_copied,
     take_plain,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "new_binary",
     "new_room",
     "new_text",
+    "new_wakeups",
     "take_copied",
     "take_plain",
 ]

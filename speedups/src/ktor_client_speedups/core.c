@@ -4,10 +4,12 @@
 
 #include <string.h>
 
-#define INTERFACE 2
+#define INTERFACE 3
 
 PyObject *deque_type;
-PyCFunction deque_append, deque_extend, deque_popleft;
+PyCFunction deque_append, deque_extend, deque_popleft, deque_clear;
+
+static PyObject *get_running_loop;
 
 static int is_claimed;
 
@@ -17,6 +19,51 @@ void keep(PyObject **place, PyObject *object)
     Py_XINCREF(object);
     *place = object;
     Py_XDECREF(old);
+}
+
+int find_in(const char *module_name, const char *name, PyObject **place)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    PyObject *found = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    Py_XDECREF(module);
+    if (found == NULL) {
+        return -1;
+    }
+    keep(place, found);
+    Py_DECREF(found);
+    return 0;
+}
+
+int intern(PyObject **place, const char *name)
+{
+    return *place == NULL && (*place = PyUnicode_InternFromString(name)) == NULL ? -1 : 0;
+}
+
+int is_running(PyObject *loop)
+{
+    if (get_running_loop == NULL &&
+        find_in("asyncio", "_get_running_loop", &get_running_loop) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    PyObject *running = PyObject_CallNoArgs(get_running_loop);
+    if (running == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(running);
+    return running == loop;
+}
+
+int add_to(PyObject **slot, Py_ssize_t amount)
+{
+    Py_ssize_t before = *slot == NULL ? 0 : PyLong_AsSsize_t(*slot);
+    PyObject *sum = before == -1 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(before + amount);
+    if (sum == NULL) {
+        return -1;
+    }
+    keep(slot, sum);
+    Py_DECREF(sum);
+    return 0;
 }
 
 /* The limited API does not tell where a slot lies. A mark is put into the slot of a new instance,
@@ -103,6 +150,18 @@ done:
     return PyErr_Occurred() ? -1 : 0;
 }
 
+Py_ssize_t number_of_module(PyTypeObject *type, const char *name)
+{
+    PyObject *module_name = PyObject_GetAttrString((PyObject *)type, "__module__");
+    PyObject *module = module_name == NULL ? NULL : PyImport_Import(module_name);
+    PyObject *number = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    Py_ssize_t result = number == NULL ? -1 : PyLong_AsSsize_t(number);
+    Py_XDECREF(module_name);
+    Py_XDECREF(module);
+    Py_XDECREF(number);
+    return result;
+}
+
 static const struct {
     const char *name;
     int (*adopt)(PyTypeObject *);
@@ -110,7 +169,8 @@ static const struct {
     {"TextFrame", adopt_text_frame}, {"BinaryFrame", adopt_binary_frame},
     {"Incoming", adopt_incoming},    {"_Messages", adopt_messages},
     {"StreamSender", adopt_sender},  {"Sending", adopt_sending},
-    {"WebSocketSession", adopt_session},
+    {"WebSocketSession", adopt_session}, {"StreamLink", adopt_link},
+    {"FrameDecoder", adopt_decoder}, {"SessionCore", adopt_core},
 };
 
 static PyObject *adopt(PyObject *module, PyObject *type)
@@ -160,6 +220,8 @@ static PyMethodDef FUNCTIONS[] = {
      "new_room(size, /)\n--\n\nReturn bytes to be written over; what they are is not said."},
     {"new_text", new_text, METH_O,
      "new_text(text, /)\n--\n\nReturn the frame of a whole text that was received."},
+    {"new_wakeups", new_wakeups, METH_O,
+     "new_wakeups(loop, /)\n--\n\nReturn what lets reads step those who receive."},
     {"take_copied", FAST take_copied, METH_FASTCALL,
      "take_copied(data, max_size, messages, /)\n--\n\nAppend whole frames; return their bytes."},
     {"take_plain", FAST take_plain, METH_FASTCALL,
@@ -197,20 +259,11 @@ static int execute(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "the compiled core serves the main interpreter only");
         return -1;
     }
-    PyObject *collections = PyImport_ImportModule("collections");
-    if (collections == NULL) {
-        return -1;
-    }
-    PyObject *deque = PyObject_GetAttrString(collections, "deque");
-    Py_DECREF(collections);
-    if (deque == NULL) {
-        return -1;
-    }
-    keep(&deque_type, deque);
-    Py_DECREF(deque);
-    if (find_function("append", METH_O, &deque_append) < 0 ||
+    if (find_in("collections", "deque", &deque_type) < 0 ||
+        find_function("append", METH_O, &deque_append) < 0 ||
         find_function("extend", METH_O, &deque_extend) < 0 ||
-        find_function("popleft", METH_NOARGS, &deque_popleft) < 0) {
+        find_function("popleft", METH_NOARGS, &deque_popleft) < 0 ||
+        find_function("clear", METH_NOARGS, &deque_clear) < 0) {
         return -1;
     }
     return make_ready_type(module) < 0 ||

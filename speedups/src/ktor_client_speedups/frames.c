@@ -117,9 +117,8 @@ static int hand_over(PyObject *messages, PyObject *single, PyObject *list)
     return 0;
 }
 
-/* Take whole frames from `position` on. Return the position behind the last one, or -1. */
-static Py_ssize_t take(const unsigned char *data, Py_ssize_t end, Py_ssize_t position,
-                       long long max_size, PyObject *messages)
+Py_ssize_t take(const unsigned char *data, Py_ssize_t end, Py_ssize_t position,
+                long long max_size, PyObject *messages)
 {
     PyObject *single = NULL, *list = NULL;
     int has_failed = 0;

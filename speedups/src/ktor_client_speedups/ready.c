@@ -8,14 +8,14 @@
 
 #include <structmember.h>
 
-typedef enum { FRESH, GOES_ON, DONE } State;
+typedef enum { FRESH, WAITS, GOES_ON, DONE } State;
 
 typedef struct {
     PyObject_HEAD
     const Road *road;
     PyObject *owner;
     PyObject *item;
-    PyObject *coroutine; /* of the reference, once that had to be asked */
+    PyObject *coroutine; /* of the reference, once that had to be asked; or the waiter */
     State state;
 } Ready;
 
@@ -69,7 +69,7 @@ static int clear(Ready *self)
     return 0;
 }
 
-static void forget_result(void)
+void forget_result(void)
 {
     if (stop_is_used) {
         stop_is_used = 0;
@@ -82,9 +82,50 @@ static void forget_result(void)
     }
 }
 
+/* Wait no more. */
+static int stop_waiting(Ready *self)
+{
+    PyObject *waiter = self->coroutine;
+    self->coroutine = NULL;
+    self->state = DONE;
+    int result = waiter == NULL || self->owner == NULL ? 0 : self->road->leave(self->owner, waiter);
+    Py_XDECREF(waiter);
+    return result;
+}
+
+/* An exception is under way: wait no more, and let the owner say what it means. */
+static void fail(Ready *self)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (stop_waiting(self) < 0) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return;
+    }
+    PyErr_Restore(type, value, traceback);
+    if (self->road->explain != NULL && self->owner != NULL) {
+        self->road->explain(self->owner);
+    }
+}
+
+static void finalize(Ready *self)
+{
+    if (self->state == WAITS) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (stop_waiting(self) < 0) {
+            PyErr_WriteUnraisable(NULL);
+        }
+        PyErr_Restore(type, value, traceback);
+    }
+}
+
 static void deallocate(Ready *self)
 {
     PyObject_GC_UnTrack(self);
+    finalize(self);
     if (self->state == FRESH) {
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
@@ -135,6 +176,25 @@ static void let_go(Ready *self, PyObject *coroutine)
     PyErr_Restore(type, value, traceback);
 }
 
+/* Go on with waiting: the waiter itself is what is waited for, then it has the result. */
+static PySendResult go_on_waiting(Ready *self, PyObject **result)
+{
+    PyObject *waiter = Py_NewRef(self->coroutine);
+    PySendResult status = PyIter_Send(waiter, Py_None, result);
+    Py_DECREF(waiter);
+    if (status == PYGEN_ERROR) {
+        fail(self);
+    }
+    else if (status == PYGEN_RETURN) {
+        self->state = DONE;
+        Py_CLEAR(self->coroutine);
+        if (self->road->convert != NULL && (*result = self->road->convert(*result)) == NULL) {
+            return PYGEN_ERROR;
+        }
+    }
+    return status;
+}
+
 static PySendResult advance(Ready *self, PyObject *arg, PyObject **result)
 {
     *result = NULL;
@@ -149,6 +209,16 @@ static PySendResult advance(Ready *self, PyObject *arg, PyObject **result)
         if (went != 0) {
             return went > 0 ? PYGEN_RETURN : PYGEN_ERROR;
         }
+        if (self->road->wait != NULL && self->owner != NULL) {
+            self->coroutine = self->road->wait(self->owner);
+            if (self->coroutine != NULL) {
+                self->state = WAITS;
+                return go_on_waiting(self, result);
+            }
+            if (PyErr_Occurred()) {
+                return PYGEN_ERROR;
+            }
+        }
         if (ask_reference(self) < 0) {
             return PYGEN_ERROR;
         }
@@ -156,6 +226,9 @@ static PySendResult advance(Ready *self, PyObject *arg, PyObject **result)
     if (self->state == DONE) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
         return PYGEN_ERROR;
+    }
+    if (self->state == WAITS) {
+        return go_on_waiting(self, result);
     }
     PyObject *coroutine = Py_NewRef(self->coroutine);
     PySendResult status = PyIter_Send(coroutine, arg, result);
@@ -166,8 +239,7 @@ static PySendResult advance(Ready *self, PyObject *arg, PyObject **result)
     return status;
 }
 
-/* Raise StopIteration with a result, which is stolen. */
-static PyObject *stop_with(PyObject *result)
+PyObject *stop_with(PyObject *result)
 {
     if (stop == NULL || Py_REFCNT(stop) != 1) {
         PyObject *fresh = PyObject_CallNoArgs(PyExc_StopIteration);
@@ -221,8 +293,40 @@ static PyObject *send(Ready *self, PyObject *arg)
     return NULL;
 }
 
+/* Raise what `throw` was given: an exception; or a class, its value and a traceback. */
+static void raise_thrown(PyObject *args)
+{
+    PyObject *error, *value = Py_None, *traceback = Py_None;
+    if (!PyArg_UnpackTuple(args, "throw", 1, 3, &error, &value, &traceback)) {
+        return;
+    }
+    if (PyExceptionClass_Check(error)) {
+        error = PyObject_IsInstance(value, error) > 0 ? Py_NewRef(value)
+                : value == Py_None                    ? PyObject_CallNoArgs(error)
+                                   : PyObject_CallFunctionObjArgs(error, value, NULL);
+    }
+    else if (PyExceptionInstance_Check(error)) {
+        Py_INCREF(error);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError, "throw takes an exception, or its class");
+        return;
+    }
+    if (error != NULL) {
+        if (traceback == Py_None || PyException_SetTraceback(error, traceback) == 0) {
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        }
+        Py_DECREF(error);
+    }
+}
+
 static PyObject *throw_(Ready *self, PyObject *args)
 {
+    if (self->state == WAITS) {
+        raise_thrown(args);
+        fail(self);
+        return NULL;
+    }
     if (self->state == FRESH && ask_reference(self) < 0) {
         return NULL;
     }
@@ -247,6 +351,9 @@ static PyObject *throw_(Ready *self, PyObject *args)
 static PyObject *close_(Ready *self, PyObject *nothing)
 {
     PyObject *result = NULL;
+    if (self->state == WAITS && stop_waiting(self) < 0) {
+        return NULL;
+    }
     if (self->state == GOES_ON) {
         PyObject *coroutine = Py_NewRef(self->coroutine);
         result = PyObject_CallMethod(coroutine, "close", NULL);
@@ -300,6 +407,7 @@ static PyType_Slot SLOTS[] = {
     {Py_tp_dealloc, deallocate},
     {Py_tp_traverse, traverse},
     {Py_tp_clear, clear},
+    {Py_tp_finalize, finalize},
     {Py_tp_repr, represent},
     {Py_tp_methods, METHODS},
     {Py_tp_members, MEMBERS},
@@ -320,7 +428,7 @@ static PyType_Spec SPEC = {
 
 int make_ready_type(PyObject *module)
 {
-    if (value_name == NULL && (value_name = PyUnicode_InternFromString("value")) == NULL) {
+    if (intern(&value_name, "value") < 0) {
         return -1;
     }
     if (ready_type == NULL) {

@@ -2,17 +2,23 @@
 
 #include "core.h"
 
-static Py_ssize_t incoming_slots[2], messages_slots[1];
-static const char *const INCOMING_SLOTS[] = {"queue", "_look_at", NULL};
+static Py_ssize_t incoming_slots[8], messages_slots[1];
+static const char *const INCOMING_SLOTS[] = {
+    "queue",     "_look_at",       "_waiters",      "_bytes", "_end",
+    "_returned", "_create_future", "_ends_quietly", NULL,
+};
+enum { QUEUE, LOOK_AT, WAITERS, BYTES, END, RETURNED, CREATE_FUTURE, ENDS_QUIETLY };
+#define OF(channel, name) SLOT(channel, incoming_slots[name])
+
 static const char *const MESSAGES_SLOTS[] = {"_incoming", NULL};
 static PyTypeObject *incoming_type;
-static PyObject *look_name;
+static PyObject *look_name, *closed_error;
 
 /* Take the next frame of a channel, as the reference does. */
 static int take_frame(PyObject *channel, PyObject *item, PyObject **result)
 {
-    PyObject *queue = SLOT(channel, incoming_slots[0]);
-    PyObject *look_at = SLOT(channel, incoming_slots[1]);
+    PyObject *queue = OF(channel, QUEUE);
+    PyObject *look_at = OF(channel, LOOK_AT);
     if (queue == NULL || look_at == NULL || (PyObject *)Py_TYPE(queue) != deque_type) {
         return 0;
     }
@@ -44,10 +50,89 @@ static int take_frame(PyObject *channel, PyObject *item, PyObject **result)
     return 1;
 }
 
-static int has_frame(PyObject *channel)
+/* Whether a call can be answered here: by a frame, or by waiting for one. */
+static int is_straight(PyObject *channel)
 {
-    PyObject *queue = SLOT(channel, incoming_slots[0]);
-    return queue != NULL && (PyObject *)Py_TYPE(queue) == deque_type && PyObject_Size(queue) > 0;
+    PyObject *queue = OF(channel, QUEUE), *create_future = OF(channel, CREATE_FUTURE);
+    return (queue != NULL && (PyObject *)Py_TYPE(queue) == deque_type &&
+            PyObject_Size(queue) > 0) ||
+           (create_future != NULL && wakeups_of(create_future) != NULL);
+}
+
+/* Wait for the next frame, as the reference does. */
+static PyObject *wait_for_frame(PyObject *channel)
+{
+    PyObject *create_future = OF(channel, CREATE_FUTURE), *waiters = OF(channel, WAITERS);
+    PyObject *wakeups = create_future == NULL ? NULL : wakeups_of(create_future);
+    if (wakeups == NULL || OF(channel, END) != Py_None || waiters == NULL ||
+        !PyList_CheckExact(waiters) || !is_running(loop_of(wakeups))) {
+        return NULL;
+    }
+    PyObject *nothing = PyLong_FromLong(0);
+    PyObject *waiter = nothing == NULL ? NULL : new_waiter(wakeups);
+    if (waiter != NULL) {
+        keep(&OF(channel, BYTES), nothing);
+        keep(&OF(channel, RETURNED), Py_None);
+        if (PyList_Append(waiters, waiter) < 0) {
+            Py_CLEAR(waiter);
+        }
+    }
+    Py_XDECREF(nothing);
+    return waiter;
+}
+
+/* Wait no more: what it has got already goes to somebody else. */
+static int leave(PyObject *channel, PyObject *waiter)
+{
+    PyObject *waiters = OF(channel, WAITERS), *frame = result_of(waiter);
+    for (Py_ssize_t at = waiters == NULL ? 0 : PyList_Size(waiters); at-- > 0;) {
+        if (PyList_GetItem(waiters, at) == waiter) {
+            return PyList_SetSlice(waiters, at, at + 1, NULL);
+        }
+    }
+    if (frame == NULL) {
+        return 0;
+    }
+    PyObject *done = PyObject_CallMethod(channel, "_give_back", "O", frame);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* A quiet end is no error of an iteration. */
+static void end_quietly(PyObject *channel)
+{
+    if (OF(channel, ENDS_QUIETLY) == Py_True && PyErr_ExceptionMatches(closed_error)) {
+        PyErr_SetNone(PyExc_StopAsyncIteration);
+    }
+}
+
+static PyObject *arrived(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+static Twin arrived_twin = {{"arrived", (PyCFunction)(void (*)(void))arrived, METH_FASTCALL,
+                             "arrived($self, size=4611686018427387904, /)\n--\n\n"},
+                            NULL};
+
+/* One frame, and one who waits for it. */
+static PyObject *arrived(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *queue = OF(self, QUEUE), *waiters = OF(self, WAITERS);
+    if (count <= 1 && queue != NULL && (PyObject *)Py_TYPE(queue) == deque_type &&
+        waiters != NULL && PyList_CheckExact(waiters) && PyObject_Size(queue) == 1 &&
+        PyList_Size(waiters) == 1 && is_waiting(PyList_GetItem(waiters, 0))) {
+        PyObject *nothing = PyLong_FromLong(0), *waiter = Py_NewRef(PyList_GetItem(waiters, 0));
+        PyObject *frame = nothing == NULL ? NULL : deque_popleft(queue, NULL);
+        int went = -1;
+        if (frame != NULL) {
+            keep(&OF(self, BYTES), nothing);
+            went = PyList_SetSlice(waiters, 0, 1, NULL) < 0 ? -1 : give(waiter, frame);
+        }
+        Py_XDECREF(frame);
+        Py_DECREF(waiter);
+        Py_XDECREF(nothing);
+        return went < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    return PyObject_CallFunctionObjArgs(arrived_twin.reference, self, count > 0 ? args[0] : NULL,
+                                        count > 1 ? args[1] : NULL, NULL);
 }
 
 /* --- frames --- */
@@ -58,27 +143,29 @@ static PyObject *next_frame(PyObject *self, PyObject *nothing);
 static Twin receive_twin = {{"receive", receive, METH_NOARGS, "receive($self, /)\n--\n\n"}, NULL};
 static Twin next_twin = {{"__anext__", next_frame, METH_NOARGS, "__anext__($self, /)\n--\n\n"},
                          NULL};
-static const Road RECEIVE = {"Incoming.receive", take_frame, &receive_twin.reference};
-static const Road NEXT = {"Incoming.__anext__", take_frame, &next_twin.reference};
+static const Road RECEIVE = {"Incoming.receive", take_frame, &receive_twin.reference,
+                             wait_for_frame, leave, NULL, NULL};
+static const Road NEXT = {"Incoming.__anext__", take_frame, &next_twin.reference,
+                          wait_for_frame, leave, NULL, end_quietly};
 
 static PyObject *receive(PyObject *self, PyObject *nothing)
 {
-    return has_frame(self) ? new_ready(&RECEIVE, self, NULL)
+    return is_straight(self) ? new_ready(&RECEIVE, self, NULL)
                            : PyObject_CallFunctionObjArgs(receive_twin.reference, self, NULL);
 }
 
 static PyObject *next_frame(PyObject *self, PyObject *nothing)
 {
-    return has_frame(self) ? new_ready(&NEXT, self, NULL)
+    return is_straight(self) ? new_ready(&NEXT, self, NULL)
                            : PyObject_CallFunctionObjArgs(next_twin.reference, self, NULL);
 }
 
 int adopt_incoming(PyTypeObject *type)
 {
-    if (look_name == NULL && (look_name = PyUnicode_InternFromString("_look")) == NULL) {
-        return -1;
-    }
-    if (find_slots(type, INCOMING_SLOTS, incoming_slots) < 0 ||
+    if (intern(&look_name, "_look") < 0 ||
+        find_in("ktor_client.errors", "ConnectionClosedError", &closed_error) < 0 ||
+        find_slots(type, INCOMING_SLOTS, incoming_slots) < 0 ||
+        replace_method(type, &arrived_twin) < 0 ||
         replace_method(type, &receive_twin) < 0 || replace_method(type, &next_twin) < 0) {
         return -1;
     }
@@ -113,16 +200,40 @@ static int take_message(PyObject *iterator, PyObject *item, PyObject **result)
     return went;
 }
 
+static PyObject *wait_for_message(PyObject *iterator)
+{
+    PyObject *channel = channel_of(iterator);
+    return channel == NULL ? NULL : wait_for_frame(channel);
+}
+
+static int leave_message(PyObject *iterator, PyObject *waiter)
+{
+    return leave(SLOT(iterator, messages_slots[0]), waiter);
+}
+
+static PyObject *content_given(PyObject *frame)
+{
+    PyObject *content = content_of(frame);
+    Py_DECREF(frame);
+    return content;
+}
+
+static void end_messages(PyObject *iterator)
+{
+    end_quietly(SLOT(iterator, messages_slots[0]));
+}
+
 static PyObject *next_message(PyObject *self, PyObject *nothing);
 
 static Twin message_twin = {{"__anext__", next_message, METH_NOARGS, "__anext__($self, /)\n--\n\n"},
                             NULL};
-static const Road MESSAGE = {"_Messages.__anext__", take_message, &message_twin.reference};
+static const Road MESSAGE = {"_Messages.__anext__", take_message, &message_twin.reference,
+                             wait_for_message, leave_message, content_given, end_messages};
 
 static PyObject *next_message(PyObject *self, PyObject *nothing)
 {
     PyObject *channel = channel_of(self);
-    return channel != NULL && has_frame(channel)
+    return channel != NULL && is_straight(channel)
                ? new_ready(&MESSAGE, self, NULL)
                : PyObject_CallFunctionObjArgs(message_twin.reference, self, NULL);
 }

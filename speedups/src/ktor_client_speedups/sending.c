@@ -1,18 +1,19 @@
-/* Sending short messages: the frame is built here, and joined to those that leave at the end of
-   this step of the loop. Whatever is more than that is the reference's. */
+/* Sending short messages: the frame is built here, and written if it is the first of this step of
+   the loop, or joined to those that leave at its end. Whatever is more than that is the reference's. */
 
 #include "core.h"
 
-static Py_ssize_t sender_slots[5], sending_slots[2], session_slots[1];
-static const char *const SENDER_SLOTS[] = {"writable", "_plain", "_scheduled", "_out", "_out_size",
-                                           NULL};
+Py_ssize_t sender_slots[10];
+static Py_ssize_t sending_slots[2], session_slots[1];
+static const char *const SENDER_SLOTS[] = {"writable", "_plain",     "_scheduled",  "_out",
+                                           "_out_size", "_stepped",  "_loop",       "_transport",
+                                           "frames_sent", "bytes_sent", NULL};
 static const char *const SENDING_SLOTS[] = {"_link", "queue", NULL};
 static const char *const SESSION_SLOTS[] = {"_sending", NULL};
-enum { WRITABLE, PLAIN, SCHEDULED, OUT, OUT_SIZE };
 
 static PyTypeObject *sender_type, *sending_type;
 static PyTypeObject *known_link; /* the last one that was looked at, and found to be unchanged */
-static PyObject *write_name, *flush_name;
+static PyObject *write_name, *flush_name, *closing_name, *transport_write_name;
 static Py_ssize_t batch;
 
 /* Join a frame, which is stolen, to what is held back; as the reference does. */
@@ -47,6 +48,40 @@ static int join(PyObject *link, PyObject *frame)
     return 0;
 }
 
+/* Write a frame, which is stolen: at once if it is the first of a step, as the reference does. */
+static int write_frame(PyObject *link, PyObject *frame)
+{
+    if (SLOT(link, sender_slots[SCHEDULED]) == Py_True) {
+        return join(link, frame);
+    }
+    PyObject *transport = SLOT(link, sender_slots[TRANSPORT]);
+    PyObject *loop = SLOT(link, sender_slots[LOOP]);
+    PyObject *done = NULL;
+    if (SLOT(link, sender_slots[STEPPED]) != Py_False || loop == NULL || transport == NULL ||
+        !is_running(loop)) {
+        done = PyObject_CallMethodObjArgs(link, write_name, frame, NULL);
+    }
+    else {
+        keep(&SLOT(link, sender_slots[STEPPED]), Py_True);
+        Py_INCREF(transport);
+        PyObject *is_closing = PyObject_CallMethodObjArgs(transport, closing_name, NULL);
+        if (is_closing == Py_False) {
+            if (add_to(&SLOT(link, sender_slots[FRAMES_SENT]), 1) == 0 &&
+                add_to(&SLOT(link, sender_slots[BYTES_SENT]), PyBytes_Size(frame)) == 0) {
+                done = PyObject_CallMethodObjArgs(transport, transport_write_name, frame, NULL);
+            }
+        }
+        else if (is_closing != NULL) {
+            done = PyObject_CallMethod(link, "_hand_over", "Oi", frame, 1);
+        }
+        Py_XDECREF(is_closing);
+        Py_DECREF(transport);
+    }
+    Py_DECREF(frame);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* --- links --- */
 
 static PyObject *write_message(PyObject *self, PyObject *const *args, Py_ssize_t count);
@@ -70,31 +105,17 @@ static PyObject *write_message(PyObject *self, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     PyObject *frame = masked_frame((unsigned char)first, PyBytes_AsString(args[1]), size);
-    if (frame == NULL) {
-        return NULL;
-    }
-    if (SLOT(self, sender_slots[SCHEDULED]) == Py_True) {
-        return join(self, frame) < 0 ? NULL : Py_NewRef(Py_None);
-    }
-    PyObject *done = PyObject_CallMethodObjArgs(self, write_name, frame, NULL);
-    Py_DECREF(frame);
-    return done;
+    return frame == NULL || write_frame(self, frame) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 int adopt_sender(PyTypeObject *type)
 {
-    PyObject *name = PyObject_GetAttrString((PyObject *)type, "__module__");
-    PyObject *module = name == NULL ? NULL : PyImport_Import(name);
-    PyObject *limit = module == NULL ? NULL : PyObject_GetAttrString(module, "BATCH");
-    batch = limit == NULL ? -1 : PyLong_AsSsize_t(limit);
-    Py_XDECREF(name);
-    Py_XDECREF(module);
-    Py_XDECREF(limit);
+    batch = number_of_module(type, "BATCH");
     if (batch < 0) {
         return -1;
     }
-    if ((write_name == NULL && (write_name = PyUnicode_InternFromString("_write")) == NULL) ||
-        (flush_name == NULL && (flush_name = PyUnicode_InternFromString("_flush_batch")) == NULL)) {
+    if (intern(&write_name, "_write") < 0 || intern(&flush_name, "_flush_batch") < 0 ||
+        intern(&closing_name, "is_closing") < 0 || intern(&transport_write_name, "write") < 0) {
         return -1;
     }
     if (find_slots(type, SENDER_SLOTS, sender_slots) < 0 || replace_method(type, &write_twin) < 0) {
@@ -107,7 +128,8 @@ int adopt_sender(PyTypeObject *type)
 /* Whether a link is of a class that sends as `StreamSender` does. */
 static int is_our_link(PyObject *link)
 {
-    static const char *const NAMES[] = {"send_text", "send_binary", "_write_message", NULL};
+    static const char *const NAMES[] = {"send_text", "send_binary", "_write_message",
+                                        "_write",    "_hand_over",  NULL};
     PyTypeObject *type = Py_TYPE(link);
     if (type == known_link) {
         return 1;
@@ -132,8 +154,8 @@ static int is_our_link(PyObject *link)
 
 /* --- sessions --- */
 
-/* The link of a session that takes a short message without a word: no other waits, the transport is
-   not busy, and there is an end of this step at which it will be written. */
+/* The link of a session that takes a short message without a word: no other waits, and the
+   transport is not busy. */
 static PyObject *open_link(PyObject *session)
 {
     PyObject *sending = SLOT(session, session_slots[0]);
@@ -144,7 +166,6 @@ static PyObject *open_link(PyObject *session)
     if (link == NULL || queue == NULL || !is_our_link(link) ||
         SLOT(link, sender_slots[WRITABLE]) != Py_True ||
         SLOT(link, sender_slots[PLAIN]) != Py_True ||
-        SLOT(link, sender_slots[SCHEDULED]) != Py_True ||
         (PyObject *)Py_TYPE(queue) != deque_type || PyObject_Size(queue) != 0) {
         return NULL;
     }
@@ -176,7 +197,7 @@ static int send_now(PyObject *session, PyObject *message, PyObject **result)
     if (size < LONG) {
         Py_INCREF(link);
         frame = masked_frame(first, PyBytes_AsString(payload), size);
-        went = frame == NULL || join(link, frame) < 0 ? -1 : 1;
+        went = frame == NULL || write_frame(link, frame) < 0 ? -1 : 1;
         Py_DECREF(link);
     }
     Py_DECREF(payload);
@@ -192,7 +213,8 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 static Twin send_twin = {{"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS,
                           "send($self, message)\n--\n\n"},
                          NULL};
-static const Road SEND = {"Sending.send_message", send_now, &send_twin.reference};
+static const Road SEND = {"Sending.send_message", send_now, &send_twin.reference,
+                          NULL, NULL, NULL, NULL};
 
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
