@@ -346,10 +346,11 @@ def basic_credentials(user: str, password: str) -> str:
 
 def with_one_host(headers: Headers) -> Headers:
     """Return headers with the last of several `Host` fields alone (RFC 9112 3.2 wants one)."""
-    hosts = headers.get_all("host")
-    if len(hosts) < 2:
+    fields = headers.fields()
+    others = [field for field in fields if field[0].lower() != "host"]
+    if len(fields) - len(others) < 2:
         return headers
-    others = [field for field in headers.fields() if field[0].lower() != "host"]
+    hosts = headers.get_all("host")
     return Headers([("Host", hosts[-1]), *others])
 
 
