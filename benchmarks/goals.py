@@ -63,6 +63,8 @@ _GOALS: dict[str, dict[str, tuple[float, float]]] = {
         "flood_deflate1k": (1.0, 1.0),
         "memory": (1.25, 1.25),
         "get": (2.2, 2.0),
+        "post1m": (1.0, 1.0),
+        "download100m": (1.0, 1.0),
     },
     "ours-cio-compiled": {
         "pingpong": (1.8, 1.15),
@@ -77,6 +79,8 @@ _GOALS: dict[str, dict[str, tuple[float, float]]] = {
         "flood_deflate1k": (1.0, 1.0),
         "memory": (1.25, 1.25),
         "get": (2.2, 2.0),
+        "post1m": (1.0, 1.0),
+        "download100m": (1.0, 1.0),
     },
     "ours-cio-eager": {"pingpong": (2.0, 1.3), "conn100": (2.2, 1.5)},
     "ours-httpx": {

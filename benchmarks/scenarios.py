@@ -22,7 +22,7 @@ from typing import Any, Literal
 from benchmarks.contenders import AnyContender, Message, WrongMessageError
 from benchmarks.server import BODY, Answer, masked_frame_size
 
-Kind = Literal["round_trips", "receive", "send", "connect", "get", "memory"]
+Kind = Literal["round_trips", "receive", "send", "connect", "get", "post", "download", "memory"]
 Chunk = Callable[[], Awaitable[None]]
 Values = dict[str, float]
 """What a run measured: metric to value per unit."""
@@ -88,7 +88,12 @@ SCENARIOS = {
         Scenario("flood_deflate1k", "receive", 1024, 2_000, deflate=True),
         Scenario("flood_tls32", "receive", count=10_000, tls=True),
         Scenario("flood_tls1k", "receive", 1024, 5_000, tls=True),
+        Scenario("connect_tls", "connect", count=10, tls=True, unit="connect and close"),
         Scenario("get", "get", count=100, unit="request"),
+        Scenario("get50", "get", count=4, sessions=50, unit="request"),
+        Scenario("get_tls", "get", count=100, tls=True, unit="request"),
+        Scenario("post1m", "post", 1024 * 1024, 10, unit="request"),
+        Scenario("download100m", "download", 100 * 1024 * 1024, unit="download"),
         Scenario("memory", "memory", sessions=IDLE_SESSIONS, unit="session"),
         Scenario(
             "memory_keepalive",
@@ -202,13 +207,28 @@ async def run(scenario: Scenario, contender: AnyContender, port: int, budget: fl
 
         return await measure_chunks(connects, count, budget)
 
-    if scenario.kind == "get":
-        http_url = f"http://127.0.0.1:{port}/"
+    if scenario.kind in ("get", "post", "download"):
+        http_url = f"{'https' if scenario.tls else 'http'}://127.0.0.1:{port}/"
 
         async def gets() -> None:
             check(await contender.get(http_url, count), len(BODY))
 
-        return await measure_chunks(gets, count, budget)
+        async def gets_of_all() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(scenario.sessions):
+                    group.create_task(gets())
+
+        async def posts() -> None:
+            check(await contender.post(http_url, bytes(size), count), len(BODY))
+
+        async def downloads() -> None:
+            check(await contender.download(f"{http_url}{size}"), size)
+
+        if scenario.kind == "get":
+            call: Chunk = gets if scenario.sessions == 1 else gets_of_all
+        else:
+            call = posts if scenario.kind == "post" else downloads
+        return await measure_chunks(call, count * scenario.sessions, budget)
 
     async with opened(contender, url, scenario.sessions) as sessions:
         session = sessions[0]

@@ -30,10 +30,10 @@ BURST_SECONDS = 0.001
 WEB_SOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CLOSE_NORMAL = b"\x88\x02\x03\xe8"
 BODY = b'{"id": 17, "name": "benchmark", "tags": ["small", "json"], "price": 12.5}'
-HTTP_RESPONSE = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-    % (len(BODY), BODY)
-)
+HTTP_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+HTTP_RESPONSE = HTTP_HEAD % len(BODY) + BODY
+LONG_BODY = memoryview(bytes(BLOCK_SIZE))
+"""What a path that is a number is answered with, again and again, until that many bytes went."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,8 @@ class Peer(asyncio.BufferedProtocol):
         self.answer: Answer | None = None
         self.counted = 0
         self.owed = 0
+        self.body_owed = 0
+        self.body_to_come = 0
         self.paused = False
         self.timer: asyncio.TimerHandle | None = None
 
@@ -144,7 +146,11 @@ class Peer(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.answer is None:
-            self.head += self.view[:nbytes]
+            taken = min(self.body_to_come, nbytes)
+            self.body_to_come -= taken
+            if taken and not self.body_to_come:
+                self.transport.write(HTTP_RESPONSE)
+            self.head += self.view[taken:nbytes]
             while b"\r\n\r\n" in self.head and self.answer is None:
                 head, _, self.head = self.head.partition(b"\r\n\r\n")
                 self.respond(bytes(head))
@@ -156,7 +162,7 @@ class Peer(asyncio.BufferedProtocol):
         headers = dict(line.split(b": ", 1) for line in lines if b": " in line)
         headers = {name.lower(): value for name, value in headers.items()}
         if b"sec-websocket-key" not in headers:
-            self.transport.write(HTTP_RESPONSE)
+            self.respond_http(request.split(b" ")[1], int(headers.get(b"content-length", 0)))
             return
         answer = Answer.parse(request.split(b" ")[1].decode())
         offered = b"permessage-deflate" in headers.get(b"sec-websocket-extensions", b"")
@@ -175,6 +181,25 @@ class Peer(asyncio.BufferedProtocol):
         self.block = block(answer.size, answer.binary, answer.deflate)
         self.single = self.block.data[: self.block.ends[1]]
         self.answer = answer
+
+    def respond_http(self, path: bytes, length: int) -> None:
+        """Answer once the body has come; a path such as /1000 asks for that many bytes."""
+        self.body_to_come = max(0, length - len(self.head))
+        self.head = self.head[length:]
+        if self.body_to_come:
+            return
+        if path == b"/":
+            self.transport.write(HTTP_RESPONSE)
+            return
+        self.body_owed = int(path[1:])
+        self.transport.write(HTTP_HEAD % self.body_owed)
+        self.pump_body()
+
+    def pump_body(self) -> None:
+        while self.body_owed and not self.paused:
+            step = min(self.body_owed, BLOCK_SIZE)
+            self.body_owed -= step
+            self.transport.write(LONG_BODY[:step])
 
     def count(self, answer: Answer, nbytes: int) -> None:
         position = 0
@@ -224,6 +249,7 @@ class Peer(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.paused = False
+        self.pump_body()
         if self.answer is not None and not self.answer.burst:
             self.pump()
 
@@ -231,7 +257,7 @@ class Peer(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.owed = 0
+        self.owed = self.body_owed = 0
         if self.timer is not None:
             self.timer.cancel()
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 Message: TypeAlias = str | bytes
 Session = TypeVar("Session")
+HTTP_SCENARIOS = frozenset({"get", "get50", "get_tls", "post1m", "download100m"})
+"""What clients for WebSockets alone skip."""
 
 
 class WrongMessageError(Exception):
@@ -68,6 +70,14 @@ class Contender(ABC, Generic[Session]):
 
     async def get(self, url: str, count: int) -> int:
         """GET `url` `count` times in sequence, reading each body."""
+        raise NotImplementedError(f"{type(self).__name__} has no HTTP client")
+
+    async def post(self, url: str, body: bytes, count: int) -> int:
+        """POST `body` `count` times in sequence, reading each answer."""
+        raise NotImplementedError(f"{type(self).__name__} has no HTTP client")
+
+    async def download(self, url: str) -> int:
+        """GET `url`, piece by piece; return how many bytes came."""
         raise NotImplementedError(f"{type(self).__name__} has no HTTP client")
 
 

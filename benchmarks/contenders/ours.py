@@ -97,6 +97,20 @@ class Ours(Contender[DefaultClientWebSocketSession]):
             body = await response.body_as_bytes()
         return len(body)
 
+    async def post(self, url: str, body: bytes, count: int) -> int:
+        answer = b""
+        for _ in range(count):
+            response = await self.client.post(url, body=body)
+            answer = await response.body_as_bytes()
+        return len(answer)
+
+    async def download(self, url: str) -> int:
+        total = 0
+        async with self.client.prepare_get(url) as response:
+            async for piece in response.chunks():
+                total += len(piece)
+        return total
+
 
 class OursAiohttp(Ours):
     packages: ClassVar = ("ktor-client", "aiohttp")

@@ -7,7 +7,7 @@ from typing import ClassVar
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMessage
 
-from benchmarks.contenders.base import Contender, Message, WrongMessageError
+from benchmarks.contenders.base import HTTP_SCENARIOS, Contender, Message, WrongMessageError
 
 DATA = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
@@ -69,15 +69,30 @@ class Aiohttp(Contender[ClientWebSocketResponse]):
     async def get(self, url: str, count: int) -> int:
         body = b""
         for _ in range(count):
-            async with self.session.get(url) as response:
+            async with self.session.get(url, ssl=self.tls or True) as response:
                 body = await response.read()
         return len(body)
 
+    async def post(self, url: str, body: bytes, count: int) -> int:
+        answer = b""
+        for _ in range(count):
+            async with self.session.post(url, data=body) as response:
+                answer = await response.read()
+        return len(answer)
+
+    async def download(self, url: str) -> int:
+        total = 0
+        async with self.session.get(url) as response:
+            async for piece in response.content.iter_any():
+                total += len(piece)
+        return total
+
 
 class AiohttpFor(Aiohttp):
-    skips: ClassVar = frozenset(
-        {"send32", "send1k", "send64k", "connect", "get", "memory", "memory_keepalive", "import"}
-    )
+    skips: ClassVar = HTTP_SCENARIOS | {
+        *("send32", "send1k", "send64k", "connect", "connect_tls"),
+        *("memory", "memory_keepalive", "import"),
+    }
 
     async def round_trips(
         self, session: ClientWebSocketResponse, message: Message, count: int

@@ -96,3 +96,17 @@ class HttpxWs(Contender[Held]):
             response = await self.client.get(url)
             body = response.content
         return len(body)
+
+    async def post(self, url: str, body: bytes, count: int) -> int:
+        answer = b""
+        for _ in range(count):
+            response = await self.client.post(url, content=body)
+            answer = response.content
+        return len(answer)
+
+    async def download(self, url: str) -> int:
+        total = 0
+        async with self.client.stream("GET", url) as response:
+            async for piece in response.aiter_bytes():
+                total += len(piece)
+        return total

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from benchmarks.contenders.base import Contender, Message, WrongMessageError
+from benchmarks.contenders.base import HTTP_SCENARIOS, Contender, Message, WrongMessageError
 
 
 class Listener(WSListener):
@@ -66,7 +66,7 @@ def encoded(message: Message) -> tuple[WSMsgType, bytes]:
 
 class Picows(Contender[Listener]):
     packages: ClassVar = ("picows",)
-    skips: ClassVar = frozenset({"flood_deflate1k", "get"})
+    skips: ClassVar = HTTP_SCENARIOS | {"flood_deflate1k"}
 
     async def open(self, url: str) -> Listener:
         _, listener = await ws_connect(

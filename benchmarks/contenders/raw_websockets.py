@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.contenders.base import Contender, Message
+from benchmarks.contenders.base import HTTP_SCENARIOS, Contender, Message
 
 
 class Websockets(Contender[ClientConnection]):
     packages: ClassVar = ("websockets",)
-    skips: ClassVar = frozenset({"get"})
+    skips: ClassVar = HTTP_SCENARIOS
 
     async def open(self, url: str) -> ClientConnection:
         return await connect(
