@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ktor_client._twin import new_wakeups, twin
 from ktor_client.link.contract import LINGER, LinkOptions, LinkReceiver, Timer
+from ktor_client.link.flooded import FLOOD, Flooded
 from ktor_client.link.leftover import Leftover, leftover_of
 from ktor_client.link.read_buffer import READ_SIZE, read_buffer
 from ktor_client.link.sender import StreamSender
@@ -21,10 +22,7 @@ from ktor_client.protocol.encoder import FrameEncoder
 from ktor_client.protocol.masking import Mask, mask_bytes
 from ktor_client.protocol.plain import ONE_READ
 
-__all__ = ["FLOOD", "StreamLink"]
-
-FLOOD = 64 * 1024
-"""Bytes of a read from which on uvloop is asked to read into a buffer."""
+__all__ = ["StreamLink"]
 
 
 @twin
@@ -200,7 +198,7 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         size = len(data)
         self._received(data, size)
         if size >= FLOOD and type(self._transport).__module__ == "uvloop.loop":
-            self._read_as(_Flooded(self, self._buffer))
+            self._read_as(Flooded(self, self._buffer))
 
     def flood_received(self, data: memoryview, size: int) -> None:
         """Take what uvloop has read into the buffer; bytes are better once reads are short."""
@@ -385,32 +383,3 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         receiver.lost(self._error)
         self._error = None  # its traceback may have frames that refer to this link
-
-
-class _Flooded(asyncio.BufferedProtocol):
-    """A link as uvloop sees it while reads are long: then reading into a buffer costs less.
-
-    Receiving in place costs more there: one read fills all of the room, far beyond the caches.
-    """
-
-    def __init__(self, link: StreamLink, buffer: memoryview) -> None:
-        self._link = link
-        self._buffer = buffer
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._link.flood_received(self._buffer[:nbytes], nbytes)
-
-    def eof_received(self) -> None:
-        self._link.eof_received()
-
-    def pause_writing(self) -> None:
-        self._link.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._link.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._link.connection_lost(exc)

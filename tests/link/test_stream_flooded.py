@@ -9,8 +9,8 @@ import pytest
 from ktor_client import Frame, HttpClient, install
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.link import LinkOptions, StreamLink
+from ktor_client.link.flooded import FLOOD
 from ktor_client.link.read_buffer import READ_SIZE
-from ktor_client.link.stream import FLOOD
 from ktor_client.plugins import WebSockets
 from tests.support.certificates import client_context, server_context
 from tests.support.fake_transport import FakeTransport
