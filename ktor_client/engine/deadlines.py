@@ -6,11 +6,21 @@ The limit of silence behind it is in `silence.py`.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 
 from ktor_client.engine.error_table import connect_timeout_error
 
-__all__ = ["Deadline", "Limited"]
+__all__ = ["Deadline", "limit_before"]
+
+_UNLIMITED: AbstractAsyncContextManager[None] = nullcontext()
+
+
+def limit_before(until: float | None, limit: float | None) -> float | None:
+    """Return a limit that begins now, or None where the loop's time `until` ends all before it."""
+    if limit is None or until is None or asyncio.get_running_loop().time() + limit < until:
+        return limit
+    return None
 
 
 class Deadline:
@@ -23,15 +33,17 @@ class Deadline:
         self.limit = limit
         self._at = None if limit is None else asyncio.get_running_loop().time() + limit
 
-    def limited(self, engine: str, where: str) -> Limited:
+    def limited(self, engine: str, where: str) -> AbstractAsyncContextManager[None]:
         """Give an `async with` block the time that is left.
 
         The block raises `ConnectTimeoutError` when it is over, with the phase that it was in.
         """
-        return Limited(asyncio.timeout_at(self._at), engine, where, self.limit or 0.0)
+        if self.limit is None:
+            return _UNLIMITED
+        return _Limited(asyncio.timeout_at(self._at), engine, where, self.limit)
 
 
-class Limited:
+class _Limited(AbstractAsyncContextManager[None]):
     """What `Deadline.limited` returns."""
 
     __slots__ = ("_engine", "_limit", "_scope", "_where")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TypeVar
 
-from ktor_client.engine.deadlines import Deadline, Limited
+from ktor_client.engine.deadlines import Deadline, limit_before
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
 from ktor_client.engine.happy_eyeballs import connect_first
 from ktor_client.engine.phases import Phase
@@ -85,12 +85,17 @@ class Dialer:
             self._context.set_alpn_protocols(list(self._protocols))
         return self._context
 
-    def deadline(self, request: HttpRequest | None = None) -> Deadline:
-        """Begin to count `connect_timeout`, the request's own if it has one."""
-        limit: float | None = self.options.connect_timeout
-        return Deadline(limit if request is None else CONNECT_TIMEOUT.of(request, limit))
+    def deadline(self, request: HttpRequest | None = None, until: float | None = None) -> Deadline:
+        """Begin to count `connect_timeout`, the request's own if it has one.
 
-    def limited(self, where: str, deadline: Deadline) -> Limited:
+        There is no need to count where the caller has a timer that ends all at `until`, before it.
+        """
+        limit: float | None = self.options.connect_timeout
+        if request is not None:
+            limit = CONNECT_TIMEOUT.of(request, limit)
+        return Deadline(limit_before(until, limit))
+
+    def limited(self, where: str, deadline: Deadline) -> AbstractAsyncContextManager[None]:
         """Give an `async with` block what is left of the time; see `Deadline.limited`."""
         return deadline.limited(self._errors.engine, where)
 

@@ -353,6 +353,8 @@ class Sending:
     def _release(self, keeps: Callable[[Turn], bool]) -> None:
         """Take places out of the queue, and tell those who wait in them."""
         queue = self.queue
+        if not queue:
+            return
         if any(place.has_begun for place in queue):  # what would follow is of an unfinished message
             keeps = lambda place: False  # noqa: E731  # in place of the argument
         gone = [place for place in queue if not keeps(place)]

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
-from ktor_client.engine.deadlines import Deadline
+from ktor_client.engine.deadlines import Deadline, limit_before
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import ErrorTable, place
 from ktor_client.engine.open_links import LostTransport, OpenLinks
@@ -82,7 +82,7 @@ class WireEngine(HttpClientEngine):
         self, request: HttpRequest, options: WebSocketOptions
     ) -> WebSocketUpgrade:
         """Send a handshake; see `HttpClientEngine.open_web_socket`."""
-        exchange = await self._answered(request, is_handshake=True)
+        exchange = await self._answered(request, is_handshake=True, until=options.deadline)
         head = exchange.head
         assert head is not None
         is_open = head.status == 101
@@ -110,8 +110,12 @@ class WireEngine(HttpClientEngine):
 
     # --- an exchange ---
 
-    async def _answered(self, request: HttpRequest, *, is_handshake: bool = False) -> Exchange:
+    async def _answered(
+        self, request: HttpRequest, *, is_handshake: bool = False, until: float | None = None
+    ) -> Exchange:
         """Send a request and return the exchange once the head of its answer is here.
+
+        Limits that would be over after `until` are not counted: the caller ends all by then.
 
         Where a kept connection dies before a byte of an answer, an idempotent request is sent once
         more, on a new one (RFC 9112 9.3.1).
@@ -122,10 +126,12 @@ class WireEngine(HttpClientEngine):
             while True:
                 exchange: Exchange | None = None
                 proxy = self._dialer.proxy_for(request.url)
-                connection = await self._connection(request, proxy, fresh=is_repetition)
+                connection = await self._connection(
+                    request, proxy, fresh=is_repetition, until=until
+                )
                 was_used = connection.was_used
                 try:
-                    exchange = self._send(connection, request, upload, proxy, is_handshake)
+                    exchange = self._send(connection, request, upload, proxy, is_handshake, until)
                     while exchange.head is None:
                         await exchange.more()
                 except BaseException as error:
@@ -159,6 +165,7 @@ class WireEngine(HttpClientEngine):
         upload: Upload | None,
         proxy: Proxy | None,
         is_handshake: bool,
+        until: float | None,
     ) -> Exchange:
         url, body = request.url, request.body
         fields, target = fields_to_send(request, upload), url.target
@@ -172,7 +179,7 @@ class WireEngine(HttpClientEngine):
             self._name,
             request,
             self._over,
-            limit=SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT),
+            limit=limit_before(until, SOCKET_TIMEOUT.of(request, DEFAULT_SOCKET_TIMEOUT)),
             is_handshake=is_handshake,
         )
         exchange.is_last = not is_handshake and asks_to_close(request)
@@ -214,7 +221,7 @@ class WireEngine(HttpClientEngine):
     # --- a connection ---
 
     async def _connection(
-        self, request: HttpRequest, proxy: Proxy | None, *, fresh: bool
+        self, request: HttpRequest, proxy: Proxy | None, *, fresh: bool, until: float | None
     ) -> Connection:
         """Return a connection that was added to the pool, or taken from it, with its slot."""
         if self._closed:
@@ -222,14 +229,14 @@ class WireEngine(HttpClientEngine):
         way = _way(request.url, proxy)
         deadline: Deadline | None = None
         if not self._pool.take_slot_now():
-            deadline = self._dialer.deadline(request)
+            deadline = self._dialer.deadline(request, until)
             async with self._dialer.limited(place(request), deadline):
                 await self._pool.take_slot()
         try:
             kept = self._pool.choose(way, fresh=fresh)
             if kept is not None:
                 return kept
-            deadline = deadline or self._dialer.deadline(request)
+            deadline = deadline or self._dialer.deadline(request, until)
             connection = await self._dial(request.url, proxy, deadline)
         except BaseException:
             self._pool.give_slot_back()

@@ -190,6 +190,7 @@ class Exchange:
         self._silence.heard()
         if self.is_over:  # behind a 101, in the steps until a link has the transport
             self.leading += data
+            self.connection.transport.pause_reading()
             return
         try:
             if self.head is None:
@@ -201,7 +202,6 @@ class Exchange:
                 self.head, data = found
                 if self.head.status == 101:
                     self.leading = data
-                    self.connection.transport.pause_reading()
                     self.is_over = True
                     self._silence.end()
                     return
