@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -74,6 +75,25 @@ async def test_messages_arrive_in_order(join: Join) -> None:
         assert await server.receive_bytes() == b"bytes %d" % number
     await client.close()
     assert client.statistics.frames_sent == server.statistics.frames_received == 61
+
+
+class Color(enum.StrEnum):
+    RED = "red"
+
+
+class Name(bytes):
+    """Bytes of a kind of their own."""
+
+
+async def test_of_a_subclass_only_the_content_arrives(join: Join) -> None:
+    """As on a wire, though a message may go over as it is."""
+    client, server = sessions(join)
+    for sender, receiver in ((client, server), (server, client)):
+        await sender.send(Color.RED)
+        assert type(await receiver.receive_text()) is str
+        await sender.send(Name(b"blue"))
+        assert type(await receiver.receive_bytes()) is bytes
+    await client.close()
 
 
 async def test_everything_sent_before_a_close_arrives(join: Join) -> None:
