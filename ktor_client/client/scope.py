@@ -218,7 +218,8 @@ class PluginView:
         scope = self._scope
         layers = scope.below(self._plugin)
         judged = len(layers) == len(scope.layers)
-        return await Passage(scope, Route(layers), via).send(request, judged=judged)
+        route = scope.route if judged else Route(layers)
+        return await Passage(scope, route, via).send(request, judged=judged)
 
     def client_without(self, *plugins: Callable[..., HttpClientPlugin]) -> HttpClient:
         """See `PluginScope.client_without`."""

@@ -125,6 +125,12 @@ class HttpRequest:
             twin._is_checked = False
         return twin
 
+    def _with_handshake(self, fields: list[tuple[str, str]]) -> HttpRequest:
+        """Return a request that may leave, with the fields of a handshake, which were checked."""
+        twin = self._twin(Headers._of([*self.headers._fields, *fields]))
+        twin._is_checked = False  # they are the client's own
+        return twin
+
     def _twin(self, headers: Headers) -> HttpRequest:
         twin = HttpRequest.__new__(HttpRequest)
         twin.method = self.method

@@ -24,7 +24,7 @@ from ktor_client.engine.phases import was_still
 from ktor_client.engine.refused import read_refusal
 from ktor_client.engine.shared import require
 from ktor_client.errors import OpenTimeoutError
-from ktor_client.http import AttributeKey, Headers, HttpRequest, HttpResponse
+from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
 from ktor_client.http.origins import may_go_elsewhere
 from ktor_client.link import FrameLink
 from ktor_client.link.time_limit import TimeLimit
@@ -232,11 +232,8 @@ class WebSockets(HttpClientPlugin):
             offered = subprotocols
             if attempt.is_elsewhere:
                 offered = tuple(filter(may_go_elsewhere, subprotocols))
-            headers = [
-                *attempt.headers.fields(),
-                *handshake.request_headers(key, offered, extensions),
-            ]
-            attempt = attempt.copy(headers=Headers(headers))
+            fields = handshake.request_headers(key, offered, extensions)
+            attempt = attempt._with_handshake(fields)
             options.deadline = limit.deadline
             upgrade = await engine.open_web_socket(attempt, options)
             attempts.append(_Answer(upgrade, attempt, key, offered))

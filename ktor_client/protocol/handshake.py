@@ -10,7 +10,7 @@ from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ktor_client.http.headers import Headers, is_token
+from ktor_client.http.headers import Headers, check_field, is_token
 from ktor_client.http.redaction import redacted_value
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
@@ -100,7 +100,11 @@ def _what_is_wrong(number: int, name: object) -> str:
 def request_headers(
     key: str, subprotocols: Sequence[str], extensions: Sequence[WebSocketExtension]
 ) -> list[tuple[str, str]]:
-    """Return the headers that make a GET an opening handshake."""
+    """Return the headers that make a GET an opening handshake.
+
+    Raises:
+        UnsafeHeaderError: an extension's parameters cannot be sent.
+    """
     headers = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
@@ -111,6 +115,7 @@ def request_headers(
         headers.append((_SUBPROTOCOL, ", ".join(subprotocols)))
     offer = format_offer(extensions)
     if offer:
+        check_field("Sec-WebSocket-Extensions", offer)
         headers.append(("Sec-WebSocket-Extensions", offer))
     return headers
 

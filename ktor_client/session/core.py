@@ -340,9 +340,10 @@ class SessionCore:
         self.closed.set(None)
         while self._on_closed:
             self._on_closed.pop(0)(self)
-        with ExitStack() as stack:  # whatever one of them raises
-            for codec in self.negotiated.codecs:
-                stack.callback(codec.close)
+        if self.negotiated.codecs:
+            with ExitStack() as stack:  # whatever one of them raises
+                for codec in self.negotiated.codecs:
+                    stack.callback(codec.close)
 
     # --- inside ---
 

@@ -71,7 +71,7 @@ class Sending:
         self._close: Turn | None = None
         self._has_left = False
         self._owed_pong: PongFrame | None = None
-        self._room: OneShot[None] = OneShot()
+        self._room: OneShot[None] | None = None
         self.on_end: list[Callable[[], None]] = []
         """What is called, once, when nothing more may be sent."""
         self.error = owner.ending.error
@@ -109,7 +109,7 @@ class Sending:
             was_writable = self._link.writable
             self._send_control(frame)
             if not (was_writable or self.is_closed):  # it has passed what waits, as no way around
-                await self._room.wait()
+                await self._wait_for_room()
         elif self.is_free or not self._limit.suspends:
             self._put(frame)
         else:
@@ -173,7 +173,7 @@ class Sending:
     async def send_fragment(self, turn: Turn, frame: Frame) -> None:
         """Send a fragment within the turn, once the link is writable."""
         while not (self._link.writable or self.is_closed):
-            await self._room.wait()
+            await self._wait_for_room()
         self.check_open()
         self._link.send(frame)
         turn.has_begun = True
@@ -357,8 +357,10 @@ class Sending:
             return
         if any(place.has_begun for place in queue):  # what would follow is of an unfinished message
             keeps = lambda place: False  # noqa: E731  # in place of the argument
-        gone = [place for place in queue if not keeps(place)]
         kept = [place for place in queue if keeps(place)]
+        if len(kept) == len(queue):
+            return
+        gone = [place for place in queue if not keeps(place)]
         queue.clear()
         queue.extend(kept)
         self._bytes = sum(place.size for place in kept)
@@ -374,7 +376,14 @@ class Sending:
         while self.on_end:
             self.on_end.pop()()
 
+    async def _wait_for_room(self) -> None:
+        """Wait until the link takes frames or the session ends."""
+        if self._room is None:
+            self._room = OneShot()
+        await self._room.wait()
+
     def _make_room(self) -> None:
-        """Wake those who wait until the link takes frames or the session ends."""
-        room, self._room = self._room, OneShot()
-        room.set(None)
+        """Wake those who wait for it."""
+        if self._room is not None:
+            room, self._room = self._room, None
+            room.set(None)
