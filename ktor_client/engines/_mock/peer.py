@@ -275,7 +275,16 @@ class MockPeerSession(DefaultWebSocketSession):
         self._fail(error or ConnectionResetError("the mock peer dropped it"))
 
     def write_bytes(self, data: bytes) -> None:
-        """Write bytes to the wire that no codec has checked: `write_bytes(bytes([0x83, 0]))`."""
+        """Write bytes to the wire that no codec has checked: `write_bytes(bytes([0x83, 0]))`.
+
+        Raises:
+            RuntimeError: messages sent before still wait, and would be overtaken.
+        """
+        if len(self._sending):
+            raise RuntimeError(
+                "MockEngine: write_bytes would overtake messages that still wait to be sent; "
+                "await session.flush() before it"
+            )
         self._tap.inner.write_bytes(data)
 
     # --- for the engine ---

@@ -221,6 +221,22 @@ class TestPeers:
         with pytest.raises(ProtocolViolationError, match="unknown opcode"):
             await session.receive_text()
 
+    async def test_bytes_of_ones_own_overtake_no_message(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            for character in "123":
+                await session.send(character * 70_000)
+            with pytest.raises(RuntimeError, match=r"await session\.flush\(\)"):
+                session.write_bytes(b"\x81\x014")
+            await session.flush()
+            session.write_bytes(b"\x81\x014")
+            await session.send("5")
+
+        engine.on_web_socket("/", peer)
+        async with client.web_socket("/") as session:
+            assert "".join([str(message)[0] async for message in session]) == "12345"
+
     async def test_raw_sessions(self, engine: MockEngine, client: HttpClient) -> None:
         async def peer(session: MockPeerSession) -> None:
             await session.expect("onetwo")
