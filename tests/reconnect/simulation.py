@@ -307,8 +307,9 @@ class User:
 
     @staticmethod
     def repeated(ledger: Any) -> int:
-        """How many messages wait that a link had before."""
-        return 1 + sum(1 for entry in ledger._waiting.values() if entry.end)
+        """How many messages wait that a link had before, or that may be in the place of such."""
+        waiting = ledger._waiting.values()
+        return 1 + sum(1 for entry in waiting if entry.end or entry.key is not None)
 
     # --- the oracle
 
