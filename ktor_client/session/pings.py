@@ -72,6 +72,7 @@ class Pings:
 
     def fail(self, make_error: Callable[[], BaseException]) -> None:
         """Tell everybody who waits that no pong will come."""
-        sent, self._sent = self._sent, {}
-        for _, on_pong in sent.values():
-            on_pong(make_error())
+        if self._sent:
+            sent, self._sent = self._sent, {}
+            for _, on_pong in sent.values():
+                on_pong(make_error())

@@ -90,5 +90,10 @@ def call_later(clock: Clock, delay: float, callback: Callable[[], object]) -> Ti
     if delay < COARSE or not isinstance(clock, asyncio.AbstractEventLoop):
         return clock.call_later(delay, callback)
     at = math.ceil(clock.time() + delay)
-    seconds = _seconds.setdefault(clock, WeakValueDictionary())
-    return seconds.setdefault(at, _Second()).add(clock, at, callback)
+    seconds = _seconds.get(clock)
+    if seconds is None:
+        seconds = _seconds[clock] = WeakValueDictionary()
+    second = seconds.get(at)
+    if second is None:
+        second = seconds[at] = _Second()
+    return second.add(clock, at, callback)
