@@ -1,5 +1,7 @@
 """An engine of your own: HTTP by tornado, WebSockets by the engine kit, tested by the battery.
 
+It needs tornado: pip install tornado.
+
 python examples/tornado_engine.py
 ktor-client conform examples.tornado_engine:TornadoEngine
 """

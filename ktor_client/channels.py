@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar
 
 from ktor_client.frames import CloseReason
 from ktor_client.mistakes import TaughtABC, TaughtEnum
@@ -160,6 +160,11 @@ class ReceiveChannel(Generic[T_co], metaclass=TaughtABC):
             asyncio.QueueEmpty: nothing is queued now.
             ConnectionClosedError, WrongLoopError: as `receive`.
         """
+
+    if not TYPE_CHECKING:  # for type checkers a channel has none
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("what arrives is awaited; write `async for frame in session.incoming:`")
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return self

@@ -38,7 +38,7 @@ async def run(options: argparse.Namespace) -> int:
         entry = BUILT_IN.get(name)
         if entry is not None:
             state = absence(entry) or versions(name) or "part of ktor-client"
-            rows.append((name, entry.class_name, f"{entry.note}; {state}"))
+            rows.append((name, entry.class_name, "; ".join(filter(None, (entry.note, state)))))
             columns[name] = entry.capabilities
             continue
         try:

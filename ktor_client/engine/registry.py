@@ -84,7 +84,9 @@ class EngineEntry:
             culprit = (error.name or "").partition(".")[0]
             if culprit == __name__.partition(".")[0]:
                 raise  # a defect of ours, which installing something does not mend
-            raise EngineUnavailableError(self._reason(error, culprit)) from error
+            is_all = isinstance(error, ModuleNotFoundError) and error.name in self.libraries
+            cause = None if is_all else error  # what is merely not installed has no story
+            raise EngineUnavailableError(self._reason(error, culprit)) from cause
         engine: type[HttpClientEngine] = getattr(module, self.class_name)
         return engine
 
@@ -123,7 +125,6 @@ BUILT_IN: dict[str, EngineEntry] = {
             "AiohttpEngine",
             _EVERYTHING,
             libraries=("aiohttp",),
-            note="like Ktor's CIO",
         ),
         EngineEntry(
             "httpx",
@@ -203,15 +204,15 @@ def engine_class(name: str) -> EngineFactory:
     for entry in BUILT_IN.values():
         if name.lower() in (entry.name, entry.class_name.lower()):
             return entry.load()
-    from ktor_client.mistakes.imports import MODULES
-
-    for wrong, advice in MODULES["ktor_client.engines"].items():
-        if name.lower() == wrong.lower():
-            raise EngineUnavailableError(f"there is no engine {name!r}; {advice}")
-    known = engines()
     from difflib import get_close_matches
 
-    close = get_close_matches(name, known, 1)
+    from ktor_client.mistakes.imports import ENGINES
+
+    meant = {wrong.lower(): engine for wrong, engine in ENGINES.items()}.get(name.lower())
+    known = engines()
+    close = [
+        entry.name for entry in BUILT_IN.values() if meant in (entry.class_name, entry.name.upper())
+    ] or get_close_matches(name, known, 1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
     raise EngineUnavailableError(f"there is no engine {name!r}{hint}")
 

@@ -25,7 +25,8 @@ _is_unsendable = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 def check_field(name: str, value: str) -> None:
     """Check that a field can be sent. Raises what `HeadersBuilder.add` raises."""
     if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"header names and values are str: {name!r}")
+        wrong, what = (value, f"value of {name!r}") if isinstance(name, str) else (name, "name")
+        raise TypeError(f"header names and values are str; the {what} is {type(wrong).__name__}")
     _check_name(name)
     if value.isascii() and value.isprintable():  # most often, and told faster than by a pattern
         return

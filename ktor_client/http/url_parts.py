@@ -66,8 +66,10 @@ def _server(netloc: str, url: str) -> _Server:
     login, at, server = netloc.rpartition("@")
     found = _split_server(server)
     port = None if found is None or not found[2] else int(found[2][:6])
-    if found is None or (port is not None and port > 65535):
+    if found is None:
         raise InvalidUrlError(f"{shown(url)} is not a URL: what follows its host is not a port")
+    if port is not None and port > 65535:
+        raise InvalidUrlError(f"{shown(url)} is not a URL: a port is at most 65535")
     if not found[1]:
         raise InvalidUrlError(f"{shown(url)} has no host")
     user, colon, password = login.partition(":")

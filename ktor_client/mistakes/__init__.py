@@ -269,7 +269,7 @@ def absent(module: str, name: str) -> AttributeError | ImportError:
     """Return the error of a module that is asked for a name that it does not have."""
     from ktor_client.mistakes.imports import MODULES
 
-    advice = None if name.startswith("_") else MODULES[module].get(name) or _home(module, name)
+    advice = None if name.startswith("_") else MODULES[module].get(name) or _home(name)
     if advice is None:
         return AttributeError(f"module {module!r} has no attribute {name!r}")
     # `from module import name` asks first, and would put words of its own for an AttributeError.
@@ -278,15 +278,21 @@ def absent(module: str, name: str) -> AttributeError | ImportError:
     return AttributeError(f"module {module!r} has no attribute {name!r}; {advice}")
 
 
-def _home(asked: str, name: str) -> str | None:
-    """Return where a public class is; a name in lower case may be a module."""
-    if name[0].isupper():
-        from importlib import import_module
+def _home(name: str) -> str | None:
+    """Return where a public class is, however it is spelt; a name in lower case may be a module."""
+    if not name[0].isupper():
+        return None
+    from difflib import get_close_matches
+    from importlib import import_module
 
-        for module in _PUBLIC:
-            if module != asked and name in import_module(module).__all__:
-                return f"write `from {module} import {name}`"
-    return None
+    homes = {right: room for room in reversed(_PUBLIC) for right in import_module(room).__all__}
+    spelt = [name] if name in homes else [one for one in homes if one.lower() == name.lower()]
+    close = spelt or get_close_matches(name, homes, 1, 0.8)
+    if not close:
+        return None
+    right = close[0]
+    here = f"from {homes[right]} import {right}"
+    return f"write `{here}`" if spelt else f"did you mean `{here}`?"
 
 
 def tell_of_missing_module(name: str) -> None:

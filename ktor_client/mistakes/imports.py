@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ktor_client.mistakes.phrases import CALL, CLIENT, FORM, LIMIT_OF_ENGINE
 
-__all__ = ["MODULES"]
+__all__ = ["ENGINES", "MODULES"]
 
-_ENGINES = {
-    name: f"write `from ktor_client.engines import {engine}`"
+ENGINES = {
+    name: engine
     for engine, names in {
         "CIO": "Default Apache Apache5 Android Java Jetty Curl WinHttp CIOEngine",
         "DarwinEngine": "Darwin DarwinClientEngine NSURLSession AppleEngine",
@@ -19,6 +19,10 @@ _ENGINES = {
         "HttpClientEngine": "HttpClientEngineFactory",
     }.items()
     for name in names.split()
+}
+"""Which class is meant by the name of an engine elsewhere."""
+_ENGINES = {
+    name: f"write `from ktor_client.engines import {engine}`" for name, engine in ENGINES.items()
 }
 _PLUGINS = {
     "HttpCache": "responses are not cached here; keep what you need, or ask a cache of your own",
@@ -41,7 +45,6 @@ _PLUGINS = {
     "Timeout": "write `from ktor_client.plugins import HttpTimeout`",
     "Cookies": "write `from ktor_client.plugins import HttpCookies`",
     "WebSocket": "write `from ktor_client.plugins import WebSockets`",
-    "Websockets": "write `from ktor_client.plugins import WebSockets`",
     "WebSocketDeflateExtension": "write `from ktor_client.plugins import WebSocketDeflate`",
     "Deflate": "write `from ktor_client.plugins import WebSocketDeflate`",
     "PerMessageDeflate": "write `from ktor_client.plugins import WebSocketDeflate`",

@@ -128,6 +128,7 @@ def test_wrong_urls_and_options_are_usage(
     ("name", "part"),
     [
         ("aiohtp", "did you mean 'aiohttp'?"),
+        ("curl", "did you mean 'cio'?"),
         ("no_such_module:Engine", "no_such_module"),
         ("ktor_client.engines:NoEngine", "NoEngine"),
         ("ktor_client:__version__", "is not an engine"),

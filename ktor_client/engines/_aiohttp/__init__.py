@@ -1,4 +1,4 @@
-"""The engine on aiohttp (like Ktor's CIO); see `engine.py`."""
+"""The engine on aiohttp; see `engine.py`."""
 
 from ktor_client.engines._aiohttp.engine import AiohttpEngine
 
