@@ -15,14 +15,18 @@ __all__ = ["as_bytes", "as_text", "receive_object", "serialized"]
 def as_text(frame: Frame) -> str:
     """Return the text of a message. Raises `DeserializationError` for a binary one."""
     if not isinstance(frame, TextFrame):
-        raise DeserializationError("expected a text message, got a binary one", frame)
+        raise DeserializationError(
+            "expected a text message, got a binary one; receive_bytes() takes those", frame
+        )
     return frame.text
 
 
 def as_bytes(frame: Frame) -> bytes:
     """Return the bytes of a message. Raises `DeserializationError` for a text."""
     if not isinstance(frame, BinaryFrame):
-        raise DeserializationError("expected a binary message, got a text one", frame)
+        raise DeserializationError(
+            "expected a binary message, got a text one; receive_text() takes those", frame
+        )
     return frame.data
 
 

@@ -73,6 +73,8 @@ ANSWERED = {
     "HttpClient('curl')": "did you mean 'cio'?",
     f"await client.get({HELLO}, headers={{'a': 1}})": "the value of 'a' is int",
     "await client.get('http://127.0.0.1:80800/')": "a port is at most 65535",
+    "await s.send(b'x'); await s.receive_text()": "receive_bytes() takes those",
+    "await s.send('x'); await s.receive_bytes()": "receive_text() takes those",
     "list(s.incoming)": "async for frame in session.incoming:",
     "HttpClient(CIO, install(WebSockets, pingInterval=20))": "write `ping_interval=...`",
     "HttpClient(CIO, install(WebSockets, maxFrameSize=1))": "write `max_frame_size=...`",
