@@ -325,6 +325,7 @@ class Sending:
         """Write a frame whose turn has come; what goes wrong is its own affair."""
         if place is self._close:
             self._owed_pong = None
+            self._link.watch_leaving(self._look_after_close)
         try:
             self._link.send(frame)
         except BaseException as error:
@@ -340,8 +341,6 @@ class Sending:
         if place is self._close:
             self._link.flush()
             self._look_after_close()
-            if not self._has_left:
-                self._link.watch_leaving(self._look_after_close)
 
     def _look_after_close(self) -> None:
         """Tell the session, once, that our Close has left."""
