@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ktor_client.link.read_buffer import read_buffer
+from ktor_client.link.stand_in import StandIn
 
 __all__ = ["LONG", "ReadInPlace"]
 
@@ -22,6 +23,8 @@ class ReadInPlace(asyncio.BufferedProtocol, asyncio.Protocol):
     if not TYPE_CHECKING:
         __slots__ = ()  # the attributes are its subclasses'
 
+    transport: Any
+    """An `asyncio.Transport`; aiohttp's protocols have None once it is gone."""
     _room: memoryview
     _is_long: bool
 
@@ -30,15 +33,11 @@ class ReadInPlace(asyncio.BufferedProtocol, asyncio.Protocol):
         self._room = read_buffer(loop)
         self._is_long = False
 
-    def _end_long(self, transport: asyncio.Transport | None) -> None:
+    def _end_long(self) -> None:
         """Read into the buffer again: an answer has ended."""
-        if self._is_long and transport is not None:
+        if self._is_long and self.transport is not None:
             self._is_long = False
-            transport.set_protocol(self)
-
-    def _transport_read(self) -> asyncio.Transport | None:
-        """Return the transport, if there still is one."""
-        raise NotImplementedError
+            self.transport.set_protocol(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the transport room."""
@@ -47,32 +46,15 @@ class ReadInPlace(asyncio.BufferedProtocol, asyncio.Protocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what asyncio has read."""
         self.data_received(self._room[:nbytes].tobytes())
-        if nbytes >= LONG:
-            transport = self._transport_read()
-            if transport is not None:
-                self._is_long = True
-                transport.set_protocol(_Long(self))
+        if nbytes >= LONG and self.transport is not None:
+            self._is_long = True
+            self.transport.set_protocol(_Long(self))
 
 
-class _Long(asyncio.Protocol):
+class _Long(StandIn[ReadInPlace], asyncio.Protocol):
     """A connection as asyncio sees it while reads are long."""
 
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: ReadInPlace) -> None:
-        self._connection = connection
+    __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        self._connection.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._connection.eof_received()
-
-    def pause_writing(self) -> None:
-        self._connection.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._connection.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.connection_lost(exc)
+        self._protocol.data_received(data)

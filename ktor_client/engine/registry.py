@@ -84,8 +84,8 @@ class EngineEntry:
             culprit = (error.name or "").partition(".")[0]
             if culprit == __name__.partition(".")[0]:
                 raise  # a defect of ours, which installing something does not mend
-            is_all = isinstance(error, ModuleNotFoundError) and error.name in self.libraries
-            cause = None if is_all else error  # what is merely not installed has no story
+            is_missing = isinstance(error, ModuleNotFoundError) and error.name in self.libraries
+            cause = None if is_missing else error  # what is merely not installed has no story
             raise EngineUnavailableError(self._reason(error, culprit)) from cause
         engine: type[HttpClientEngine] = getattr(module, self.class_name)
         return engine

@@ -1,4 +1,4 @@
-"""The receive buffer that all links of an event loop share."""
+"""The receive buffer that all links and connections of an event loop share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
 
 
 def read_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """Return the loop's receive buffer, shared by its links.
+    """Return the loop's receive buffer, shared by its links and connections.
 
     Sharing is safe: between `get_buffer` and `buffer_updated` a loop runs nothing else, and
     `buffer_updated` copies out what it keeps.

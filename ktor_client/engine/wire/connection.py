@@ -75,7 +75,7 @@ class Connection(ReadInPlace):
         """Take note that the exchange is over and that the connection may be used again."""
         self._exchange = None
         self.was_used = True
-        self._end_long(self.transport)
+        self._end_long()
         kept = KEPT if idle_limit is None else min(KEPT, idle_limit - 1)
         self._idle_until = self.loop.time() + kept
         if self._expiry is None:
@@ -138,9 +138,6 @@ class Connection(ReadInPlace):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = cast("asyncio.Transport", transport)
-
-    def _transport_read(self) -> asyncio.Transport:
-        return self.transport
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on; without an exchange they are an answer to nothing (RFC 9112 6.3)."""

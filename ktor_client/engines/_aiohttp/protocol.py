@@ -75,7 +75,7 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         """Take note that the exchange is over and that the connection may be used again."""
         self._is_busy = self.is_awaited = False
         self.was_used = True
-        self._end_long(self._transport_read())
+        self._end_long()
         self.silence.end()
         limit = None if self.head is None else self.head.idle_limit
         self._idle_until = 0.0 if limit is None else self._loop.time() + limit - 1
@@ -136,9 +136,6 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         _break_off(body, _CLOSED)
 
     # --- the transport's calls ---
-
-    def _transport_read(self) -> asyncio.Transport | None:
-        return self.transport
 
     def data_received(self, data: bytes) -> None:
         self.silence.heard()

@@ -95,8 +95,6 @@ class Auth(HttpClientPlugin):
                     ready = with_credentials
                     sent.append(provider)
         response = await send(ready)
-        if not sent and response.status != 401 and self._reauthorize_on is None:
-            return response
         answers: dict[AuthProvider, int] = dict.fromkeys(sent, 0)
         judge = self._reauthorize_on
         for _ in range(MAX_ANSWERS):
