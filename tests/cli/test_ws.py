@@ -419,7 +419,7 @@ async def test_a_terminal_sees_what_happens(server: EchoServer) -> None:
         await screen.sees("connected again\r\n")
         await screen.sees("< hello 2\r\n> ")
         screen.type("hi\n")
-        await screen.sees("hi!\r\n")
+        await screen.sees("hi!\r\n> ")
         screen.type("\x04")
         await screen.sees("closed by you")
         assert await screen.process.wait() == 0
