@@ -28,7 +28,7 @@ ROOT = Path(ktor_client.__file__).parent
 PAGE = ROOT.parent / "docs" / "explanation" / "life-of-a-message.md"
 TWO_READS = 300_000
 ONE_WRITE = 100_000
-"""Bytes; a message beyond 256 KiB is written piece by piece, as fast as the kernel takes them."""
+"""Bytes; a message beyond 256 KiB is masked in room that lasts."""
 
 
 class Trace:

@@ -15,6 +15,7 @@ from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import FrameLink, LinkReceiver
 from ktor_client.link.home_loop import session_loop
 from ktor_client.link.kernel import acknowledged
+from ktor_client.link.write_room import PIECE, masked_in_room
 from ktor_client.protocol.encoder import LONG, SHORT_HEADERS, FrameEncoder, header_16
 from ktor_client.protocol.masking import Mask, fresh_key, take_key
 
@@ -24,8 +25,6 @@ BATCH = 64 * 1024
 """Bytes that are joined before they are written, even within one step of the loop."""
 STEP = 256 * 1024
 """Bytes that may be written in one step of the loop before `send` has to wait for the next."""
-PIECE = 256 * 1024
-"""Bytes that are masked and written at a time; a multiple of the key's length."""
 
 
 @twin
@@ -169,16 +168,15 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def _write_long(self, first: int, payload: bytes) -> None:
         self.home.check()
-        if len(payload) <= PIECE:
+        if len(payload) <= STEP:
             self._write(self._encoder.frame(first, payload))
             return
-        # Piece by piece: allocations of the message's size cost more than the masking.
         self.flush()
         head, key = self._encoder.head(first, len(payload))
-        mask, rest = self._mask, memoryview(payload)
-        self._hand_over(b"".join((head, mask(rest[:PIECE], key))), 1)
-        for at in range(PIECE, len(payload), PIECE):  # what was just written may have met the end
-            self._hand_over(mask(rest[at : at + PIECE], key), 0)
+        count, rest = 1, memoryview(payload)
+        while rest:  # what was just written may have met the end
+            self._hand_over(masked_in_room(self._loop, head, rest[:PIECE], key, self._mask), count)
+            head, count, rest = b"", 0, rest[PIECE:]
         self._stepped = True
         self._spend_step()
 
@@ -205,7 +203,7 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
             self._scheduled = True
             self._loop.call_soon(self._end_step)
 
-    def _hand_over(self, data: bytes | bytearray, count: int) -> None:
+    def _hand_over(self, data: bytes | bytearray | memoryview, count: int) -> None:
         """Give the bytes of `count` frames to the transport; once it closes it takes nothing."""
         if self._transport.is_closing():
             self._unwritten += len(data)

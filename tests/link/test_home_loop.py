@@ -9,7 +9,7 @@ import pytest
 from ktor_client import WrongLoopError
 from ktor_client.link import StreamLink
 from ktor_client.link.home_loop import HomeLoop, session_loop
-from ktor_client.link.sender import PIECE
+from ktor_client.link.write_room import PIECE
 from tests.support.fake_transport import FakeTransport, link_on
 from tests.support.receiver import Receiver
 

@@ -6,8 +6,8 @@ import asyncio
 
 from ktor_client import Frame
 from ktor_client.link import LinkOptions, StreamLink
-from ktor_client.link.sender import PIECE
 from ktor_client.link.tap import TapLink
+from ktor_client.link.write_room import PIECE
 from ktor_client.memory.faults import Faults
 from ktor_client.memory.pipe import KERNEL, piped_links
 from tests.support.fake_link import FakeLink, steps

@@ -13,7 +13,7 @@ from ktor_client.engine.open_links import LostTransport
 from ktor_client.frames import CloseReason
 from ktor_client.link import LinkOptions, StreamLink
 from ktor_client.link.read_buffer import READ_SIZE
-from ktor_client.link.sender import PIECE
+from ktor_client.link.write_room import PIECE
 from ktor_client.protocol.decoder import WORK
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.handshake import Negotiated

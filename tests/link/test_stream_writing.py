@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from ktor_client import Frame
-from ktor_client.link.sender import BATCH, PIECE, STEP
+from ktor_client.link.sender import BATCH, STEP
+from ktor_client.link.write_room import PIECE
 from tests.support.fake_transport import feed, link_on, spend_step, unmasked
 from tests.support.raw_server import BINARY, TEXT, frame
 
@@ -103,7 +104,7 @@ async def test_a_long_message_stops_where_the_connection_is_lost(
     assert len(transport.writes) == 1
 
 
-@pytest.mark.parametrize("size", [BATCH // 4, BATCH, 2 * PIECE])
+@pytest.mark.parametrize("size", [BATCH // 4, BATCH, 2 * STEP])
 async def test_a_step_takes_so_much(size: int) -> None:
     """Then senders wait, so that they do not keep the loop from everything else."""
     link, transport, receiver = link_on()
