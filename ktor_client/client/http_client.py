@@ -31,7 +31,7 @@ from ktor_client.client.scope import ClientScope, PluginView
 from ktor_client.client.sse_calls import SseCalls
 from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.verbs import HttpCalls
-from ktor_client.client.web_socket_calls import WebSocketCalls
+from ktor_client.client.web_socket_calls import WebSocketCalls, web_sockets
 from ktor_client.config import Block, HttpClientConfig, PluginKey, apply_blocks, plugin_name
 from ktor_client.engine import Capability, HttpClientEngine
 from ktor_client.engine.capabilities import ManualRedirectsCapability
@@ -211,18 +211,15 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
     def _statement(
         self, opening: Opening[S], url: UrlLike, blocks: tuple[RequestBlock, ...], **parts: Any
     ) -> WebSocketStatement[S]:
-        from ktor_client.plugins.websockets import WebSockets
-        from ktor_client.session.base import core_of
-
         self._raise_if_closed()
-        plugin = self.plugin(WebSockets)
-        plugin.check(self.engine, raw=opening is WebSockets.open_raw)
+        plugin = self.plugin(web_sockets())
+        plugin.check(self.engine, raw=opening is web_sockets().open_raw)
         draft = web_socket_draft(self._scope, url, blocks, **parts)
 
         async def open_session(request: HttpRequest) -> S:
             view = PluginView(self, self._scope, plugin)
             session = await opening(plugin, view, request, draft.subprotocols)
-            core = core_of(session)
+            core = session._core
             if self._closing:
                 core.cancel()
                 raise ClientClosedError("the client was closed while the session was being opened")

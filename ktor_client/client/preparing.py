@@ -47,7 +47,11 @@ _TAKEN_AS_PATH = AttributeKey[str]("a URL without scheme and host, which begins 
 class Draft:
     """A request in the making: made at the call but for what async hooks have yet to do."""
 
-    __slots__ = ("_builder", "_finish", "_rest", "_scope", "request")
+    __slots__ = ("_builder", "_finish", "_rest", "_scope", "request", "subprotocols")
+
+    request: HttpRequest | None
+    subprotocols: tuple[str, ...]
+    """Those to offer; known with the request."""
 
     def __init__(
         self,
@@ -70,19 +74,21 @@ class Draft:
             if scope.request_hooks
             else None
         )
-        self.request = finish(scope, builder) if self._rest is None else None
+        self.request = None
+        if self._rest is None:
+            self._make()
 
     @classmethod
-    def of(cls, request: HttpRequest) -> Draft:
+    def of(cls, request: HttpRequest, subprotocols: Sequence[str] = ()) -> Draft:
         """Return the draft of a request to which nothing is to be added."""
         draft = cls.__new__(cls)
         draft.request = request
+        draft.subprotocols = tuple(subprotocols)
         return draft
 
-    @property
-    def subprotocols(self) -> tuple[str, ...]:
-        """Those to offer, as far as they are known."""
-        return tuple(self._builder.subprotocols)
+    def _make(self) -> None:
+        self.request = self._finish(self._scope, self._builder)
+        self.subprotocols = tuple(self._builder.subprotocols)
 
     async def _prepare_late(self, blocks: tuple[AnyBlock, ...]) -> None:
         await apply_late_blocks(self._builder, blocks)
@@ -95,7 +101,7 @@ class Draft:
         rest, self._rest = self._rest, None
         if rest is not None:
             await rest()
-            self.request = self._finish(self._scope, self._builder)
+            self._make()
         assert self.request is not None
         return self.request
 
@@ -122,7 +128,7 @@ def http_draft(
     if not isinstance(method, HttpMethod):
         method = HttpMethod(method)
     if params is headers is None and content is NOTHING and not (blocks or scope.request_hooks):
-        whole = _whole(url)
+        whole = _whole(url, ("http", "https"))
         if whole is not None:
             return Draft.of(HttpRequest(method, whole)._checked(web_socket=False))
     builder = HttpRequestBuilder()
@@ -138,12 +144,12 @@ def http_draft(
     return Draft(scope, builder, _finished_request)
 
 
-def _whole(url: UrlLike) -> Url | None:
-    """Return a URL that a request can go to as it is."""
+def _whole(url: UrlLike, schemes: tuple[str, str]) -> Url | None:
+    """Return a URL of these schemes that a request can go to as it is."""
     whole = absolute_url(url) if isinstance(url, str) else url
     if not isinstance(whole, Url) or whole.user is not None:
         return None
-    return whole if whole.scheme in ("http", "https") else None
+    return whole if whole.scheme in schemes else None
 
 
 def _finished_request(scope: ClientScope, builder: HttpRequestBuilder) -> HttpRequest:
@@ -187,6 +193,13 @@ def web_socket_draft(
     if method.upper() != "GET":
         raise ValueError(f"a WebSocket opens with GET, not {method} (RFC 6455 4.1)")
     check_subprotocols(subprotocols)
+    is_whole = port is None and path is None and params is None and headers is None
+    if is_whole and not (host or blocks or late_blocks or scope.request_hooks):
+        whole = _whole(url, ("ws", "wss"))
+        if whole is not None:
+            return Draft.of(
+                HttpRequest(HttpMethod.Get, whole)._checked(web_socket=True), subprotocols
+            )
     builder = HttpRequestBuilder()
     builder.subprotocols = list(subprotocols)
     blocks = _take_url(builder, url, blocks)

@@ -55,7 +55,7 @@ def opened(
     )
 
     async def open_session(self: C, *args: P.args, **kwargs: P.kwargs) -> S:
-        return await method(self, *args, **kwargs).__aenter__()
+        return await method(self, *args, **kwargs)._open()  # nobody enters it
 
     @functools.wraps(method)
     def twin(self: C, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, S]:

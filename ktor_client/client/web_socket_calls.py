@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ktor_client.client.preparing import UrlLike
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         WebSocketSession,
     )
 
-__all__ = ["Opening", "WebSocketCalls"]
+__all__ = ["Opening", "WebSocketCalls", "web_sockets"]
 
 S = TypeVar("S", bound="WebSocketSession")
 
@@ -34,6 +35,14 @@ Opening: TypeAlias = (
     "Callable[[WebSockets, PluginScope, HttpRequest, tuple[str, ...]], Awaitable[S]]"
 )
 """A method of the plugin's that opens a session."""
+
+
+@cache
+def web_sockets() -> type[WebSockets]:
+    """Return the plugin, which not every client needs."""
+    from ktor_client.plugins.websockets import WebSockets
+
+    return WebSockets
 
 
 class WebSocketCalls(ABC):
@@ -72,10 +81,8 @@ class WebSocketCalls(ABC):
         Entering raises `WebSocketHandshakeError` when the server refuses or answers wrongly,
         `OpenTimeoutError` after `open_timeout`, and `ConnectError` without a connection.
         """
-        from ktor_client.plugins.websockets import WebSockets
-
         return self._statement(
-            WebSockets.open,
+            web_sockets().open,
             url,
             blocks,
             method=method,
@@ -105,10 +112,8 @@ class WebSocketCalls(ABC):
 
         Takes and raises what `web_socket` does.
         """
-        from ktor_client.plugins.websockets import WebSockets
-
         return self._statement(
-            WebSockets.open_raw,
+            web_sockets().open_raw,
             url,
             blocks,
             method=method,

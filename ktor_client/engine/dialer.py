@@ -7,10 +7,11 @@ here is one of ours.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ktor_client.engine.deadlines import Deadline, limit_before
 from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
@@ -153,10 +154,10 @@ class Dialer:
             except self._errors.foreign as error:
                 raise self._translated(error, where) from error
 
-    async def _past_proxies(
+    def _past_proxies(
         self, factory: Callable[[], P], host: str, port: int, where: str, *, secure: bool
-    ) -> P:
-        return await self._connect(factory, host, port, self.ssl_context() if secure else None)
+    ) -> Coroutine[Any, Any, P]:
+        return self._connect(factory, host, port, self.ssl_context() if secure else None)
 
     async def open_unix(self, path: str, deadline: Deadline | None = None) -> SocketStream:
         """Connect to a Unix domain socket. Raises what `open` raises."""
@@ -187,15 +188,35 @@ class Dialer:
         port: int,
         context: ssl.SSLContext | None = None,
     ) -> P:
-        with Phase(f"looking up {host}"):
-            addresses = await self._resolver.addresses(host, port)
+        addresses = self._resolver.known(host, port)
+        if addresses is None:
+            with Phase(f"looking up {host}"):
+                addresses = await self._resolver.addresses(host, port)
         where = place_of(host, port)
-        try:
-            with Phase(f"connecting to {where}"):
+        with Phase(f"connecting to {where}"):
+            try:
                 connection = await connect_first(addresses)
-        except BaseException:  # a cancellation too: by `connect_timeout`, as a rule
-            self._resolver.forget(host, port)
-            raise
+            except BaseException:  # a cancellation too: by `connect_timeout`, as a rule
+                self._resolver.forget(host, port)
+                raise
+            if context is None:
+                try:
+                    loop = asyncio.get_running_loop()
+                    return (await loop.create_connection(factory, sock=connection))[1]
+                except BaseException:
+                    connection.close()
+                    raise
+        with Phase(f"agreeing on TLS with {where}"):
+            return await self._agree_on_tls(factory, host, where, connection, context)
+
+    async def _agree_on_tls(
+        self,
+        factory: Callable[[], P],
+        host: str,
+        where: str,
+        connection: socket.socket,
+        context: ssl.SSLContext,
+    ) -> P:
         made: list[P] = []
 
         def make() -> P:
@@ -203,17 +224,15 @@ class Dialer:
             return made[0]
 
         try:
-            with Phase(f"{'connecting to' if context is None else 'agreeing on TLS with'} {where}"):
-                transport, protocol = await asyncio.get_running_loop().create_connection(
-                    make,
-                    sock=connection,
-                    ssl=context,
-                    server_hostname=None if context is None else self._name_on_certificate(host),
-                )
-            if context is not None:
-                self._check_protocol(transport, where)
+            transport, protocol = await asyncio.get_running_loop().create_connection(
+                make,
+                sock=connection,
+                ssl=context,
+                server_hostname=self._name_on_certificate(host),
+            )
+            self._check_protocol(transport, where)
         except BaseException:
-            if made and context is not None:
+            if made:
                 _abort_tls(made[0])
             connection.close()
             raise

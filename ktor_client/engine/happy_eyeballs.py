@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 from ktor_client.engine.resolver import Address
@@ -25,15 +26,17 @@ _AT_ONCE = sys.platform == "linux"
 """Whether a socket may be asked a second time to connect, which only Linux takes well."""
 
 
-async def connect_first(addresses: list[Address], *, delay: float = ATTEMPT_DELAY) -> socket.socket:
-    """Return a connected, non-blocking socket.
+def connect_first(
+    addresses: list[Address], *, delay: float = ATTEMPT_DELAY
+) -> Coroutine[Any, Any, socket.socket]:
+    """Return what, awaited, makes a connected, non-blocking socket.
 
     Raises:
         OSError: no address could be reached.
     """
     if len(addresses) == 1:
-        return await _attempt(addresses[0])
-    return await _race(addresses, delay)
+        return _attempt(addresses[0])
+    return _race(addresses, delay)
 
 
 async def _race(addresses: list[Address], delay: float) -> socket.socket:

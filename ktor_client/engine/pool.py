@@ -58,7 +58,7 @@ class Pool(Generic[K, C]):
 
         With `fresh` a new one is wanted whatever is there.
         """
-        for connection in () if fresh else tuple(reversed(self._idle)):
+        for connection in tuple(reversed(self._idle)) if self._idle and not fresh else ():
             if self._open[connection] == key:
                 del self._idle[connection]
                 if connection.is_usable:

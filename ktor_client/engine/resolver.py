@@ -37,6 +37,13 @@ class Resolver:
         self._known: dict[tuple[str, int], tuple[list[Address], float]] = {}
         self._asked: dict[tuple[str, int], asyncio.Future[_Outcome]] = {}
 
+    def known(self, host: str, port: int) -> list[Address] | None:
+        """Return what `addresses` would, if that is remembered."""
+        addresses, until = self._known.get((host, port), (None, 0.0))
+        if until == math.inf or asyncio.get_running_loop().time() < until:
+            return addresses
+        return None
+
     async def addresses(self, host: str, port: int) -> list[Address]:
         """Return where a host can be reached, families in turn, the system's first choice first.
 
@@ -45,8 +52,8 @@ class Resolver:
             OSError: it resolves to nothing.
         """
         while True:
-            addresses, until = self._known.get((host, port), ([], 0.0))
-            if asyncio.get_running_loop().time() < until:
+            addresses = self.known(host, port)
+            if addresses is not None:
                 return addresses
             asked = self._asked.get((host, port))
             if asked is None:

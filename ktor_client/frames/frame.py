@@ -279,15 +279,17 @@ class _ControlFrame(Frame):
     data: bytes
 
     def __init__(self, data: bytes = b"") -> None:
-        if isinstance(data, str | int):
-            raise TypeError(f"a control frame takes bytes, not {type(data).__name__}")
+        if type(data) is not bytes:
+            if isinstance(data, str | int):
+                raise TypeError(f"a control frame takes bytes, not {type(data).__name__}")
+            data = bytes(data)
         if len(data) > MAX_CONTROL_PAYLOAD:
             raise ValueError(
                 f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(data)} "
                 "(RFC 6455 5.5)"
             )
         self._bits = 0
-        self.data = bytes(data)
+        self.data = data
 
 
 class PingFrame(_ControlFrame):

@@ -32,6 +32,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 SECURE_SCHEMES = frozenset({"https", "wss"})
 
 
+_OF_THE_PLACE = (
+    *("authority", "host", "origin", "password", "path", "port", "scheme", "trailing_query"),
+    "user",
+)
+"""What a URL without a query has in common with those that have one."""
+
+
 class Url(metaclass=Taught):
     """An absolute URL, checked and normalised; it never changes. `str(url)` goes to the engine.
 
@@ -222,9 +229,13 @@ class Url(metaclass=Taught):
         return url
 
     def _asked(self, query: str) -> Url:
-        url = object.__new__(Url)  # a query is checked by who calls this
-        user, password = self.user, self.password
-        url._set(self.scheme, self.host, self.port, self.path, query, user, password, False)
+        """Return this URL, which has no query, with one, which the caller has checked."""
+        url = object.__new__(Url)
+        write = super(Url, url).__setattr__
+        for name in _OF_THE_PLACE:
+            write(name, getattr(self, name))
+        write("query", query)
+        write("_text", f"{self._text}?{query}")
         return url
 
     def __reduce__(self) -> tuple[type[Url], tuple[str | int | None, ...]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from ktor_client._twin import twin
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
@@ -139,8 +138,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         """Let the transport say when its buffer is empty; see `FrameLink.watch_leaving`."""
         self._on_left.append(callback)
         if not self._transport.is_closing():
-            with suppress(NotImplementedError):  # it keeps its marks, and tells when below them
+            try:
                 self._transport.set_write_buffer_limits(high=1, low=0)
+            except NotImplementedError:
+                pass  # it keeps its marks, and tells when below them
 
     # --- inside ---
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, cast
 
 from ktor_client._twin import new_wakeups, twin
@@ -118,10 +119,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
     def start(self, receiver: LinkReceiver, options: LinkOptions) -> None:
         """Begin to deliver; see `FrameLink.start`."""
         negotiated = options.negotiated
-        extensions = [
-            (extension.rsv, codec)
-            for extension, codec in zip(negotiated.extensions, negotiated.codecs, strict=True)
-        ]
+        rsv = map(attrgetter("rsv"), negotiated.extensions)
+        extensions = list(zip(rsv, negotiated.codecs, strict=True))
         self._receiver = receiver
         self._decoder = FrameDecoder(
             receiver.messages,

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
 
+from ktor_client.http.interruptible import Interruptible
 from ktor_client.link.contract import Clock, Timer
 
 __all__ = ["TimeLimit"]
 
 
-class TimeLimit:
+class TimeLimit(Interruptible):
     """Guards an `async with` block, which raises `TimeoutError` where it takes longer."""
+
+    __slots__ = ("_clock", "_seconds", "_timer", "deadline", "is_over")
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         """Keep the time; counting begins with the block."""
+        super().__init__()
         self._clock = clock
         self._seconds = seconds
-        self._block = asyncio.timeout(None)
         self._timer: Timer | None = None
+        self.is_over = False
+        """Whether the limit has ended the block."""
 
     def begin(self) -> None:
         """Count from now, with all of the time: another attempt begins."""
@@ -31,13 +35,8 @@ class TimeLimit:
         if self._timer is not None:
             self._timer.cancel()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the limit has ended the block."""
-        return self._block.expired()
-
     async def __aenter__(self) -> None:
-        await self._block.__aenter__()
+        self.__enter__()
         self.begin()
 
     async def __aexit__(
@@ -47,7 +46,11 @@ class TimeLimit:
         traceback: TracebackType | None,
     ) -> None:
         self.pause()
-        await self._block.__aexit__(exc_type, exc, traceback)
+        try:
+            self._end(exc)
+        finally:
+            self.error = None  # its traceback has frames that refer to this
 
     def _expire(self) -> None:
-        self._block.reschedule(asyncio.get_running_loop().time())
+        self.is_over = True
+        self.interrupt(TimeoutError())

@@ -117,8 +117,12 @@ class FrameDecoder:
         self._max_fragments = sys.maxsize if raw else max_fragments
         self._masked = masked
         self._mask = mask
-        self._codecs = [] if raw else [(codec, rsv) for rsv, codec in reversed(extensions)]
-        self._rsv = sum(rsv for rsv, _ in extensions)
+        self._codecs: list[tuple[ExtensionCodec, int]] = []
+        self._rsv = 0
+        for rsv, codec in extensions:
+            self._rsv |= rsv
+            if not raw:
+                self._codecs.insert(0, (codec, rsv))
         self._road: Road | None = None
         """What takes whole messages, between messages."""
         if not (masked or raw or len(extensions) > 1):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from binascii import b2a_base64
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from ktor_client.http.headers import Headers, check_field, is_token
 from ktor_client.http.redaction import redacted_value
@@ -37,6 +38,12 @@ _SUBPROTOCOL = "Sec-WebSocket-Protocol"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
+try:  # the interpreter's own: for a text this short, OpenSSL's costs thrice
+    sha1: Any = import_module("_sha1").sha1
+except ImportError:
+    from hashlib import sha1
+
+
 class Negotiated(NamedTuple):
     """What both sides agreed on."""
 
@@ -57,10 +64,7 @@ def make_key() -> str:
 
 def accept_for(key: str) -> str:
     """Return the `Sec-WebSocket-Accept` that answers `key`."""
-    from hashlib import sha1
-
-    digest = sha1((key + _GUID).encode(), usedforsecurity=False).digest()
-    return b2a_base64(digest, newline=False).decode()
+    return b2a_base64(sha1((key + _GUID).encode()).digest(), newline=False).decode()
 
 
 def check_subprotocols(subprotocols: Sequence[str]) -> None:
@@ -70,13 +74,13 @@ def check_subprotocols(subprotocols: Sequence[str]) -> None:
         ValueError: a name is not a token, or stands twice (RFC 6455 4.1).
         TypeError: a single string was given, or no names at all.
     """
+    if subprotocols in ((), []):  # mostly
+        return
     if isinstance(subprotocols, str):
         shown = redacted_value(_SUBPROTOCOL, subprotocols)
         raise TypeError(f'subprotocols is a sequence: subprotocols=("{shown}",)')
     if not isinstance(subprotocols, Iterable):
         raise TypeError(f"subprotocols is a sequence of names, not {type(subprotocols).__name__}")
-    if subprotocols == ():  # mostly
-        return
     for number, name in enumerate(subprotocols, 1):
         if not (isinstance(name, str) and is_token(name)):
             raise ValueError(
@@ -113,8 +117,8 @@ def request_headers(
     ]
     if subprotocols:
         headers.append((_SUBPROTOCOL, ", ".join(subprotocols)))
-    offer = format_offer(extensions)
-    if offer:
+    if extensions:
+        offer = format_offer(extensions)
         check_field("Sec-WebSocket-Extensions", offer)
         headers.append(("Sec-WebSocket-Extensions", offer))
     return headers
@@ -131,15 +135,16 @@ def verify(
     Raises:
         ValueError: an item of the list does not hold; the message says which.
     """
-    upgrade = _single(headers, "Upgrade")
+    index = headers._by_name()
+    upgrade = _single(index, "Upgrade")
     if upgrade is None or upgrade.lower() != "websocket":
         raise ValueError(f"the Upgrade header is {upgrade!r}, not 'websocket'")
-    tokens = {token.strip().lower() for token in headers.get("connection", "").split(",")}
-    if "upgrade" not in tokens:
+    tokens = ",".join(index.get("connection", ())).lower().split(",")
+    if "upgrade" not in map(str.strip, tokens):
         raise ValueError(
             f"the Connection header is {headers.get('connection')!r}, without 'Upgrade'"
         )
-    accept = _single(headers, "Sec-WebSocket-Accept")
+    accept = _single(index, "Sec-WebSocket-Accept")
     if accept != accept_for(key):
         raise ValueError(f"Sec-WebSocket-Accept is {accept!r}, which does not answer our key")
     return check_choices(headers, subprotocols, extensions)
@@ -153,10 +158,11 @@ def check_choices(
     Raises:
         ValueError: something was chosen that was not offered, or its parameters are illegal.
     """
-    chosen = _single(headers, _SUBPROTOCOL)
+    index = headers._by_name()
+    chosen = _single(index, _SUBPROTOCOL)
     if chosen is not None and chosen not in subprotocols:
         raise ValueError(_not_offered(chosen, subprotocols))
-    answer = ", ".join(headers.get_all("Sec-WebSocket-Extensions"))
+    answer = ", ".join(index.get("sec-websocket-extensions", ()))
     if not answer:
         return NOTHING if chosen is None else Negotiated(chosen)
     return Negotiated(chosen, *zip(*negotiate(answer, extensions), strict=True))
@@ -171,8 +177,8 @@ def _not_offered(chosen: str, subprotocols: Sequence[str]) -> str:
     return f"the server chose subprotocol {chosen!r}; offered: {offered}"
 
 
-def _single(headers: Headers, name: str) -> str | None:
-    values = headers._by_name().get(name.lower())
+def _single(index: Mapping[str, tuple[str, ...]], name: str) -> str | None:
+    values = index.get(name.lower())
     if values is None:
         return None
     if len(values) != 1:

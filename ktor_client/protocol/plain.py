@@ -49,7 +49,7 @@ def take_plain(
     """
     end = len(data)
     window = _FIRST
-    while end - position >= 4:
+    while end - position >= 4 and data[position] in _WHOLE:
         before = position
         second = data[position + 1]
         if second > 125:
@@ -61,8 +61,8 @@ def take_plain(
             if second != 126 or data[position + 2] << 8 | data[position + 3] > MEDIUM:
                 break
         position += take_copied(data[position : position + window].tobytes(), max_size, messages)
-        if position == before or (position < end and data[position] not in _WHOLE):
-            break  # a Ping or a fragment: another copy of what follows would be for nothing
+        if position == before:
+            break
         window = _WINDOW
     return position, 0
 

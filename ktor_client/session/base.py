@@ -22,7 +22,6 @@ __all__ = [
     "SessionStatistics",
     "WebSocketSession",
     "checked_limit",
-    "core_of",
 ]
 
 _NORMAL = CloseReason(CloseReason.Codes.NORMAL)
@@ -282,8 +281,3 @@ class WebSocketSession(metaclass=Taught):
     def __repr__(self) -> str:
         state = "open" if self.is_open else repr(self._core.ending.reason())
         return f"<{type(self).__name__} {state}>"
-
-
-def core_of(session: WebSocketSession) -> SessionCore:
-    """Return the machinery of a session: for rooms above that hold sessions, not for users."""
-    return session._core

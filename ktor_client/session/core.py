@@ -150,7 +150,7 @@ class SessionCore:
         self._close_timeout = close_timeout
         self._client = client
         self._timer: Timer | None = None
-        self._due = 0.0
+        self._due = math.inf
         self._violation: Violation | None = None
         self._on_closed: list[Callable[[SessionCore], object]] = []
         options = LinkOptions(
@@ -375,15 +375,15 @@ class SessionCore:
 
     def _end_within(self, delay: float) -> None:
         """Drop the link after `delay` or `close_timeout`, unless that is due earlier already."""
-        delay = min(delay, self._close_timeout)
-        due = self.clock.time() + delay
-        if self._timer is not None:
-            if self._due <= due:
-                return
-            self._timer.cancel()
-        self._due = due
-        self._timer = self.clock.call_later(delay, self._give_up)
+        self._due = min(self._due, self.clock.time() + min(delay, self._close_timeout))
+        if self._timer is None:
+            self._look_at_due()
 
-    def _give_up(self) -> None:
-        self.ending.unsent_bytes = self.link.unsent
-        self.link.abort()
+    def _look_at_due(self) -> None:
+        """Drop the link if that is due; look again by then, or after the shortest `delay`."""
+        left = self._due - self.clock.time()
+        if left > 0:
+            self._timer = self.clock.call_later(min(left, LINGER), self._look_at_due)
+        else:
+            self.ending.unsent_bytes = self.link.unsent
+            self.link.abort()

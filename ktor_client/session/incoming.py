@@ -173,8 +173,9 @@ class Incoming(ReceiveChannel[Frame]):
         """Never be full from now on: keep what is queued, and to the marks what follows."""
         self._drops = True
         self.is_full = False
-        self._high = max(self._high, len(self.queue))
-        self._max_bytes = max(self._max_bytes, sum(map(size_of, self.queue)))
+        if self.queue:
+            self._high = max(self._high, len(self.queue))
+            self._max_bytes = max(self._max_bytes, sum(map(size_of, self.queue)))
 
     def end(self, error: Callable[[], ConnectionClosedError], *, quietly: bool) -> None:
         """Let receivers have what is queued, then `error()`. The first call counts.

@@ -27,7 +27,7 @@ from ktor_client.frames import (
 from ktor_client.link.home_loop import wake
 from ktor_client.link.oneshot import OneShot
 from ktor_client.session.ending import checked_reason
-from ktor_client.session.turns import NOBODY, Turn
+from ktor_client.session.turns import NOBODY, OVER, Turn
 
 if TYPE_CHECKING:
     from ktor_client.session.core import SessionCore
@@ -234,9 +234,7 @@ class Sending:
         """Take nothing more and send nothing more, not even a Close."""
         self.drop()
         self._close = self._owner = None
-        nobody = Turn(stays=True)
-        nobody.has_turn = True
-        self._enqueue(nobody)
+        self.queue = OVER
         self._stop()
 
     # --- inside ---
@@ -353,18 +351,20 @@ class Sending:
     def _release(self, keeps: Callable[[Turn], bool]) -> None:
         """Take places out of the queue, and tell those who wait in them."""
         queue = self.queue
-        if not queue:
+        if queue is OVER:
             return
-        if any(place.has_begun for place in queue):  # what would follow is of an unfinished message
-            keeps = lambda place: False  # noqa: E731  # in place of the argument
-        kept = [place for place in queue if keeps(place)]
-        if len(kept) == len(queue):
+        is_cut = bool(queue) and queue[0].has_begun  # what would follow is of that message
+        kept: list[Turn] = []
+        gone: list[Turn] = []
+        for place in queue:
+            (gone if is_cut or not keeps(place) else kept).append(place)
+        if not gone:
             return
-        gone = [place for place in queue if not keeps(place)]
         queue.clear()
         queue.extend(kept)
-        self._bytes = sum(place.size for place in kept)
-        self._ending.unsent += sum(place.is_accepted for place in gone)
+        for place in gone:
+            self._bytes -= place.size
+            self._ending.unsent += place.is_accepted
         for place in gone:
             if place.done is not None and not place.done.done():
                 place.error = self.error()

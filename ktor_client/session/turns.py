@@ -7,7 +7,7 @@ from collections import deque
 
 from ktor_client.frames import Frame
 
-__all__ = ["NOBODY", "Turn"]
+__all__ = ["NOBODY", "OVER", "Turn"]
 
 
 class Turn:
@@ -22,7 +22,7 @@ class Turn:
         """Whether it is still in the queue when its turn has come: a stream, our Close."""
         self.has_turn = False
         self.has_begun = False
-        """Whether it is a stream that has sent a fragment: nobody can begin another message."""
+        """Whether it is the stream, first in the queue, that has sent a fragment of its message."""
         self.done: asyncio.Future[None] | None = None
         """What its `send` awaits; None where `send` has returned: the message was accepted."""
         self.error: BaseException | None = None
@@ -35,3 +35,8 @@ class Turn:
 
 NOBODY: deque[Turn] = deque(maxlen=0)
 """The queue of sessions in which nobody has waited yet: one of its own would take 760 bytes."""
+
+_NOBODY_PASSES = Turn(stays=True)
+_NOBODY_PASSES.has_turn = True
+OVER = deque((_NOBODY_PASSES,), maxlen=1)
+"""The queue of sessions that have ended: nobody's turn comes any more."""

@@ -34,9 +34,9 @@ class Connection(ReadInPlace):
         "_on_gone",
         "_poll",
         "_room",
+        "_silence",
         "is_gone",
         "loop",
-        "silence",
         "transport",
         "was_used",
     )
@@ -54,7 +54,7 @@ class Connection(ReadInPlace):
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until = 0.0
         self._expiry: asyncio.TimerHandle | None = None
-        self.silence = Silence(self._unsent, self._is_ours, self._was_silent)
+        self._silence: Silence | None = None
         self.is_gone = False
         self.was_used = False
         """Whether an answer has come on it: it may have been closed since."""
@@ -70,6 +70,13 @@ class Connection(ReadInPlace):
         if self.is_gone or self.transport.is_closing():
             raise NoAnswerError("Server disconnected") from self._error
         self._exchange = exchange
+
+    def begin_silence(self, limit: float) -> Silence:
+        """Count the seconds in which nothing is heard, for an exchange."""
+        if self._silence is None:
+            self._silence = Silence(self._unsent, self._is_ours, self._was_silent)
+        self._silence.begin(limit)
+        return self._silence
 
     def finish(self, idle_limit: float | None) -> None:
         """Take note that the exchange is over and that the connection may be used again."""
@@ -95,15 +102,14 @@ class Connection(ReadInPlace):
 
     def drop(self) -> None:
         """Close the connection now; what was not sent is lost."""
-        self._end_expiry()
+        self._end_timers()
         if not self.is_gone:
             self.transport.abort()
 
     def release(self) -> tuple[asyncio.Transport, Exception | None]:
         """Give the transport away, and the error that it was lost by if it was."""
         self._exchange = None
-        self._end_expiry()
-        self.silence.close()
+        self._end_timers()
         self._on_gone = None
         return self.transport, self._error
 
@@ -116,10 +122,12 @@ class Connection(ReadInPlace):
         else:
             self.drop()
 
-    def _end_expiry(self) -> None:
+    def _end_timers(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        if self._silence is not None:
+            self._silence.close()
 
     # --- silence ---
 
@@ -155,8 +163,7 @@ class Connection(ReadInPlace):
         """Take note that the connection is gone, and tell everybody."""
         self.is_gone = True
         self._error = exc
-        self._end_expiry()
-        self.silence.close()
+        self._end_timers()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             if exchange.sending is not None:

@@ -100,8 +100,7 @@ class Exchange:
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
         connection.begin(self)
-        self._silence = connection.silence
-        self._silence.begin(limit)
+        self._silence = None if limit is None else connection.begin_silence(limit)
 
     # --- the engine's calls ---
 
@@ -111,7 +110,7 @@ class Exchange:
         """Send a body behind its head, while the answer may come."""
         if isinstance(body, Upload):
             self.source = body
-        self.sending = Sending(self._silence.heard, self._fail)
+        self.sending = Sending(self._heard, self._fail)
         self.sending.begin(
             self.connection.transport, body, chunked=chunked, waits_for_go_on=waits_for_go_on
         )
@@ -187,7 +186,7 @@ class Exchange:
 
     def received(self, data: bytes) -> None:
         """Take what was read."""
-        self._silence.heard()
+        self._heard()
         if self.is_over:  # behind a 101, in the steps until a link has the transport
             self.leading += data
             self.connection.transport.pause_reading()
@@ -203,7 +202,7 @@ class Exchange:
                 if self.head.status == 101:
                     self.leading = data
                     self.is_over = True
-                    self._silence.end()
+                    self._end_silence()
                     return
                 if self.sending is not None and self.sending.is_running:
                     if self.head.status >= 400 or not self.head.keeps:
@@ -233,7 +232,7 @@ class Exchange:
     def _resume(self) -> None:
         self._is_paused = False
         if not self.connection.transport.is_closing():
-            self._silence.heard()
+            self._heard()
             self.connection.transport.resume_reading()
 
     def ended(self, error: Exception | None, *, in_full: bool) -> None:
@@ -263,7 +262,7 @@ class Exchange:
 
     def _end(self, *, keeps: bool) -> None:
         self.is_over = True
-        self._silence.end()
+        self._end_silence()
         if self.sending is not None and self.sending.is_running:
             keeps = False
             self.sending.stop()
@@ -271,6 +270,14 @@ class Exchange:
             self._resume()
         self._over(self, keeps)
         self._wake()
+
+    def _heard(self) -> None:
+        if self._silence is not None:
+            self._silence.heard()
+
+    def _end_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.end()
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
