@@ -32,6 +32,7 @@ __all__ = [
     "RequestFailure",
     "ResponseReceived",
     "Send",
+    "When",
     "client_plugin",
 ]
 
@@ -43,6 +44,9 @@ Send: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 Interceptor: TypeAlias = Callable[[HttpRequest, Send], Awaitable[HttpResponse]]
 """A layer around sending: `async def layer(request, send): return await send(request)`."""
+
+When: TypeAlias = Callable[[HttpRequest], bool | Callable[[HttpResponse], bool]]
+"""Decides for a request whether a layer applies, or leaves that to a function of the response."""
 
 RequestHook: TypeAlias = Callable[[HttpRequestBuilder], Awaitable[None] | None]
 ResponseHook: TypeAlias = Callable[[HttpResponse], Awaitable[None] | None]
@@ -217,7 +221,7 @@ class PluginScope(Protocol):
         interceptor: Interceptor,
         *,
         kind: LayerKind = LayerKind.USER,
-        when: Callable[[HttpRequest], bool] | None = None,
+        when: When | None = None,
     ) -> None:
         """Wrap the sending of requests and handshakes.
 
@@ -225,8 +229,11 @@ class PluginScope(Protocol):
             interceptor: the layer.
             kind: its place; layers of the same kind follow the order of installation, the first
                 outermost.
-            when: decides for each request, after redirects, whether the layer applies to it. A
-                layer that does not apply costs next to nothing.
+            when: called with each request that comes to the layer; returns whether it applies. A
+                layer that does not apply costs next to nothing. Instead of True or False it may
+                return a function of the response: then the layer is called when there is a response
+                for which that function returns True, or an exception. The layer's first `send`, of
+                the same request, returns that response, or raises that exception.
         """
 
     async def send(self, request: HttpRequest, *, via: Send | None = None) -> HttpResponse:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from ktor_client.client.explaining import name_of
 from ktor_client.engine.settings import check_settings
@@ -24,6 +25,7 @@ from ktor_client.plugin import (
     RequestFailure,
     ResponseReceived,
     Send,
+    When,
 )
 
 if TYPE_CHECKING:
@@ -38,11 +40,7 @@ class Layer:
     __slots__ = ("intercept", "is_ours", "kind", "owner", "when")
 
     def __init__(
-        self,
-        intercept: Interceptor,
-        kind: LayerKind,
-        owner: object,
-        when: Callable[[HttpRequest], bool] | None = None,
+        self, intercept: Interceptor, kind: LayerKind, owner: object, when: When | None = None
     ) -> None:
         self.intercept = intercept
         self.kind = kind
@@ -51,17 +49,65 @@ class Layer:
         """Whether type checkers have seen what it returns; a layer of others is watched."""
         self.when = when
 
+    def around(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
+        """Call it."""
+        sending = self.intercept(request, send)
+        return sending if self.is_ours else self._watched(sending)
+
+    async def _watched(self, sending: Awaitable[object]) -> HttpResponse:
+        response = await sending
+        if not isinstance(response, HttpResponse):
+            raise TypeError(
+                f"a layer of {name_of(self.owner)} returned {type(response).__name__}, not an "
+                "HttpResponse; a layer ends with `return await send(request)`"
+            )
+        return response
+
 
 class Route:
-    """The layers that a request goes through, of each sort the innermost first."""
+    """The layers that a request goes through, outermost first."""
 
-    __slots__ = ("inner", "redirecting")
+    __slots__ = ("hop", "layers")
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        """Take them outermost first."""
-        self.redirecting = [one for one in reversed(layers) if one.kind is LayerKind.REDIRECT]
-        self.inner = [one for one in reversed(layers) if one.kind is not LayerKind.REDIRECT]
-        """Each hop begins above these."""
+        self.layers = layers
+        self.hop = sum(one.kind is LayerKind.REDIRECT for one in layers)
+        """Where each hop begins: below the layers that redirect."""
+
+
+Late: TypeAlias = tuple[Layer, Callable[[HttpResponse], bool], Send]
+"""A layer that is called once there is a response that concerns it; and what sends below it."""
+
+
+class Sent:
+    """The `send` of a late layer, of which the first call has taken place already."""
+
+    __slots__ = ("_layer", "_outcome", "_request", "_send")
+
+    def __init__(
+        self, layer: Layer, request: HttpRequest, outcome: HttpResponse | Exception, send: Send
+    ) -> None:
+        self._layer = layer
+        self._request = request
+        self._outcome: HttpResponse | Exception | None = outcome
+        self._send = send
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
+            return await self._send(request)
+        if request is not self._request:
+            raise TypeError(
+                f"a layer of {name_of(self._layer.owner)} changed a request that was sent already: "
+                "where its `when` returns a function of the response, its first "
+                "`send(request)` sends the same request"
+            )
+        if isinstance(outcome, HttpResponse):
+            return outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # its traceback would hold it
 
 
 class Passage(Interruptible):
@@ -91,7 +137,7 @@ class Passage(Interruptible):
         Where it is `judged`, the response hooks see it too.
         """
         scope = self._scope
-        if scope.engine_settings._values:
+        if scope.engine_settings:
             settings = dict(scope.engine_settings.items())
             request = request._with_settings({**settings, **request.engine_settings})
         self._asked = request
@@ -101,9 +147,7 @@ class Passage(Interruptible):
         self._begin(task)
         kept: HttpResponse | None = None
         try:
-            response = await self._enter(request)
-            if not isinstance(response, HttpResponse):
-                raise _no_response(self._route.redirecting[-1], response)
+            response = await self._below(0, None, request)
             if judged and scope.response_hooks:
                 await scope.judge(response)
             kept = response
@@ -125,36 +169,58 @@ class Passage(Interruptible):
             outer._responses.append(response)
         return response
 
-    def _enter(self, request: HttpRequest) -> Awaitable[object]:
-        """Go through the layers that redirect; each hop of theirs begins below them."""
-        inner: Send = self._hop
-        outermost: Layer | None = None
-        for layer in self._route.redirecting:
-            if layer.when is None or layer.when(request):
-                if outermost is not None:
-                    inner = _wrap(outermost, inner)
-                outermost = layer
-        return inner(request) if outermost is None else outermost.intercept(request, inner)
+    def _below(
+        self, at: int, redirected: HttpRequest | None, request: HttpRequest
+    ) -> Awaitable[HttpResponse]:
+        """Go through the layers from `at` on.
 
-    def _hop(self, request: HttpRequest) -> Awaitable[HttpResponse]:
-        """Go through the layers below those that redirect."""
-        innermost: Send = self._reach_engine
-        if request.url is not self._asked.url or self._asked._asked is not None:
-            if request.url.origin != self._asked.asked_origin:
-                innermost = self._guarded(request)
-        for layer in self._route.inner:
-            when = layer.when
-            if when is None or when(request):
-                innermost = _wrap(layer, innermost)
-        return innermost(request)
+        `redirected` is what has led this hop to another origin: what layers add below, for the
+        caller's origin, does not go there.
+        """
+        layers, hop, asked = self._route.layers, self._route.hop, self._asked
+        late: list[Late] = []
+        sending: Awaitable[HttpResponse]
+        while True:
+            if at == hop and (request.url is not asked.url or asked._asked is not None):
+                if request.url.origin != asked.asked_origin:
+                    redirected = request
+            if at == len(layers):
+                if redirected is not None:
+                    request = only_what_was_meant(request, redirected)
+                sending = self._reach_engine(request)
+                break
+            layer = layers[at]
+            at += 1
+            applies = layer.when is None or layer.when(request)
+            if callable(applies):
+                late.append((layer, applies, partial(self._below, at, redirected)))
+            elif applies:
+                sending = layer.around(request, partial(self._below, at, redirected))
+                break
+        return self._heard(sending, request, late) if late else sending
 
-    def _guarded(self, redirected: HttpRequest) -> Send:
-        """Return what sends to another origin without what layers have added for the caller's."""
-
-        def send(request: HttpRequest) -> Awaitable[HttpResponse]:
-            return self._reach_engine(only_what_was_meant(request, redirected))
-
-        return send
+    async def _heard(
+        self, sending: Awaitable[HttpResponse], request: HttpRequest, late: list[Late]
+    ) -> HttpResponse:
+        """Call those of the late layers that the outcome concerns, innermost first."""
+        outcome: HttpResponse | Exception
+        try:
+            outcome = await sending
+        except Exception as error:
+            outcome = error
+        try:
+            while late:
+                layer, concerns, send = late.pop()
+                if isinstance(outcome, Exception) or concerns(outcome):
+                    try:
+                        outcome = await layer.around(request, Sent(layer, request, outcome, send))
+                    except Exception as error:
+                        outcome = error
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        finally:
+            del outcome  # its traceback would hold it
 
     async def _reach_engine(self, request: HttpRequest) -> HttpResponse:
         scope, via = self._scope, self._via
@@ -203,24 +269,3 @@ async def _observed(send: Send, request: HttpRequest, events: Events) -> HttpRes
     except BaseException as error:
         await events.emit(RequestFailed, RequestFailure(request, error))
         raise
-
-
-def _wrap(layer: Layer, inner: Send) -> Send:
-    if layer.is_ours:
-        intercept = layer.intercept
-        return lambda request: intercept(request, inner)
-
-    async def step(request: HttpRequest) -> HttpResponse:
-        response: object = await layer.intercept(request, inner)
-        if not isinstance(response, HttpResponse):
-            raise _no_response(layer, response)
-        return response
-
-    return step
-
-
-def _no_response(layer: Layer, value: object) -> TypeError:
-    return TypeError(
-        f"a layer of {name_of(layer.owner)} returned {type(value).__name__}, not an HttpResponse; "
-        "a layer ends with `return await send(request)`"
-    )

@@ -23,6 +23,7 @@ from ktor_client.plugin import (
     RequestHook,
     ResponseHook,
     Send,
+    When,
 )
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class PluginView:
         interceptor: Interceptor,
         *,
         kind: LayerKind = LayerKind.USER,
-        when: Callable[[HttpRequest], bool] | None = None,
+        when: When | None = None,
     ) -> None:
         """See `PluginScope.on_send`."""
         if not callable(interceptor):

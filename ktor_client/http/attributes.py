@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 __all__ = ["AttributeKey", "Attributes"]
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class AttributeKey(Generic[T]):
@@ -22,40 +22,37 @@ class AttributeKey(Generic[T]):
         return f"AttributeKey({self.name!r})"
 
 
-class Attributes:
+class Attributes(dict[AttributeKey[Any], Any]):
     """Values that plugins attach to a client or a request, each under its typed key."""
 
-    __slots__ = ("_values",)
+    __slots__ = ()
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
 
-    def __init__(self, other: Attributes | None = None) -> None:
-        self._values: dict[AttributeKey[Any], Any] = {} if other is None else dict(other._values)
+    if TYPE_CHECKING:
 
-    def __getitem__(self, key: AttributeKey[T]) -> T:
-        value: T = self._values[key]
-        return value
+        def __getitem__(self, key: AttributeKey[T]) -> T: ...
+        def __setitem__(self, key: AttributeKey[T], value: T) -> None: ...
+        @overload
+        def get(self, key: AttributeKey[T], default: None = None) -> T | None: ...
+        @overload
+        def get(self, key: AttributeKey[T], default: T) -> T: ...
+        @overload
+        def get(self, key: AttributeKey[T], default: D) -> T | D: ...
+        def get(self, key: AttributeKey[T], default: object = None) -> object: ...
+        @overload
+        def pop(self, key: AttributeKey[T]) -> T: ...
+        @overload
+        def pop(self, key: AttributeKey[T], default: T) -> T: ...
+        @overload
+        def pop(self, key: AttributeKey[T], default: D) -> T | D: ...
+        def pop(self, key: AttributeKey[T], default: object = None) -> object: ...
 
-    def __setitem__(self, key: AttributeKey[T], value: T) -> None:
-        self._values[key] = value
-
-    def __delitem__(self, key: AttributeKey[T]) -> None:
-        del self._values[key]
-        if not self._values:
-            self._values.clear()  # gives back what a dictionary keeps of what was in it
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def items(self) -> ItemsView[AttributeKey[Any], Any]:
-        """Return every key with its value."""
-        return self._values.items()
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def get(self, key: AttributeKey[T], default: T | None = None) -> T | None:
-        """Return the value, or `default` where there is none."""
-        value: T | None = self._values.get(key, default)
-        return value
+    def __delitem__(self, key: AttributeKey[Any]) -> None:
+        super().__delitem__(key)
+        if not self:
+            self.clear()  # gives back what a dictionary keeps of what was in it
 
     def __repr__(self) -> str:
-        return f"Attributes({', '.join(key.name for key in self._values)})"
+        return f"Attributes({', '.join(key.name for key in self)})"

@@ -331,7 +331,7 @@ class HttpRequestBuilder(metaclass=Taught):
         if url.user is not None and "authorization" not in headers:
             basic = basic_credentials(url.user, url.password or "")
             headers = Headers([*headers.fields(), ("Authorization", basic)])
-        request = HttpRequest(self.method, url, headers, body, Attributes(self._attributes))
+        request = HttpRequest(self.method, url, headers, body, Attributes(self._attributes or ()))
         if self._settings:
             request._settings = MappingProxyType(dict(self._settings.items()))
         return request._checked(web_socket=web_socket)

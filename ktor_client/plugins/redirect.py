@@ -72,13 +72,13 @@ class HttpRedirect(HttpClientPlugin):
         """
         for name in self._given:
             require(scope.engine, ManualRedirectsCapability, name)
-        scope.on_send(self._follow, kind=LayerKind.REDIRECT)
+        scope.on_send(self._follow, kind=LayerKind.REDIRECT, when=lambda request: _redirects)
 
     async def _follow(self, request: HttpRequest, send: Send) -> HttpResponse:
         followed = 0
         while True:
             response = await send(request)
-            if response.status not in _REDIRECTS:
+            if not _redirects(response):
                 return response
             location = response.headers.single("location")
             if location is None or (self._check_method and request.method not in ("GET", "HEAD")):
@@ -115,6 +115,10 @@ class HttpRedirect(HttpClientPlugin):
             if url.scheme == "wss" or not self._downgrade:
                 return None
         return target
+
+
+def _redirects(response: HttpResponse) -> bool:
+    return response.status in _REDIRECTS
 
 
 def _redirected(request: HttpRequest, url: Url, response: HttpResponse) -> HttpRequest:

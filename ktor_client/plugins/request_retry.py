@@ -31,6 +31,7 @@ DEFAULT_MAX_RETRIES = 3
 RequestRetried: ClientEvent[Failure] = ClientEvent("RequestRetried")
 """Each failure after which a request is sent again (Ktor's `HttpRequestRetryEvent`)."""
 
+_BEGUN: AttributeKey[float] = AttributeKey("when HttpRequestRetry has begun with it")
 _STORY: AttributeKey[str] = AttributeKey("what HttpRequestRetry has done")
 _ANSWERED = "the answer had begun: what breaks while its body is read is not repeated"
 
@@ -90,19 +91,22 @@ class HttpRequestRetry(HttpClientPlugin):
     def install(self, scope: PluginScope) -> None:
         """Register the layer, outside of time limits, and the note on errors."""
         self._scope = scope
-        scope.on_send(self._repeat, kind=LayerKind.RETRY)
+        scope.on_send(self._repeat, kind=LayerKind.RETRY, when=self._begin)
         scope.on_error(_tell)
 
+    def _begin(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
+        request.attributes[_BEGUN] = self._scope.engine.clock.time()
+        return _may_have_failed if self._retry_if is None else True
+
     async def _repeat(self, request: HttpRequest, send: Send) -> HttpResponse:
-        clock = self._scope.engine.clock
-        begun = clock.time()
+        clock, begun = self._scope.engine.clock, request.attributes[_BEGUN]
         attempts: Attempts | None = None
         ready = request
         while True:
             response: HttpResponse | None = None
             try:
                 response = await send(ready)
-                if response.status < 400 and self._retry_if is None:
+                if self._retry_if is None and not _may_have_failed(response):
                     request.attributes[_STORY] = _ANSWERED
                     return response
                 attempts = attempts or Attempts(self._policy, begun)
@@ -185,6 +189,10 @@ class HttpRequestRetry(HttpClientPlugin):
         return made
 
 
+def _may_have_failed(response: HttpResponse) -> bool:
+    return response.status >= 400
+
+
 def _limited(policy: RetryPolicy, max_retries: int | None) -> RetryPolicy:
     """Return a policy with the limit of attempts that the options mean."""
     if max_retries is UNSET:
@@ -223,6 +231,6 @@ def _hindrance(request: HttpRequest, failure: Failure) -> str | None:
 
 def _tell(error: Exception, request: HttpRequest) -> None:
     """Add to the error of a call what came of repeating it."""
-    story = request.attributes.get(_STORY)
+    story = request.attributes.get(_STORY, _ANSWERED if _BEGUN in request.attributes else None)
     if story is not None and not (story is _ANSWERED and isinstance(error, ResponseError)):
         error.add_note(f"HttpRequestRetry: {story}")

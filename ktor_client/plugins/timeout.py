@@ -74,8 +74,7 @@ class HttpTimeout(HttpClientPlugin):
 
     async def _limit(self, request: HttpRequest, send: Send) -> HttpResponse:
         limit = self._limit_of(request)
-        if limit is None:  # an outer layer has lifted it
-            return await send(request)
+        assert limit is not None
         deadline = _Deadline(self._engine, request, limit)
         try:
             with deadline.waiting(WAITING_FOR_THE_ANSWER):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ktor_client.errors import AuthError
-from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.plugins.auth.challenge import Challenge, parse_challenges
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Auth"]
 
 Judge: TypeAlias = Callable[[HttpResponse], bool | Awaitable[bool]]
+
+_UNASKED: AttributeKey[tuple[AuthProvider, ...]] = AttributeKey("who sends credentials unasked")
 
 MAX_ANSWERS = 10
 """Answers to 401s in one call, whatever providers may say."""
@@ -68,7 +70,7 @@ class Auth(HttpClientPlugin):
         self._scope = scope
         for provider in self._providers:
             provider.install(scope.engine)
-        scope.on_send(self._send, kind=LayerKind.AUTH)
+        scope.on_send(self._send, kind=LayerKind.AUTH, when=self._is_for)
         scope.on_close(self._close)
 
     @property
@@ -81,15 +83,23 @@ class Auth(HttpClientPlugin):
         for provider in self._providers:
             provider.clear()
 
-    async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
+    def _is_for(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
+        """Return True where a provider sends credentials unasked, or else what a refusal is."""
         if request.is_elsewhere:
-            return await send(request)
+            return False
+        unasked: tuple[AuthProvider, ...] = ()
+        for provider in self._providers:
+            if provider.sends_unasked(request):
+                unasked = (*unasked, provider)
+        if unasked:
+            request.attributes[_UNASKED] = unasked
+        return True if unasked or self._reauthorize_on is not None else _is_refusal
+
+    async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
         sent: list[AuthProvider] = []
         ready = request
-        for provider in self._providers:
-            if provider.sends_unasked(request) and not (
-                provider.keeps_out(request) or provider.keeps_out(ready)
-            ):
+        for provider in request.attributes.pop(_UNASKED, ()):
+            if not (provider.keeps_out(request) or provider.keeps_out(ready)):
                 with_credentials = await provider.authorize(ready, None)
                 if with_credentials is not None:
                     ready = with_credentials
@@ -98,7 +108,7 @@ class Auth(HttpClientPlugin):
         answers: dict[AuthProvider, int] = dict.fromkeys(sent, 0)
         judge = self._reauthorize_on
         for _ in range(MAX_ANSWERS):
-            if response.status != 401 if judge is None else not await _says(judge, response):
+            if not (_is_refusal(response) if judge is None else await _says(judge, response)):
                 for provider in answers:
                     provider.accepted(ready, response)
                 break
@@ -167,6 +177,10 @@ class Auth(HttpClientPlugin):
     async def _close(self) -> None:
         for provider in self._providers:
             await provider.close()
+
+
+def _is_refusal(response: HttpResponse) -> bool:
+    return response.status == 401
 
 
 async def _says(judge: Judge, response: HttpResponse) -> bool:

@@ -27,9 +27,13 @@ T = TypeVar("T")
 CookieSeeds: TypeAlias = Mapping[str, str] | Mapping[str, Mapping[str, str]] | Iterable[Cookie]
 """Names and values by URL; or whole cookies; or names and values for whatever host is asked."""
 
+_KNOWN = AttributeKey["Iterable[Cookie] | Awaitable[Iterable[Cookie]]"](
+    "what the storage has for a request"
+)
 _HOP = AttributeKey[tuple[list[str], list[str], int]](
     "Cookie fields of the request's own, those that it was sent with, and what was kept then"
 )
+_NONE: list[str] = []
 _REPLACED = AttributeKey[frozenset[str]]("cookies of the request that an answer has set anew")
 
 
@@ -68,14 +72,15 @@ class HttpCookies(HttpClientPlugin):
         self._seeding = asyncio.Lock()
 
     def install(self, scope: PluginScope) -> None:
-        """Register the layer.
+        """Register the layers.
 
         Raises:
             UnsupportedCapabilityError: in a browser, which keeps cookies itself and shows none.
         """
         require(scope.engine, CookiesCapability, "HttpCookies")
-        scope.on_send(self._hop, kind=LayerKind.COOKIES)
-        scope.on_send(self._attempt, kind=LayerKind.TIMEOUT)
+        scope.on_send(self._hop, kind=LayerKind.COOKIES, when=self._has_cookies)
+        scope.on_send(self._keep_set, kind=LayerKind.TIMEOUT, when=lambda request: _sets_cookies)
+        scope.on_send(self._refresh, kind=LayerKind.TIMEOUT, when=self._has_changed)
         scope.on_close(self._close)
 
     async def get(self, url: str | Url) -> list[Cookie]:
@@ -130,57 +135,55 @@ class HttpCookies(HttpClientPlugin):
         gone = [replace(cookie, expires=0.0) for cookie in await self.get(url)]
         await _done(self._storage.put(gone))
 
-    # --- the layer ---
+    # --- the layers ---
 
-    def _hop(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
-        """Send a request, or the next one of a redirect, with its cookies."""
+    def _has_cookies(self, request: HttpRequest) -> bool:
+        """Whether there are any for a request, as far as that is known at once."""
         if self._seeds or self._for_each_host:
-            return self._seeded_hop(request, send)
+            return True
         known = self._storage.get(request.url)
-        if not isinstance(known, list) or known or "cookie" in request.headers:
-            return self._hop_with(known, request, send)
-        request.attributes[_HOP] = [], [], self._changes
-        return send(request)
+        if isinstance(known, list) and not known and "cookie" not in request.headers:
+            request.attributes[_HOP] = _NONE, _NONE, self._changes
+            return False
+        request.attributes[_KNOWN] = known
+        return True
 
-    async def _seeded_hop(self, request: HttpRequest, send: Send) -> HttpResponse:
-        url = request.url
-        if self._seeds or url.host not in self._seeded:
-            await self._seed(url, asked=not request.is_elsewhere)
-        return await self._hop_with(self._storage.get(url), request, send)
-
-    async def _hop_with(
-        self,
-        known: Iterable[Cookie] | Awaitable[Iterable[Cookie]],
-        request: HttpRequest,
-        send: Send,
-    ) -> HttpResponse:
+    async def _hop(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Send a request, or the next one of a redirect, with its cookies."""
+        url, known = request.url, request.attributes.pop(_KNOWN, None)
+        if known is None:
+            if self._seeds or url.host not in self._seeded:
+                await self._seed(url, asked=not request.is_elsewhere)
+            known = self._storage.get(url)
         own, changes = request.headers.get_all("cookie"), self._changes
-        sent, kept = own, await self._matching(request.url, known)
+        sent, kept = own, await self._matching(url, known)
         if own or kept:
             request = _with_cookies(request, own, kept)
             sent = request.headers.get_all("cookie")
         request.attributes[_HOP] = own, sent, changes
         return await send(request)
 
-    async def _attempt(self, request: HttpRequest, send: Send) -> HttpResponse:
-        """Keep what each answer sets, also those that auth and retry answer with a repetition.
-
-        The repetition has the cookies that are kept by then.
-        """
-        hop = request.attributes.get(_HOP)
-        own = request.headers.get_all("cookie") if hop is None else hop[0]
-        if hop is None or hop[2] != self._changes:
-            if hop is None or hop[1] == request.headers.get_all("cookie"):  # else they are others'
-                url = request.url
-                kept = await self._matching(url, self._storage.get(url))
-                request = _with_cookies(request, own, kept)
+    async def _keep_set(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Keep what an answer sets, also one that auth and retry answer with a repetition."""
         response = await send(request)
-        if "set-cookie" in response.headers:
+        if _sets_cookies(response):
             names = await self._take(request.url, response.headers.get_all("set-cookie"))
-            if own:
+            if _own(request):
                 replaced = request.attributes.get(_REPLACED) or frozenset()
                 request.attributes[_REPLACED] = replaced | names
         return response
+
+    def _has_changed(self, request: HttpRequest) -> bool:
+        """Whether a request may lack cookies that are kept by now, as a repetition does."""
+        hop = request.attributes.get(_HOP)
+        if hop is None:
+            return True
+        return hop[2] != self._changes and hop[1] == request.headers.get_all("cookie")
+
+    async def _refresh(self, request: HttpRequest, send: Send) -> HttpResponse:
+        url = request.url
+        kept = await self._matching(url, self._storage.get(url))
+        return await send(_with_cookies(request, _own(request), kept))
 
     async def _take(self, url: Url, fields: Sequence[str]) -> frozenset[str]:
         """Keep what may be kept of an answer's `Set-Cookie` fields; return the names."""
@@ -245,6 +248,16 @@ class HttpCookies(HttpClientPlugin):
 
     async def _close(self) -> None:
         await _done(self._storage.close())
+
+
+def _sets_cookies(response: HttpResponse) -> bool:
+    return "set-cookie" in response.headers
+
+
+def _own(request: HttpRequest) -> list[str]:
+    """Return the `Cookie` fields that are not from here."""
+    hop = request.attributes.get(_HOP)
+    return request.headers.get_all("cookie") if hop is None else hop[0]
 
 
 def _with_cookies(request: HttpRequest, own: Sequence[str], kept: Sequence[Cookie]) -> HttpRequest:
