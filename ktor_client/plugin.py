@@ -30,6 +30,7 @@ __all__ = [
     "RequestCreated",
     "RequestFailed",
     "RequestFailure",
+    "RequestPhase",
     "ResponseReceived",
     "Send",
     "When",
@@ -55,7 +56,31 @@ LinkHook: TypeAlias = "Callable[[FrameLink, HttpClientCall], FrameLink]"
 CloseHook: TypeAlias = Callable[[], Awaitable[None] | None]
 
 
-class LayerKind(Enum):
+class _Place(Enum):
+    @property
+    def depth(self) -> int:
+        """How many come before it."""
+        return list(type(self)).index(self)
+
+
+class RequestPhase(_Place):
+    """When a request hook runs (the phases of Ktor's `HttpRequestPipeline`).
+
+    The order of installation therefore does not matter: an object gets its default headers before
+    it becomes bytes, and these are compressed after that.
+    """
+
+    BEFORE = "before"
+    """Fill in what the caller left open."""
+    STATE = "state"
+    """Anything else."""
+    TRANSFORM = "transform"
+    """Turn an object into a body that can be sent."""
+    RENDER = "render"
+    """Work on the bytes of the body."""
+
+
+class LayerKind(_Place):
     """What a layer is for. This is also the order of layers, the outermost first.
 
     The order of installation therefore does not matter: redirects pass through cookies and auth
@@ -69,14 +94,6 @@ class LayerKind(Enum):
     TIMEOUT = "timeout"
     LOGGING = "logging"
     USER = "user"
-
-    @property
-    def depth(self) -> int:
-        """How far inside: 0 is outermost."""
-        return _DEPTHS[self]
-
-
-_DEPTHS = {kind: depth for depth, kind in enumerate(LayerKind)}
 
 
 class ClientEvent(Generic[T]):
@@ -179,8 +196,10 @@ class PluginScope(Protocol):
         """
         ...
 
-    def on_request(self, hook: RequestHook) -> None:
-        """Run `hook` on each new request, after the caller's blocks, in order of installation.
+    def on_request(self, hook: RequestHook, *, phase: RequestPhase = RequestPhase.STATE) -> None:
+        """Run `hook` on each new request, after the caller's blocks.
+
+        Hooks of the same phase run in order of installation.
 
         Requests made by redirects or repetitions are not new. `client.web_socket(...)` and
         `prepare_get` run plain hooks at the call; async hooks, and all after them, run when the

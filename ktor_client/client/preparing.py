@@ -200,7 +200,7 @@ def web_socket_draft(
             return Draft.of(
                 HttpRequest(HttpMethod.Get, whole)._checked(web_socket=True), subprotocols
             )
-    builder = HttpRequestBuilder()
+    builder = HttpRequestBuilder(is_handshake=True)
     builder.subprotocols = list(subprotocols)
     blocks = _take_url(builder, url, blocks)
     if host:
@@ -224,7 +224,7 @@ def _finished_handshake(scope: ClientScope, builder: HttpRequestBuilder) -> Http
     if scheme != _WEB_SOCKET_SCHEMES[scheme]:
         builder.url.scheme = _WEB_SOCKET_SCHEMES[scheme]
     check_subprotocols(builder.subprotocols)
-    request = builder.build(web_socket=True)
+    request = builder.build()
     require_handshake_headers(scope.engine, request.headers)
     _check_what_it_needs(scope, builder, request)
     return request
@@ -257,7 +257,7 @@ def tell_of_missing_scheme(error: ConnectError, request: HttpRequest) -> None:
 
 
 def _remember_path(builder: HttpRequestBuilder, url: UrlLike) -> None:
-    if builder._start is None and isinstance(url, str) and not builder.url.host:
+    if builder._whole is None and isinstance(url, str) and not builder.url.host:
         if _begins_like_a_host(url):
             builder.attributes[_TAKEN_AS_PATH] = url.partition("?")[0]
 
@@ -269,7 +269,9 @@ def _take_url(
         return blocks
     if callable(url):
         return (url, *blocks)
-    builder._start_from(url)
+    builder._whole = url if isinstance(url, Url) else absolute_url(url)
+    if builder._whole is None:
+        builder.url.take_from(url)
     return blocks
 
 
@@ -284,9 +286,8 @@ def _add(
 
 def _scheme(scope: ClientScope, builder: HttpRequestBuilder) -> str | None:
     """Return the URL's scheme; where it has no host, it gets the engine's default one."""
-    whole = builder._whole_url()
-    if whole is not None:
-        return whole.scheme
+    if builder._whole is not None:
+        return builder._whole.scheme
     url = builder.url
     if not url.host:
         default = Url.parse(scope.engine.default_url)

@@ -21,6 +21,7 @@ from ktor_client.plugin import (
     LayerKind,
     LinkHook,
     RequestHook,
+    RequestPhase,
     ResponseHook,
     Send,
     When,
@@ -39,13 +40,15 @@ H = TypeVar("H", bound=Callable[..., Any])
 class Hook(Generic[H]):
     """A hook and whose it is."""
 
-    __slots__ = ("is_async", "owner", "run")
+    __slots__ = ("is_async", "owner", "phase", "run")
 
-    def __init__(self, run: H, owner: object) -> None:
+    def __init__(self, run: H, owner: object, phase: RequestPhase = RequestPhase.STATE) -> None:
         if not callable(run):
             raise TypeError(f"a hook is a function, not {run!r}")
         self.run = run
         self.owner = owner
+        self.phase = phase
+        """Of a request hook."""
         self.is_async = _is_async(run)
 
 
@@ -71,6 +74,11 @@ class ClientScope:
         self.error_hooks: list[Hook[ErrorHook]] = []
         self.link_hooks: list[Hook[LinkHook]] = []
         self.close_hooks: list[Hook[CloseHook]] = []
+
+    def add_request_hook(self, hook: Hook[RequestHook]) -> None:
+        """Put a request hook behind those of its phase."""
+        self.request_hooks.append(hook)
+        self.request_hooks.sort(key=lambda one: one.phase.depth)  # which keeps the order of equals
 
     def add_layer(self, layer: Layer) -> None:
         """Put a layer below those of its kind."""
@@ -166,9 +174,11 @@ class PluginView:
         self.events = scope.events
         self.engine_settings = scope.engine_settings
 
-    def on_request(self, hook: RequestHook) -> None:
+    def on_request(self, hook: RequestHook, *, phase: RequestPhase = RequestPhase.STATE) -> None:
         """See `PluginScope.on_request`."""
-        self._scope.request_hooks.append(Hook(hook, self._plugin))
+        if not isinstance(phase, RequestPhase):
+            raise TypeError(f"phase is a RequestPhase, such as RequestPhase.BEFORE, not {phase!r}")
+        self._scope.add_request_hook(Hook(hook, self._plugin, phase))
 
     def on_response(self, hook: ResponseHook) -> None:
         """See `PluginScope.on_response`."""

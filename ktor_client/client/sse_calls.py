@@ -9,7 +9,7 @@ from ktor_client.client.preparing import UrlLike
 from ktor_client.client.scope import PluginView
 from ktor_client.client.statements import SseStatement
 from ktor_client.client.twins import opened
-from ktor_client.http import HttpMethod, HttpRequest, RequestBlock
+from ktor_client.http import HttpMethod, HttpRequest, HttpRequestBuilder, RequestBlock
 from ktor_client.http.content import BodyLike
 from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
@@ -56,7 +56,7 @@ class SseCalls:
         client._raise_if_closed()
         plugin = client.plugin(SSE)
         content = content_of(body, json, None, None)
-        draft = client._draft(method, url, blocks, params, headers, content)
+        draft = client._draft(method, url, (*blocks, _for_events), params, headers, content)
 
         async def open_stream(request: HttpRequest) -> SseSession:
             return await plugin.open(PluginView(client, client._scope, plugin), request)
@@ -65,3 +65,9 @@ class SseCalls:
 
     sse_session = opened(sse)
     """Takes what `sse` takes; awaited, it opens a stream that is yours to close."""
+
+
+def _for_events(request: HttpRequestBuilder) -> None:
+    """Say what an event stream asks for, where the caller has not."""
+    request.headers.add_if_absent("Accept", "text/event-stream")
+    request.headers.add_if_absent("Cache-Control", "no-store")

@@ -203,6 +203,17 @@ class HeadersBuilder(Headers):
             key = name.lower()
             self._index[key] = (*self._index.get(key, ()), value)
 
+    def add_if_absent(self, name: str, value: str) -> None:
+        """Append a field unless there is one of that name (Ktor's `appendIfNameAbsent`).
+
+        Raises what `add` raises.
+        """
+        key = name.lower()
+        for there, _ in self._fields:
+            if there.lower() == key:
+                return
+        self.add(name, value)
+
     def set(self, name: str, value: str) -> None:
         """Put a field in place of all of that name. Raises what `add` raises."""
         self.remove(name)

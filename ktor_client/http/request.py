@@ -13,7 +13,7 @@ from ktor_client.http.body import RequestBody, with_length
 from ktor_client.http.content import BodyLike, as_request_body
 from ktor_client.http.headers import Headers, HeadersBuilder, check_field
 from ktor_client.http.method import HttpMethod
-from ktor_client.http.url import Url, UrlBuilder, absolute_url
+from ktor_client.http.url import Url, UrlBuilder
 from ktor_client.mistakes import Taught
 
 __all__ = [
@@ -231,16 +231,20 @@ class HttpRequestBuilder(metaclass=Taught):
         "_headers",
         "_needs",
         "_settings",
-        "_start",
         "_url",
+        "_whole",
         "body",
+        "is_handshake",
         "method",
         "subprotocols",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_handshake: bool = False) -> None:
+        self.is_handshake = is_handshake
+        """Whether it is to open a WebSocket."""
         self.method: HttpMethod = HttpMethod.Get
-        self._start: Url | None = None
+        self._whole: Url | None = None
+        """The URL that this began with, until somebody asks for a part of it."""
         self._url: UrlBuilder | None = None
         self._headers: HeadersBuilder | None = None
         self._attributes: Attributes | None = None
@@ -293,26 +297,17 @@ class HttpRequestBuilder(metaclass=Taught):
         """The URL's parts."""
         if self._url is None:
             self._url = UrlBuilder()
-            if self._start is not None:
-                self._url.take_from(self._start)
+            if self._whole is not None:
+                self._url.take_from(self._whole)
+                self._whole = None
         return self._url
-
-    def _start_from(self, url: str | Url) -> None:
-        """Begin with a URL, which is taken apart only if somebody asks for a part."""
-        self._start = url if isinstance(url, Url) else absolute_url(url)
-        if self._start is None:
-            self.url.take_from(url)
 
     @property
     def has_host(self) -> bool:
         """Whether the URL names a host."""
-        return self._whole_url() is not None or bool(self.url.host)
+        return self._whole is not None or bool(self.url.host)
 
-    def _whole_url(self) -> Url | None:
-        """Return the URL that this began with, if nobody has asked for a part of it."""
-        return self._start if self._url is None else None
-
-    def build(self, *, web_socket: bool = False) -> HttpRequest:
+    def build(self) -> HttpRequest:
         """Return the request, with the URL's credentials as an `Authorization` header.
 
         Raises:
@@ -326,15 +321,14 @@ class HttpRequestBuilder(metaclass=Taught):
             if content_type is not None and "content-type" not in self.headers:
                 self.headers.set("Content-Type", content_type)
         headers = _NO_HEADERS if self._headers is None else self._headers.build()
-        whole = self._whole_url()
-        url = self.url.build() if whole is None else whole
+        url = self.url.build() if self._whole is None else self._whole
         if url.user is not None and "authorization" not in headers:
             basic = basic_credentials(url.user, url.password or "")
             headers = Headers([*headers.fields(), ("Authorization", basic)])
         request = HttpRequest(self.method, url, headers, body, Attributes(self._attributes or ()))
         if self._settings:
             request._settings = MappingProxyType(dict(self._settings.items()))
-        return request._checked(web_socket=web_socket)
+        return request._checked(web_socket=self.is_handshake)
 
 
 RequestBlock: TypeAlias = Callable[[HttpRequestBuilder], None]

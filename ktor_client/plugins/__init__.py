@@ -15,7 +15,9 @@ from ktor_client.plugin import (
     Interceptor,
     LayerKind,
     PluginScope,
+    RequestPhase,
     Send,
+    When,
     client_plugin,
 )
 from ktor_client.plugins.redirect import HttpRedirect
@@ -98,6 +100,7 @@ __all__ = [
     "PydanticConverter",
     "RefreshTokensParams",
     "Refusal",
+    "RequestPhase",
     "RequestRetried",
     "Send",
     "ServerSentEvent",
@@ -108,6 +111,7 @@ __all__ = [
     "WebSocketExtension",
     "WebSocketReconnect",
     "WebSockets",
+    "When",
     "client_plugin",
 ]
 

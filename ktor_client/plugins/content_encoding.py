@@ -6,15 +6,15 @@ Responses are decoded without it too, see `http/codings.py`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import Literal, get_args
 
-from ktor_client.http import HttpRequest, HttpRequestBuilder, HttpResponse
+from ktor_client.http import HttpRequestBuilder
 from ktor_client.http.body import Body, OnceBody, once_only
 from ktor_client.http.codings import max_decoded_size as MAX_DECODED_SIZE
 from ktor_client.http.codings import remedy
 from ktor_client.http.content import as_request_body
-from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.plugin import HttpClientPlugin, PluginScope, RequestPhase
 from ktor_client.unset import UNSET
 
 __all__ = ["ContentEncoding"]
@@ -73,12 +73,12 @@ class ContentEncoding(HttpClientPlugin):
 
     def install(self, scope: PluginScope) -> None:
         """Register what the options need."""
-        if self._compress is not None or self._max_size is not UNSET:
-            scope.on_request(self._prepare)
-        if self._accept is not None:
-            scope.on_send(self._ask)
+        if not (self._accept is self._compress is None and self._max_size is UNSET):
+            scope.on_request(self._prepare, phase=RequestPhase.RENDER)
 
     def _prepare(self, request: HttpRequestBuilder) -> None:
+        if self._accept is not None and not request.is_handshake:
+            request.headers.add_if_absent("Accept-Encoding", self._accept)
         if self._max_size is not UNSET:
             request.attributes[MAX_DECODED_SIZE] = self._max_size
         if self._compress is None or request.body is None:
@@ -100,15 +100,6 @@ class ContentEncoding(HttpClientPlugin):
             request.body = Body(lambda: compressing(again, coding))
         request.headers.set("Content-Encoding", coding)
         request.headers.remove("Content-Length")
-
-    def _ask(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
-        if (
-            self._accept is not None
-            and "accept-encoding" not in request.headers
-            and request.url.scheme in ("http", "https")
-        ):
-            request = request.with_header("Accept-Encoding", self._accept)
-        return send(request)
 
 
 def compressed(data: bytes, coding: Coding) -> bytes:

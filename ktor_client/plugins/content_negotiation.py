@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ktor_client.errors import ConverterNotFoundError
-from ktor_client.http import HttpRequest, HttpRequestBuilder, HttpResponse
+from ktor_client.http import HttpRequestBuilder
 from ktor_client.http.content import is_content
 from ktor_client.http.conversion import CONVERTERS, ContentConverter, converter_for
-from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.plugin import HttpClientPlugin, PluginScope, RequestPhase
 from ktor_client.plugins.converters import JsonConverter
 
 __all__ = ["ContentNegotiation"]
@@ -42,12 +42,13 @@ class ContentNegotiation(HttpClientPlugin):
         self._accept = ", ".join(types)
 
     def install(self, scope: PluginScope) -> None:
-        """Register the hook and the layer."""
-        scope.on_request(self._convert)
-        scope.on_send(self._ask)
+        """Register the hook."""
+        scope.on_request(self._convert, phase=RequestPhase.TRANSFORM)
 
     def _convert(self, request: HttpRequestBuilder) -> None:
         request.attributes[CONVERTERS] = self._converters
+        if not request.is_handshake:
+            request.headers.add_if_absent("Accept", self._accept)
         value: object = request.body
         if value is None or is_content(value):
             return
@@ -61,8 +62,3 @@ class ContentNegotiation(HttpClientPlugin):
         request.body = converter.to_bytes(value)
         if content_type is None:
             request.headers.set("Content-Type", converter.media_types[0])
-
-    def _ask(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
-        if "accept" not in request.headers and request.url.scheme in ("http", "https"):
-            request = request.with_header("Accept", self._accept)
-        return send(request)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ktor_client.http import Headers, HttpRequestBuilder, RequestBlock, UrlBuilder
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import apply_blocks
-from ktor_client.plugin import HttpClientPlugin, PluginScope
+from ktor_client.plugin import HttpClientPlugin, PluginScope, RequestPhase
 
 __all__ = ["DefaultRequest"]
 
@@ -60,7 +60,7 @@ class DefaultRequest(HttpClientPlugin):
 
     def install(self, scope: PluginScope) -> None:
         """Register the hook."""
-        scope.on_request(self._fill_in)
+        scope.on_request(self._fill_in, phase=RequestPhase.BEFORE)
 
     def _fill_in(self, request: HttpRequestBuilder) -> None:
         if not request.has_host:
@@ -76,8 +76,7 @@ class DefaultRequest(HttpClientPlugin):
         if self._params is not None:
             request.url.add_parameters(self._params)
         for name, value in self._headers.fields():
-            if name not in request.headers:
-                request.headers.add(name, value)
+            request.headers.add_if_absent(name, value)
         if self._block is not None:
             apply_blocks(request, (self._block,))
 

@@ -26,6 +26,4 @@ class UserAgent(HttpClientPlugin):
         scope.on_request(self._set_header)
 
     def _set_header(self, request: HttpRequestBuilder) -> None:
-        headers = request.headers
-        if "user-agent" not in headers:
-            headers.add("User-Agent", self.agent)
+        request.headers.add_if_absent("User-Agent", self.agent)

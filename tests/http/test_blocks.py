@@ -26,7 +26,7 @@ from ktor_client.testing import respond
 
 def fields_of(*blocks: RequestBlock) -> list[tuple[str, str]]:
     builder = HttpRequestBuilder()
-    builder._start_from("http://h/")
+    builder.url.take_from("http://h/")
     for block in blocks:
         block(builder)
     return builder.build().headers.fields()

@@ -138,13 +138,13 @@ def test_credentials_of_the_url_become_a_header(url: str, credentials: str) -> N
     ["Upgrade", "TRANSFER-ENCODING", "Sec-WebSocket-Key", "sec-websocket-extensions", "Connection"],
 )
 def test_headers_that_are_the_clients_own(name: str, web_socket: bool) -> None:
-    builder = HttpRequestBuilder()
+    builder = HttpRequestBuilder(is_handshake=web_socket)
     builder.headers.add(name, "x")
     if name == "Connection" and not web_socket:
         assert builder.build().headers[name] == "x"
         return
     with pytest.raises(UnsafeHeaderError, match=f"header '{name}' is set by the client itself$"):
-        builder.build(web_socket=web_socket)
+        builder.build()
 
 
 @pytest.mark.parametrize(("body", "length"), [(None, "0"), (b"ab", "2"), (b"ab", "02")])
@@ -201,7 +201,7 @@ def test_the_header_for_subprotocols_has_its_own_way() -> None:
     builder = HttpRequestBuilder()
     builder.headers.add("Sec-WebSocket-Protocol", "chat")
     with pytest.raises(UnsafeHeaderError, match=r"offer subprotocols with subprotocols=\(\.\.\.\)"):
-        builder.build(web_socket=True)
+        builder.build()
 
 
 def test_a_bad_url_is_told_when_building() -> None:

@@ -323,10 +323,7 @@ class SseSession:
 
 
 def _prepared(scope: PluginScope, request: HttpRequest) -> HttpRequest:
-    """Return the request as the stream sends it: what it takes, and no limit for what is open."""
-    for name, value in (("Accept", "text/event-stream"), ("Cache-Control", "no-store")):
-        if name not in request.headers:
-            request = request.with_header(name, value)
+    """Return the request as the stream sends it: without a limit for what is open."""
     if SOCKET_TIMEOUT.capability in scope.engine.capabilities:
         request = request.with_setting(SOCKET_TIMEOUT, None)
     request.attributes[REQUEST_TIMEOUT] = None
