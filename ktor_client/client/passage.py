@@ -75,8 +75,8 @@ class Route:
         """Where each hop begins: below the layers that redirect."""
 
 
-Late: TypeAlias = tuple[Layer, Callable[[HttpResponse], bool], Send]
-"""A layer that is called once there is a response that concerns it; and what sends below it."""
+Late: TypeAlias = tuple[Layer, Callable[[HttpResponse], bool], int, HttpRequest | None]
+"""A layer that is called once there is a response that concerns it; and what is below it."""
 
 
 class Sent:
@@ -193,7 +193,7 @@ class Passage(Interruptible):
             at += 1
             applies = layer.when is None or layer.when(request)
             if callable(applies):
-                late.append((layer, applies, partial(self._below, at, redirected)))
+                late.append((layer, applies, at, redirected))
             elif applies:
                 sending = layer.around(request, partial(self._below, at, redirected))
                 break
@@ -210,10 +210,11 @@ class Passage(Interruptible):
             outcome = error
         try:
             while late:
-                layer, concerns, send = late.pop()
+                layer, concerns, at, redirected = late.pop()
                 if isinstance(outcome, Exception) or concerns(outcome):
+                    send = Sent(layer, request, outcome, partial(self._below, at, redirected))
                     try:
-                        outcome = await layer.around(request, Sent(layer, request, outcome, send))
+                        outcome = await layer.around(request, send)
                     except Exception as error:
                         outcome = error
             if isinstance(outcome, Exception):

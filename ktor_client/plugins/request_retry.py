@@ -90,16 +90,16 @@ class HttpRequestRetry(HttpClientPlugin):
 
     def install(self, scope: PluginScope) -> None:
         """Register the layer, outside of time limits, and the note on errors."""
-        self._scope = scope
+        self._scope, self._clock = scope, scope.engine.clock
         scope.on_send(self._repeat, kind=LayerKind.RETRY, when=self._begin)
         scope.on_error(_tell)
 
     def _begin(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
-        request.attributes[_BEGUN] = self._scope.engine.clock.time()
+        request.attributes[_BEGUN] = self._clock.time()
         return _may_have_failed if self._retry_if is None else True
 
     async def _repeat(self, request: HttpRequest, send: Send) -> HttpResponse:
-        clock, begun = self._scope.engine.clock, request.attributes[_BEGUN]
+        clock, begun = self._clock, request.attributes[_BEGUN]
         attempts: Attempts | None = None
         ready = request
         while True:
@@ -134,7 +134,7 @@ class HttpRequestRetry(HttpClientPlugin):
             await self._scope.events.emit(RequestRetried, failure)
         if failure.response is not None and failure.error is None:
             await failure.response.discard()
-        await sleep(self._scope.engine.clock, delay)
+        await sleep(self._clock, delay)
         if limit is not None:
             limit.begin()
 

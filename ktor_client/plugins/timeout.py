@@ -65,15 +65,12 @@ class HttpTimeout(HttpClientPlugin):
             scope.engine_settings[key] = limit
         scope.on_send(self._limit, kind=LayerKind.TIMEOUT, when=self._has_limit)
 
-    def _limit_of(self, request: HttpRequest) -> float | None:
-        limit = request.attributes.get(REQUEST_TIMEOUT, self._request_timeout)
-        return limit if limit is None or request.url.scheme in ("http", "https") else None
-
     def _has_limit(self, request: HttpRequest) -> bool:
-        return self._limit_of(request) is not None
+        limit = request.attributes.get(REQUEST_TIMEOUT, self._request_timeout)
+        return limit is not None and request.url.scheme in ("http", "https")
 
     async def _limit(self, request: HttpRequest, send: Send) -> HttpResponse:
-        limit = self._limit_of(request)
+        limit = request.attributes.get(REQUEST_TIMEOUT, self._request_timeout)
         assert limit is not None
         deadline = _Deadline(self._engine, request, limit)
         try:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from ktor_client import Body, HttpClient, ResponseError, header, install
+from ktor_client import Block, Body, HttpClient, ResponseError, header, install
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import respond
 from ktor_client.http.codings import accept_encoding
-from ktor_client.plugins import ContentEncoding, WebSockets
+from ktor_client.plugins import (
+    ContentEncoding,
+    ContentNegotiation,
+    HttpClientPlugin,
+    WebSockets,
+)
 from ktor_client.testing import echo_server
+
+
+@dataclass
+class Thing:
+    n: int
+
 
 TEXT = b"so much of the same " * 500
 
@@ -36,6 +49,22 @@ async def test_what_is_asked_for(engine: EngineFactory) -> None:
         async with HttpClient(engine, install(ContentEncoding)) as client:
             fields = (await (await client.get(url)).body(dict))["headers"]
             assert ["Accept-Encoding", accept_encoding()] in fields
+
+
+@pytest.mark.parametrize("first", [ContentEncoding, ContentNegotiation])
+async def test_an_object_is_compressed_whichever_plugin_comes_first(
+    engine: EngineFactory, first: type[HttpClientPlugin]
+) -> None:
+    plugins: list[Block] = [
+        install(ContentEncoding, compress="gzip"),
+        install(ContentNegotiation),
+    ]
+    if first is ContentNegotiation:
+        plugins.reverse()
+    async with echo_server() as server, HttpClient(engine, *plugins) as client:
+        response = await client.post(f"{server.http_url}/echo-body", body=Thing(1))
+        assert response.headers["content-type"] == "application/json"
+        assert json.loads(gzip.decompress(await response.body_as_bytes())) == {"n": 1}
 
 
 async def once() -> AsyncIterator[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -12,6 +14,7 @@ from ktor_client import (
     CONNECT_TIMEOUT,
     SOCKET_TIMEOUT,
     ClientRequestError,
+    ConnectError,
     HttpClient,
     HttpRequest,
     HttpRequestBuilder,
@@ -26,10 +29,12 @@ from ktor_client import (
 from ktor_client.engine.capabilities import ALL_CAPABILITIES
 from ktor_client.engines import MockEngine
 from ktor_client.plugins import (
+    HttpClientPlugin,
     HttpRedirect,
     Interceptor,
     LayerKind,
     PluginScope,
+    RequestPhase,
     Send,
     UserAgent,
     WebSockets,
@@ -375,3 +380,193 @@ async def test_a_layer_that_has_nothing_to_do_is_passed_by() -> None:
         async with client.web_socket("ws://h/"):
             pass
     assert seen == ["redirect /special", "user /special", "redirect /", "user /"]
+
+
+async def test_a_condition_sees_what_outer_layers_have_made_of_the_request() -> None:
+    seen: list[str] = []
+
+    @client_plugin
+    def marking(scope: PluginScope) -> None:
+        async def mark(request: HttpRequest, send: Send) -> HttpResponse:
+            return await send(request.with_header("X-Mark", "1"))
+
+        async def tell(request: HttpRequest, send: Send) -> HttpResponse:
+            seen.append(request.url.path)
+            return await send(request)
+
+        scope.on_send(tell, when=lambda request: "x-mark" in request.headers)
+        scope.on_send(mark, kind=LayerKind.AUTH, when=lambda request: request.url.path == "/marked")
+
+    async with HttpClient(MockEngine(echo), install(marking)) as client:
+        await client.get("http://h/")
+        await client.get("http://h/marked")
+    assert seen == ["/marked"]
+
+
+# --- phases of hooks
+
+
+async def test_hooks_run_in_order_of_their_phases() -> None:
+    seen: list[str] = []
+
+    def tell(phase: RequestPhase, request: HttpRequestBuilder) -> None:
+        seen.append(phase.value)
+
+    @client_plugin
+    def phased(scope: PluginScope) -> None:
+        for phase in reversed(RequestPhase):
+            scope.on_request(functools.partial(tell, phase), phase=phase)
+        scope.on_request(lambda request: seen.append(f"handshake: {request.is_handshake}"))
+        with pytest.raises(TypeError, match="phase is a RequestPhase, such as "):
+            scope.on_request(print, phase="before")  # type: ignore[arg-type]  # pyright: ignore
+
+    engine = MockEngine(echo)
+    engine.on_web_socket("/", quiet)
+    async with HttpClient(engine, install(phased), install(WebSockets)) as client:
+        await client.get("http://h/")
+        phases = ["before", "state", "handshake: False", "transform", "render"]
+        assert seen == phases
+        seen.clear()
+        async with client.web_socket("ws://h/"):
+            pass
+        assert seen == ["before", "state", "handshake: True", "transform", "render"]
+
+
+# --- layers that the answer calls
+
+
+def failed(response: HttpResponse) -> bool:
+    return response.status >= 500
+
+
+class Repeating:
+    """A plugin of two layers, which send again after 500 and 503, and tell what they see."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def plugin(self) -> Callable[[], HttpClientPlugin]:
+        @client_plugin
+        def repeating(scope: PluginScope) -> None:
+            scope.on_send(self.layer("outer", 500), kind=LayerKind.AUTH, when=lambda _: failed)
+            scope.on_send(self.layer("inner", 503), when=lambda _: failed)
+
+        return repeating
+
+    def layer(self, name: str, status: int) -> Interceptor:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            try:
+                response = await send(request)
+            except Exception as error:
+                self.seen.append(f"{name} {type(error).__name__}")
+                raise
+            self.seen.append(f"{name} {response.status}")
+            if response.status == status:
+                await response.discard()
+                response = await send(request.with_header("X-By", name))
+            return response
+
+        return layer
+
+
+@pytest.mark.parametrize(
+    ("statuses", "seen", "asked"),
+    [
+        ([200], [], [""]),
+        ([404], [], [""]),
+        ([503, 200], ["inner 503"], ["", "inner"]),
+        ([500, 200], ["inner 500", "outer 500"], ["", "outer"]),
+        ([503, 500, 200], ["inner 503", "outer 500"], ["", "inner", "outer"]),
+        ([500, 503, 200], ["inner 500", "outer 500", "inner 503"], ["", "outer", "inner"]),
+        ([502], ["inner 502", "outer 502"], [""]),
+    ],
+)
+async def test_a_layer_that_waits_for_an_answer_that_concerns_it(
+    statuses: list[int], seen: list[str], asked: list[str]
+) -> None:
+    repeating = Repeating()
+    engine = MockEngine()
+    for status in statuses:
+        engine.enqueue(respond("", status))
+    async with HttpClient(engine, install(repeating.plugin())) as client:
+        response = await client.get("http://h/")
+    assert response.status == statuses[-1]
+    assert repeating.seen == seen
+    assert [one.headers.get("x-by", "") for one in engine.request_history] == asked
+
+
+async def test_such_a_layer_sees_each_exception_but_no_cancellation() -> None:
+    repeating, started = Repeating(), asyncio.Event()
+
+    async def answer(request: HttpRequest) -> bytes:
+        if request.url.path == "/hang":
+            started.set()
+            await asyncio.Event().wait()
+        raise ConnectError("nobody is there")
+
+    async with HttpClient(MockEngine(answer), install(repeating.plugin())) as client:
+        with pytest.raises(ConnectError, match="nobody is there") as caught:
+            await client.get("http://h/")
+        assert repeating.seen == ["inner ConnectError", "outer ConnectError"]
+        assert caught.value.__context__ is None
+        task = asyncio.create_task(client.get("http://h/hang"))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(repeating.seen) == 2
+
+
+async def test_an_exception_that_passed_such_layers_leaves_no_ring() -> None:
+    def answer(request: HttpRequest) -> bytes:
+        raise ConnectError("nobody is there")
+
+    class Marker:
+        pass
+
+    async def call(client: HttpClient) -> weakref.ref[Marker]:
+        marker = Marker()
+        try:
+            await client.get("http://h/")
+        except ConnectError:
+            return weakref.ref(marker)
+        raise AssertionError
+
+    async with HttpClient(MockEngine(answer), install(Repeating().plugin())) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            marker = await call(client)
+            assert marker() is None
+        finally:
+            gc.enable()
+
+
+async def test_such_a_layer_may_not_change_what_was_sent() -> None:
+    @client_plugin
+    def late_signer(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            return await send(request.with_header("X-Signed", "yes"))
+
+        scope.on_send(layer, when=lambda request: failed)
+
+    engine = MockEngine(lambda request: respond("", 500))
+    async with HttpClient(engine, install(late_signer)) as client:
+        with pytest.raises(TypeError, match="late_signer changed a request that was sent already"):
+            await client.get("http://h/")
+    assert len(engine.request_history) == 1
+
+
+async def test_such_a_layer_that_returns_no_response_is_named() -> None:
+    @client_plugin
+    def forgetful(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            return None  # type: ignore[return-value]  # pyright: ignore  # the mistake
+
+        scope.on_send(layer, when=lambda request: failed)
+
+    async with HttpClient(
+        MockEngine(lambda request: respond("", 500)), install(forgetful)
+    ) as client:
+        with pytest.raises(TypeError, match="a layer of forgetful returned NoneType"):
+            await client.get("http://h/")

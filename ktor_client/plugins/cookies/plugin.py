@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar, cast
 
@@ -34,6 +34,7 @@ _HOP = AttributeKey[tuple[list[str], list[str], int]](
     "Cookie fields of the request's own, those that it was sent with, and what was kept then"
 )
 _NONE: list[str] = []
+_IS_STALE: AttributeKey[bool] = AttributeKey("whether it may lack cookies that are kept by now")
 _REPLACED = AttributeKey[frozenset[str]]("cookies of the request that an answer has set anew")
 
 
@@ -79,8 +80,7 @@ class HttpCookies(HttpClientPlugin):
         """
         require(scope.engine, CookiesCapability, "HttpCookies")
         scope.on_send(self._hop, kind=LayerKind.COOKIES, when=self._has_cookies)
-        scope.on_send(self._keep_set, kind=LayerKind.TIMEOUT, when=lambda request: _sets_cookies)
-        scope.on_send(self._refresh, kind=LayerKind.TIMEOUT, when=self._has_changed)
+        scope.on_send(self._attempt, kind=LayerKind.TIMEOUT, when=self._is_for)
         scope.on_close(self._close)
 
     async def get(self, url: str | Url) -> list[Cookie]:
@@ -163,27 +163,33 @@ class HttpCookies(HttpClientPlugin):
         request.attributes[_HOP] = own, sent, changes
         return await send(request)
 
-    async def _keep_set(self, request: HttpRequest, send: Send) -> HttpResponse:
-        """Keep what an answer sets, also one that auth and retry answer with a repetition."""
-        response = await send(request)
+    def _is_for(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
+        """Return True where a request may lack cookies that are kept by now, as a repetition may.
+
+        Otherwise an answer decides, by what it sets.
+        """
+        hop = request.attributes.get(_HOP)
+        if hop is not None and (
+            hop[2] == self._changes or hop[1] != request.headers.get_all("cookie")
+        ):
+            return _sets_cookies
+        request.attributes[_IS_STALE] = True
+        return True
+
+    async def _attempt(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Keep what each answer sets, also those that auth and retry answer with a repetition."""
+        if request.attributes.pop(_IS_STALE, False):
+            url = request.url
+            kept = await self._matching(url, self._storage.get(url))
+            response = await send(_with_cookies(request, _own(request), kept))
+        else:
+            response = await send(request)
         if _sets_cookies(response):
             names = await self._take(request.url, response.headers.get_all("set-cookie"))
             if _own(request):
                 replaced = request.attributes.get(_REPLACED) or frozenset()
                 request.attributes[_REPLACED] = replaced | names
         return response
-
-    def _has_changed(self, request: HttpRequest) -> bool:
-        """Whether a request may lack cookies that are kept by now, as a repetition does."""
-        hop = request.attributes.get(_HOP)
-        if hop is None:
-            return True
-        return hop[2] != self._changes and hop[1] == request.headers.get_all("cookie")
-
-    async def _refresh(self, request: HttpRequest, send: Send) -> HttpResponse:
-        url = request.url
-        kept = await self._matching(url, self._storage.get(url))
-        return await send(_with_cookies(request, _own(request), kept))
 
     async def _take(self, url: Url, fields: Sequence[str]) -> frozenset[str]:
         """Keep what may be kept of an answer's `Set-Cookie` fields; return the names."""
