@@ -6,6 +6,7 @@ What a stream does when it ends, and what users see of it, is the session's busi
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from collections.abc import Sequence
 from typing import Any
 
 from ktor_client.plugins.sse.event import ServerSentEvent
@@ -18,7 +19,11 @@ _new: Any = getattr(tuple, "__new__")  # noqa: B009  # whose type no checker can
 
 
 class EventTooLargeError(ValueError):
-    """An event has more characters than it may."""
+    """An event has more characters than it may; `events` came whole before it."""
+
+    def __init__(self, events: list[ServerSentEvent[str]]) -> None:
+        super().__init__()
+        self.events = events
 
 
 class EventParser:
@@ -69,7 +74,7 @@ class EventParser:
         """Take bytes; return the events that are whole with them.
 
         Raises:
-            EventTooLargeError: an event is larger than `max_size`; the events before it are lost.
+            EventTooLargeError: an event is larger than `max_size`.
         """
         text = self._decode(data)
         if not text:
@@ -85,7 +90,7 @@ class EventParser:
                 begun.append(text)
                 self._size += len(text)
                 if self._size > self._max_size:
-                    raise EventTooLargeError
+                    self._shrink()
             return []
         if begun:
             text = "".join((*begun, text))
@@ -94,11 +99,13 @@ class EventParser:
         self._size = len(rest)
         if rest:
             begun.append(rest)
-        if len(text) > self._max_size and len(max((*blocks, rest), key=len)) > self._max_size:
-            raise EventTooLargeError
         events: list[ServerSentEvent[str]] = []
-        last_id = self.last_id
+        last_id, is_long = self.last_id, len(text) > self._max_size
         for block in blocks:
+            if is_long and len(block) > self._max_size:
+                block = self._without_comments(block)
+                if len(block) > self._max_size:
+                    raise EventTooLargeError(events)
             if block[:6] == "data: " and "\n" not in block:  # what most streams are made of
                 events.append(_new(ServerSentEvent, (block[6:], "message", last_id, None, None)))
             elif block:
@@ -106,7 +113,42 @@ class EventParser:
                 last_id = self.last_id
                 if event is not None:
                     events.append(event)
+        if self._size > self._max_size:
+            self._shrink(events)
         return events
+
+    def end(self) -> None:
+        """Take the end of the stream: what has no blank line is no event, but `retry` counts."""
+        *lines, _ = "".join(self._begun).split("\n")
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name == "retry":
+                self._take_retry(value.removeprefix(" "))
+
+    def _shrink(self, events: Sequence[ServerSentEvent[str]] = ()) -> None:
+        """Keep less of an event that is not whole.
+
+        Raises:
+            EventTooLargeError: it is too large all the same.
+        """
+        text = self._without_comments("".join(self._begun))
+        self._begun = [text] if text else []
+        self._size = len(text)
+        if len(text.removesuffix("\n")) > self._max_size:
+            raise EventTooLargeError(list(events))
+
+    def _without_comments(self, text: str) -> str:
+        """Forget comments that nobody is shown: servers send them to be heard, some for days."""
+        if self._shows_comments:
+            return text
+        *lines, last = text.split("\n")
+        return "\n".join([*(line for line in lines if line[:1] != ":"), last])
+
+    def _take_retry(self, value: str) -> float | None:
+        if not (value.isascii() and value.isdigit()):
+            return None
+        self.retry = int(value[:15]) / 1000
+        return self.retry
 
     def _with_line_feeds(self, text: str) -> str:
         """End each line in LF; of CR LF the LF may come with the next bytes."""
@@ -141,8 +183,8 @@ class EventParser:
                     if "\0" not in value:
                         self.last_id = value
                 elif name == "retry":
-                    if value.isascii() and value.isdigit():
-                        retry = self.retry = int(value[:15]) / 1000
+                    taken = self._take_retry(value)
+                    retry = retry if taken is None else taken
                 elif not name:
                     comments = value if comments is None else f"{comments}\n{value}"
         if data is None:

@@ -20,7 +20,7 @@ from ktor_client.errors import (
     SseError,
     UnsafeHeaderError,
 )
-from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http import Attributes, HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
 from ktor_client.http.conversion import ContentConverter
 from ktor_client.http.response import MAX_REFUSAL_BODY
@@ -76,6 +76,7 @@ class SseSession:
             SOCKET_TIMEOUT, scope.engine_settings.get(SOCKET_TIMEOUT, DEFAULT_SOCKET_TIMEOUT)
         )
         self._request = _prepared(scope, request)
+        self._attributes = Attributes(self._request.attributes)
         self._options = options
         self._on_end: Callable[[SseSession], object] | None = on_end
         self._attempts = Attempts(options.policy or RetryPolicy(), self._clock.time())
@@ -234,11 +235,14 @@ class SseSession:
         error: KtorClientError | None = None
         try:
             if self._chunks is None:
+                self._request = self._request.copy()  # as new: plugins keep notes in attributes
+                self._request.attributes = Attributes(self._attributes)
                 await self._open()
                 return
             if await self._read(self._chunks):
                 return
-        except EventTooLargeError:
+        except EventTooLargeError as too_large:
+            self._events.extend(too_large.events)
             raise SseError(
                 f"an event from {self._request.url._shown} has more than "
                 f"{self._options.max_event_size} characters (max_event_size)",
@@ -247,6 +251,7 @@ class SseSession:
         except KtorClientError as caught:
             error = caught
         await self._drop()
+        self._parser.end()
         delay = await self._delay(error)
         if delay is not None:
             await sleep(self._clock, delay)

@@ -84,6 +84,45 @@ def test_too_large(stream: bytes, size: int) -> None:
             parser.feed(stream[at : at + size])
 
 
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize("length", [94, 95])
+def test_what_is_too_large_does_not_depend_on_the_pieces(length: int, size: int) -> None:
+    stream = b"data: a\n\ndata: " + b"x" * length + b"\n\ndata: b\n\n"
+    parser, events = EventParser(max_size=100), list[ServerSentEvent[str]]()
+    is_too_large = length > 94
+    try:
+        for at in range(0, len(stream), size):
+            events += parser.feed(stream[at : at + size])
+    except EventTooLargeError as error:
+        events += error.events
+    else:
+        assert not is_too_large
+    whole = [message("a"), message("x" * length), message("b")]
+    assert events == (whole[:1] if is_too_large else whole)
+
+
+def test_comments_without_a_blank_line_behind_them_do_not_add_up() -> None:
+    parser = EventParser(max_size=100)
+    for _ in range(100):
+        assert parser.feed(b": still there\n") == []
+    assert parser.feed(b"data: a\n:") == []
+    for _ in range(100):
+        assert parser.feed(b" still there\n:") == []
+    assert parser.feed(b"\ndata: b\n\n") == [message("a\nb")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_a_retry_counts_without_a_blank_line(end: bytes) -> None:
+    parser = EventParser(max_size=100)
+    parser.feed(b"id: 1\n\nid: 2\ndata: lost\nretry: 20" + end)
+    parser.end()
+    assert (parser.retry, parser.last_id) == (0.02, "1")
+    parser = EventParser(max_size=100)
+    parser.feed(b"retry: 20")
+    parser.end()
+    assert parser.retry is None
+
+
 def by_the_letter(stream: bytes) -> list[ServerSentEvent[str]]:
     """Read a stream as WHATWG HTML 9.2.6 puts it, line by line."""
     text = stream.decode("utf-8", "replace").removeprefix("\ufeff")

@@ -26,7 +26,16 @@ from ktor_client import (
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import MockResponse, respond
-from ktor_client.plugins import SSE, HttpTimeout, JsonConverter, ServerSentEvent
+from ktor_client.plugins import (
+    SSE,
+    Auth,
+    BearerAuth,
+    BearerTokens,
+    HttpTimeout,
+    JsonConverter,
+    RefreshTokensParams,
+    ServerSentEvent,
+)
 from tests.support.raw_server import Peer, RawServer, Script, raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
@@ -53,6 +62,43 @@ def server_of(*answers: bytes, hold: bool = False) -> tuple[Script, list[Peer]]:
 
 def url_of(server: RawServer) -> str:
     return f"http://127.0.0.1:{server.port}/feed"
+
+
+async def test_each_opening_may_refresh_tokens(engine: EngineFactory) -> None:
+    """To plugins a stream that is opened again is another request."""
+    issued = 0
+    asked: list[str] = []
+
+    def refresh(_: RefreshTokensParams) -> BearerTokens:
+        nonlocal issued
+        issued += 1
+        return BearerTokens(f"t{issued}")
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        token = peer.headers["authorization"].removeprefix("Bearer ")
+        asked.append(token)
+        if token in asked[:-1] or token == "t0":  # each token is good for one stream
+            await peer.send(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            await peer.send(HEAD + f"retry: 1\ndata: {token}\n\n".encode())
+
+    auth = install(Auth, providers=[BearerAuth(lambda: BearerTokens("t0"), refresh)])
+    async with asyncio.timeout(20), raw_server(script) as server:
+        async with HttpClient(engine, install(SSE), auth) as client:
+            async with client.sse(url_of(server)) as events:
+                assert [(await anext(events)).data for _ in range(3)] == ["t1", "t2", "t3"]
+    assert asked == ["t0", "t1", "t1", "t2", "t2", "t3"]
+
+
+async def test_events_before_one_that_is_too_large_are_delivered(engine: EngineFactory) -> None:
+    script, _ = server_of(HEAD + b"data: a\n\ndata: b\n\ndata: " + b"x" * 100 + b"\n\n")
+    async with asyncio.timeout(20), raw_server(script) as server:
+        async with HttpClient(engine, install(SSE, max_event_size=50)) as client:
+            async with client.sse(url_of(server)) as events:
+                assert [(await anext(events)).data for _ in range(2)] == ["a", "b"]
+                with pytest.raises(SseError, match="max_event_size"):
+                    await anext(events)
 
 
 async def test_events_in_order_until_204(engine: EngineFactory) -> None:
