@@ -64,7 +64,7 @@ class Pool(Generic[K, C]):
                 if connection.is_usable:
                     return connection
                 self._forget(connection)
-        if len(self._open) >= self._limit:
+        if self._slots.taken + len(self._idle) > self._limit:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
             self._forget(oldest)

@@ -21,6 +21,11 @@ class Slots:
         self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._is_closed = False
 
+    @property
+    def taken(self) -> int:
+        """How many places are taken."""
+        return self._count - self._free
+
     def take_now(self) -> bool:
         """Take a place if one is free. Raises what `take` raises."""
         if self._is_closed:

@@ -9,7 +9,7 @@ import pytest
 
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engine.slots import Slots
-from ktor_client.engines import HttpxEngine
+from ktor_client.engines import CioEngine, HttpxEngine
 from ktor_client.engines._httpx import transport
 from ktor_client.errors import ClientClosedError
 from tests.support.raw_server import Peer, raw_server
@@ -27,6 +27,8 @@ class Answers:
         self.most = 0
         self.targets: list[str] = []
         self.go_on = asyncio.Event()
+        self.gone = asyncio.Event()
+        """When nobody is connected any more."""
 
     async def __call__(self, peer: Peer) -> None:
         self.connections += 1
@@ -48,6 +50,8 @@ class Answers:
             return
         finally:
             self.now -= 1
+            if not self.now:
+                self.gone.set()
         await peer.send(peer.switch())
         await peer.read_eof()
 
@@ -66,6 +70,24 @@ async def test_requests_beyond_the_limit_wait_in_order(engine: EngineFactory) ->
     assert bodies == [b"ok"] * 50
     assert answers.targets == [f"/{n}" for n in range(50)]
     assert (answers.most, answers.connections) == (1, 1)
+
+
+async def test_idle_connections_count_while_several_others_are_opened() -> None:
+    there, here = Answers(), Answers()
+    client = CioEngine(limit=2)
+
+    async def two(url: str) -> None:
+        answers = await asyncio.gather(*(client.execute(get(f"{url}held")) for _ in range(2)))
+        await asyncio.gather(*(answer.body_as_bytes() for answer in answers))
+
+    async with asyncio.timeout(20), raw_server(there) as one, raw_server(here) as other:
+        for answers, server in ((there, one), (here, other)):
+            answers.go_on.set()
+            await two(server.url)
+        assert there.connections == here.connections == 2
+        await there.gone.wait()
+        assert (there.now, here.now) == (0, 2)
+        await client.close()
 
 
 async def test_handshakes_beyond_the_limit_wait(engine: EngineFactory) -> None:
