@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from ktor_client.engine import HttpClientEngine
+from ktor_client.functions import check_plain
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
 
 if TYPE_CHECKING:
@@ -309,6 +310,7 @@ def client_plugin(
     function: Callable[Concatenate[PluginScope, P], None],
 ) -> Callable[P, HttpClientPlugin]:
     """Make a plugin of a function `(scope, *, options...)` (Ktor's `createClientPlugin`)."""
+    check_plain(function, "a plugin's function")
     name = function.__name__
 
     @functools.wraps(function)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ktor_client.client.passage import Layer, Passage, Route
 from ktor_client.config import PluginKey
 from ktor_client.engine import HttpClientEngine
+from ktor_client.functions import check_plain, is_async
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
 from ktor_client.plugin import (
     CloseHook,
@@ -49,7 +50,7 @@ class Hook(Generic[H]):
         self.owner = owner
         self.phase = phase
         """Of a request hook."""
-        self.is_async = _is_async(run)
+        self.is_async = is_async(run)
 
 
 class ClientScope:
@@ -194,6 +195,7 @@ class PluginView:
 
     def on_link(self, hook: LinkHook) -> None:
         """See `PluginScope.on_link`."""
+        check_plain(hook, "a hook on links")
         self._scope.link_hooks.append(Hook(hook, self._plugin))
 
     async def opened(self, link: FrameLink, call: HttpClientCall) -> FrameLink:
@@ -218,6 +220,7 @@ class PluginView:
             raise TypeError(f"kind is a LayerKind, such as LayerKind.AUTH, not {kind!r}")
         if when is not None and not callable(when):
             raise TypeError(f"when is a function of the request, not {when!r}")
+        check_plain(when, "when")
         self._scope.add_layer(Layer(interceptor, kind, self._plugin, when))
 
     def on_close(self, hook: CloseHook) -> None:
@@ -240,12 +243,3 @@ class PluginView:
 async def _finished(result: object) -> None:
     if inspect.isawaitable(result):
         await result
-
-
-def _is_async(function: Any) -> bool:
-    """Whether calling it is known to make a coroutine, so that it need not be tried."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if inspect.iscoroutinefunction(function):
-        return True
-    return inspect.iscoroutinefunction(inspect.getattr_static(function, "__call__", None))

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 
 from ktor_client.frames import RSV1, Frame
+from ktor_client.functions import check_plain
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
     ExtensionParameters,
@@ -68,6 +69,7 @@ class WebSocketDeflate(WebSocketExtension):
         _within("server_max_window_bits", server_max_window_bits, 8, 15)
         _within("level", level, -1, 9)
         _within("mem_level", mem_level, 1, 9)
+        check_plain(compress_if, "compress_if")
         if threshold < 0:
             raise ValueError("threshold must not be negative")
         if max_inflated_size is not None and max_inflated_size < 1:

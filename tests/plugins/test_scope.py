@@ -7,6 +7,7 @@ import functools
 import gc
 import weakref
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from ktor_client import (
 from ktor_client.engine.capabilities import ALL_CAPABILITIES
 from ktor_client.engines import MockEngine
 from ktor_client.plugins import (
+    BasicAuth,
     HttpClientPlugin,
     HttpRedirect,
     Interceptor,
@@ -37,6 +39,7 @@ from ktor_client.plugins import (
     RequestPhase,
     Send,
     UserAgent,
+    WebSocketDeflate,
     WebSockets,
     client_plugin,
 )
@@ -157,6 +160,35 @@ async def test_response_error_and_close_hooks_and_handlers_may_be_async() -> Non
         with pytest.raises(ClientRequestError):
             await client.get("http://h/x")
     assert seen == [HttpRequest, HttpResponse, 404, (ClientRequestError, "/x"), "closed"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda scope, function: scope.on_link(function),
+        lambda scope, function: scope.on_send(_passing, when=function),
+        lambda _, function: BasicAuth("user", "secret", send_without_request=function),
+        lambda _, function: WebSocketDeflate(compress_if=function),
+        lambda _, function: client_plugin(function),
+    ],
+)
+@pytest.mark.parametrize("is_partial", [False, True])
+async def test_a_coroutine_function_is_refused_where_nobody_awaits_it(
+    use: Any, is_partial: bool
+) -> None:
+    async def function(*_: object) -> bool:
+        return False
+
+    @client_plugin
+    def Using(scope: PluginScope) -> None:
+        use(scope, functools.partial(function, 1) if is_partial else function)
+
+    with pytest.raises(TypeError, match="a plain function, not a coroutine function"):
+        HttpClient(MockEngine(), install(Using))
+
+
+async def _passing(request: HttpRequest, send: Send) -> HttpResponse:
+    return await send(request)
 
 
 async def test_an_error_hook_may_raise_another_error() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from ktor_client.engine import HttpClientEngine
 from ktor_client.errors import ConnectError, KtorClientError
+from ktor_client.functions import check_plain
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
 from ktor_client.http.body import WrappedBody
 from ktor_client.plugins.auth.challenge import Challenge
@@ -86,6 +87,7 @@ class AuthProvider(ABC):
                 "send_without_request is True, False or a function of the HttpRequest, "
                 f"not {send_without_request!r}"
             )
+        check_plain(send_without_request, "send_without_request")
         self.realm = realm
         self._send_without_request = send_without_request
 
