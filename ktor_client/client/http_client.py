@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ktor_client.client.building import (
     EngineLike,
@@ -203,31 +203,35 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
 
     def plugin_or_none(self, plugin: Callable[..., T]) -> T | None:
         """Return an installed plugin, or None."""
-        found: Any = self._plugins.get(plugin)
-        return cast("T | None", found)
+        some: Any = self._plugins.get(plugin)
+        found: T | None = some
+        return found
 
     # --- its calls ---
 
     def _statement(
         self, opening: Opening[S], url: UrlLike, blocks: tuple[RequestBlock, ...], **parts: Any
     ) -> WebSocketStatement[S]:
-        self._raise_if_closed()
+        if self._closing:
+            self._raise_if_closed()
         plugin = self.plugin(web_sockets())
         plugin.check(self.engine, raw=opening is web_sockets().open_raw)
         draft = web_socket_draft(self._scope, url, blocks, **parts)
 
-        async def open_session(request: HttpRequest) -> S:
+        def open_session(request: HttpRequest) -> Awaitable[S]:
             view = PluginView(self, self._scope, plugin)
-            session = await opening(plugin, view, request, draft.subprotocols)
-            core = session._core
-            if self._closing:
-                core.cancel()
-                raise ClientClosedError("the client was closed while the session was being opened")
-            self._sessions[core] = session
-            core.on_closed(self._forget)
-            return session
+            return opening(plugin, view, request, draft.subprotocols)
 
-        return WebSocketStatement(lambda: self._call(draft, open_session))
+        return WebSocketStatement(lambda: self._call(draft, open_session, self._keep))
+
+    def _keep(self, session: WebSocketSession) -> None:
+        """Hold a session that was opened until its connection is gone."""
+        core = session._core
+        if self._closing:
+            core.cancel()
+            raise ClientClosedError("the client was closed while the session was being opened")
+        self._sessions[core] = session
+        core.on_closed(self._forget)
 
     def _draft(
         self,
@@ -262,15 +266,22 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
             raise
         return response
 
-    async def _call(self, draft: Draft, send: Callable[[HttpRequest], Awaitable[R]]) -> R:
+    async def _call(
+        self,
+        draft: Draft,
+        send: Callable[[HttpRequest], Awaitable[R]],
+        keep: Callable[[R], None] = lambda result: None,
+    ) -> R:
         """Do what every call does around its `send`: bind, finish the request, explain errors."""
         self._begin()
         request = draft.request or await draft.finished()
         try:
-            return await send(request)
+            result = await send(request)
+            keep(result)
         except Exception as error:
             await self._explain(error, request)
             raise
+        return result
 
     def _begin(self) -> None:
         if self._closing:

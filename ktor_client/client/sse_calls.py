@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
 
 from ktor_client.client.content import content_of
@@ -58,8 +59,8 @@ class SseCalls:
         content = content_of(body, json, None, None)
         draft = client._draft(method, url, (*blocks, _for_events), params, headers, content)
 
-        async def open_stream(request: HttpRequest) -> SseSession:
-            return await plugin.open(PluginView(client, client._scope, plugin), request)
+        def open_stream(request: HttpRequest) -> Awaitable[SseSession]:
+            return plugin.open(PluginView(client, client._scope, plugin), request)
 
         return SseStatement(lambda: client._call(draft, open_stream))
 

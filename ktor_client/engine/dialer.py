@@ -23,7 +23,7 @@ from ktor_client.engine.settings import CONNECT_TIMEOUT
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engine.tunnel import Exactly, Send, TunnelRefusedError
-from ktor_client.errors import KtorClientError, ProxyError, TlsError
+from ktor_client.errors import ConnectTimeoutError, KtorClientError, ProxyError, TlsError
 from ktor_client.http import HttpRequest, Url
 from ktor_client.http.host import in_brackets, without_zone
 
@@ -113,7 +113,7 @@ class Dialer:
         async with self.limited(where, deadline):
             if proxy is None:
                 with self._mapped(where):
-                    stream = await self._connect(SocketStream, host, port)
+                    stream = await self._connect(SocketStream, host, port, where)
             else:
                 stream = await self._open_tunnel(proxy, host, port)
         stream.where, stream.deadline = where, deadline
@@ -145,19 +145,22 @@ class Dialer:
 
         Raises what `open` and `start_tls` raise.
         """
-        where = place_of(host, port)
-        async with self.limited(where, deadline or self.deadline()):
-            try:
-                return await self._past_proxies(factory, host, port, where, secure=secure)
-            except TlsError:
-                raise
-            except self._errors.foreign as error:
-                raise self._translated(error, where) from error
+        where, deadline = place_of(host, port), deadline or self.deadline()
+        connecting = self._past_proxies(factory, host, port, where, secure=secure)
+        try:
+            if deadline.limit is None:
+                return await connecting
+            async with self.limited(where, deadline):
+                return await connecting
+        except (ConnectTimeoutError, TlsError):
+            raise
+        except self._errors.foreign as error:
+            raise self._translated(error, where) from error
 
     def _past_proxies(
         self, factory: Callable[[], P], host: str, port: int, where: str, *, secure: bool
     ) -> Coroutine[Any, Any, P]:
-        return self._connect(factory, host, port, self.ssl_context() if secure else None)
+        return self._connect(factory, host, port, where, self.ssl_context() if secure else None)
 
     async def open_unix(self, path: str, deadline: Deadline | None = None) -> SocketStream:
         """Connect to a Unix domain socket. Raises what `open` raises."""
@@ -186,13 +189,13 @@ class Dialer:
         factory: Callable[[], P],
         host: str,
         port: int,
+        where: str,
         context: ssl.SSLContext | None = None,
     ) -> P:
         addresses = self._resolver.known(host, port)
         if addresses is None:
             with Phase(f"looking up {host}"):
                 addresses = await self._resolver.addresses(host, port)
-        where = place_of(host, port)
         with Phase(f"connecting to {where}"):
             try:
                 connection = await connect_first(addresses)
@@ -262,7 +265,8 @@ class Dialer:
     async def _reach(self, proxy: Proxy) -> SocketStream:
         where = f"the proxy {proxy}"
         with self._mapped(where, proxy):
-            stream = await self._connect(SocketStream, proxy.host, proxy.port)
+            place = place_of(proxy.host, proxy.port)
+            stream = await self._connect(SocketStream, proxy.host, proxy.port, place)
             if proxy.has_tls:
                 try:
                     with Phase(f"agreeing on TLS with {where}"):

@@ -92,8 +92,10 @@ class CloseReason(metaclass=Taught):
             ValueError: code outside 0..65535, or more than 123 UTF-8 bytes of message.
             TypeError: code is not an int, or message not a str.
         """
-        if isinstance(code, bool) or not isinstance(code, int):
-            raise TypeError(f"a close code is an int, such as 1000, not {type(code).__name__}")
+        if type(code) is not int:
+            if isinstance(code, bool) or not isinstance(code, int):
+                raise TypeError(f"a close code is an int, such as 1000, not {type(code).__name__}")
+            code = int(code)
         if not isinstance(message, str):
             raise TypeError(f"a close message is a str, not {type(message).__name__}")
         if not 0 <= code <= 0xFFFF:
@@ -103,7 +105,7 @@ class CloseReason(metaclass=Taught):
             raise ValueError(
                 f"a close message has at most {MAX_REASON_BYTES} UTF-8 bytes, not {size}"
             )
-        self.code = int(code)
+        self.code = code
         self.message = message
         self.initiator = initiator
         self.clean = clean

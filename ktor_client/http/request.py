@@ -185,7 +185,7 @@ class HttpRequest:
 
     def _checked(self, *, web_socket: bool) -> HttpRequest:
         """Do what `checked` does, where each field was checked when it was set."""
-        names = self.headers._by_name()
+        names = () if self.headers is _NO_HEADERS else self.headers._by_name()
         if names and not (_JUDGED.isdisjoint(names) and _SEC not in " ".join(names)):
             self._judge_fields(_OWNED_BY_WEB_SOCKETS if web_socket else _OWNED)
         if self.method == "CONNECT":

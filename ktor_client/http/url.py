@@ -32,13 +32,6 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 SECURE_SCHEMES = frozenset({"https", "wss"})
 
 
-_OF_THE_PLACE = (
-    *("authority", "host", "origin", "password", "path", "port", "scheme", "trailing_query"),
-    "user",
-)
-"""What a URL without a query has in common with those that have one."""
-
-
 class Url(metaclass=Taught):
     """An absolute URL, checked and normalised; it never changes. `str(url)` goes to the engine.
 
@@ -232,9 +225,16 @@ class Url(metaclass=Taught):
         """Return this URL, which has no query, with one, which the caller has checked."""
         url = object.__new__(Url)
         write = super(Url, url).__setattr__
-        for name in _OF_THE_PLACE:
-            write(name, getattr(self, name))
+        write("scheme", self.scheme)
+        write("host", self.host)
+        write("port", self.port)
+        write("path", self.path)
         write("query", query)
+        write("user", self.user)
+        write("password", self.password)
+        write("trailing_query", self.trailing_query)
+        write("origin", self.origin)
+        write("authority", self.authority)
         write("_text", f"{self._text}?{query}")
         return url
 

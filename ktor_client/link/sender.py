@@ -85,7 +85,8 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
                 return self.send_binary(frame.data)
         encoder = self._encoder
         data = encoder.encode(frame)
-        self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
+        if frame._bits or not self._plain:
+            self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
         self._write(data)
         return None
 
@@ -246,9 +247,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def _drop_out(self) -> None:
         """Forget what was held back for the end of the step."""
-        self._unwritten += self._out_size
-        self._out.clear()
-        self._out_size = 0
+        if self._out:
+            self._unwritten += self._out_size
+            self._out.clear()
+            self._out_size = 0
 
     def _transport_lost(self, error: Exception | None) -> None:
         """Take note of what left before the transport's end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 
 from ktor_client.http.interruptible import Interruptible
@@ -26,7 +27,8 @@ class TimeLimit(Interruptible):
 
     def begin(self) -> None:
         """Count from now, with all of the time: another attempt begins."""
-        self.pause()
+        if self._timer is not None:
+            self._timer.cancel()
         self.deadline = self._clock.time() + self._seconds
         self._timer = self._clock.call_later(self._seconds, self._expire)
 
@@ -36,7 +38,7 @@ class TimeLimit(Interruptible):
             self._timer.cancel()
 
     async def __aenter__(self) -> None:
-        self.__enter__()
+        self._begin(asyncio.current_task())
         self.begin()
 
     async def __aexit__(

@@ -187,6 +187,8 @@ class FrameDecoder:
 
         Called at the end of a connection too.
         """
+        if self.finished:
+            return
         self.finished = True
         self._short = -1
         self._tail = b""

@@ -74,10 +74,12 @@ class FrameEncoder:
 
         Should an extension raise, or memory run out, it is as if the frame had never been there.
         """
-        self._check(frame)
         kind, bits, payload = frame.frame_type, frame._bits, frame.data
         if kind >= 8:
+            if bits & RSV_MASK:
+                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
             return self.frame(0x80 | kind, payload)
+        self._check(kind, bits)
         first, fin, rsv = not self.in_message, not bits & NOT_FINAL, bits & RSV_MASK
         if self._extensions and first:
             self._active = [pair for pair in self._extensions if pair[1].wants(frame)]
@@ -94,13 +96,8 @@ class FrameEncoder:
         self._unfinished = None if fin else kind
         return data
 
-    def _check(self, frame: Frame) -> None:
-        """Check that the frame may come next (RFC 6455 5.2, 5.4, 5.5)."""
-        kind, bits = frame.frame_type, frame._bits
-        if kind >= 8:
-            if bits & RSV_MASK:
-                raise ValueError("a control frame has no RSV bits here (RFC 6455 5.2)")
-            return
+    def _check(self, kind: FrameType, bits: int) -> None:
+        """Check that a data frame may come next (RFC 6455 5.2, 5.4)."""
         if self._unfinished not in (None, kind):
             raise ValueError(
                 f"a {kind.name} frame cannot continue an unfinished {self._unfinished.name} message"

@@ -274,7 +274,8 @@ class SessionCore:
 
     def _peer_closed(self, frame: CloseFrame) -> None:
         ending = self.ending
-        ending.received = reason = frame.read_reason() or CloseReason(1005)
+        reason = frame.read_reason()
+        ending.received = reason = CloseReason(1005) if reason is None else reason
         ending.is_cut_off = self.link.is_cut_off
         self.incoming.arrived()
         if self.incoming.is_closed:
@@ -330,9 +331,13 @@ class SessionCore:
         """Take the end of the connection; see `LinkReceiver`."""
         if self.state is State.CLOSED:
             return
-        self._take_violation()
+        if self._violation is not None:
+            self._take_violation()
         self.ending.connection_lost(error)
-        self._leave(LOST)
+        if self.reason.is_set:  # by what has ended all but this
+            self.sending.end()
+        else:
+            self._leave(LOST)
         self.state = State.CLOSED
         if self._timer is not None:
             self._timer.cancel()
@@ -351,7 +356,8 @@ class SessionCore:
         """Leave OPEN, or CLOSING for a worse end, saying `reason` in a Close if there is one."""
         ending, sending = self.ending, self.sending
         ending.initiator = ending.initiator or way.initiator
-        ending.said = ending.said or reason
+        if ending.said is None:
+            ending.said = reason
         self.state = State.CLOSING
         self.keepalive.stop()
         if way.sending is not None:
@@ -375,15 +381,19 @@ class SessionCore:
 
     def _end_within(self, delay: float) -> None:
         """Drop the link after `delay` or `close_timeout`, unless that is due earlier already."""
-        self._due = min(self._due, self.clock.time() + min(delay, self._close_timeout))
+        now = self.clock.time()
+        self._due = min(self._due, now + min(delay, self._close_timeout))
         if self._timer is None:
-            self._look_at_due()
+            self._look_in(self._due - now)
 
-    def _look_at_due(self) -> None:
-        """Drop the link if that is due; look again by then, or after the shortest `delay`."""
+    def _look_in(self, left: float) -> None:
+        self._timer = self.clock.call_later(min(left, LINGER), self._look)  # no `delay` is shorter
+
+    def _look(self) -> None:
+        """Drop the link if that is due."""
         left = self._due - self.clock.time()
         if left > 0:
-            self._timer = self.clock.call_later(min(left, LINGER), self._look_at_due)
+            self._look_in(left)
         else:
             self.ending.unsent_bytes = self.link.unsent
             self.link.abort()

@@ -55,8 +55,7 @@ class Keepalive:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        core = self._core()
-        if self._payload is not None and core is not None:
+        if self._payload is not None and (core := self._core()) is not None:
             core.pings.forget(self._payload)
         self._payload = self._seen = None
 

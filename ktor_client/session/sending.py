@@ -351,9 +351,9 @@ class Sending:
     def _release(self, keeps: Callable[[Turn], bool]) -> None:
         """Take places out of the queue, and tell those who wait in them."""
         queue = self.queue
-        if queue is OVER:
+        if not queue or queue is OVER:
             return
-        is_cut = bool(queue) and queue[0].has_begun  # what would follow is of that message
+        is_cut = queue[0].has_begun  # what would follow is of that message
         kept: list[Turn] = []
         gone: list[Turn] = []
         for place in queue:

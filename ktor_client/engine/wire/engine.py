@@ -6,8 +6,9 @@ Connecting, TLS and proxies are the dialer's, the bytes `http1/`'s, an exchange 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Coroutine
+from functools import partial
+from typing import Any, TypeAlias
 
 from ktor_client.engine.capabilities import Capability
 from ktor_client.engine.contract import HttpClientEngine, WebSocketOptions, WebSocketUpgrade
@@ -52,6 +53,7 @@ class WireEngine(HttpClientEngine):
         self._name = errors.engine
         self._pool: Pool[_Way, Connection] = Pool(dialer.options.limit, errors.engine)
         self._links = OpenLinks()
+        self._new = partial(Connection, self._gone)
         self._connected: set[Connection] = set()
         self._all_gone: asyncio.Future[None] | None = None
         self._closed = False
@@ -249,13 +251,18 @@ class WireEngine(HttpClientEngine):
             raise ClientClosedError(f"{self._name} was closed before the request was sent")
         return connection
 
-    async def _dial(self, url: Url, proxy: Proxy | None, deadline: Deadline) -> Connection:
-        dialer = self._dialer
-        unix_socket = dialer.options.unix_socket
-        if proxy is None and unix_socket is None:
-            return await dialer.connect(
+    def _dial(
+        self, url: Url, proxy: Proxy | None, deadline: Deadline
+    ) -> Coroutine[Any, Any, Connection]:
+        if proxy is None and self._dialer.options.unix_socket is None:
+            return self._dialer.connect(
                 self._new, url.host, url.port, deadline, secure=url.is_secure
             )
+        return self._dial_by_way(url, proxy, deadline)
+
+    async def _dial_by_way(self, url: Url, proxy: Proxy | None, deadline: Deadline) -> Connection:
+        dialer = self._dialer
+        unix_socket = dialer.options.unix_socket
         forwards = proxy is not None and _forwards(proxy, url)
         if unix_socket is not None:
             stream = await dialer.open_unix(unix_socket, deadline)
@@ -269,9 +276,6 @@ class WireEngine(HttpClientEngine):
         connection.connection_made(stream.transport)
         stream.hand_over(connection)
         return connection
-
-    def _new(self) -> Connection:
-        return Connection(self._gone)
 
     def _gone(self, connection: Connection) -> None:
         self._pool.forget(connection, drop=False)
