@@ -64,19 +64,24 @@ class Layer:
         return response
 
 
+Late: TypeAlias = tuple[Layer, Callable[[HttpResponse], bool], int]
+"""A layer that is called once a response concerns it, and where the layers below it begin."""
+
+
+def _always(request: HttpRequest) -> bool:
+    return True
+
+
 class Route:
     """The layers that a request goes through, outermost first."""
 
-    __slots__ = ("hop", "layers")
+    __slots__ = ("hop", "steps")
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = layers
+        self.steps = [(one, one.when or _always, at) for at, one in enumerate(layers, 1)]
+        """Each with its condition, and where the layers below it begin."""
         self.hop = sum(one.kind is LayerKind.REDIRECT for one in layers)
         """Where each hop begins: below the layers that redirect."""
-
-
-Late: TypeAlias = tuple[Layer, Callable[[HttpResponse], bool], int, HttpRequest | None]
-"""A layer that is called once there is a response that concerns it; and what is below it."""
 
 
 class Sent:
@@ -170,37 +175,41 @@ class Passage(Interruptible):
         return response
 
     def _below(
-        self, at: int, redirected: HttpRequest | None, request: HttpRequest
+        self, at: int, elsewhere: HttpRequest | None, request: HttpRequest
     ) -> Awaitable[HttpResponse]:
         """Go through the layers from `at` on.
 
-        `redirected` is what has led this hop to another origin: what layers add below, for the
+        `elsewhere` is what has led this hop to another origin: what layers add below, for the
         caller's origin, does not go there.
         """
-        layers, hop, asked = self._route.layers, self._route.hop, self._asked
+        route, asked = self._route, self._asked
+        if at <= route.hop:
+            may_be_elsewhere = request.url is not asked.url or asked._asked is not None
+            is_elsewhere = may_be_elsewhere and request.url.origin != asked.asked_origin
+            elsewhere = request if is_elsewhere else None
         late: list[Late] = []
-        sending: Awaitable[HttpResponse]
-        while True:
-            if at == hop and (request.url is not asked.url or asked._asked is not None):
-                if request.url.origin != asked.asked_origin:
-                    redirected = request
-            if at == len(layers):
-                if redirected is not None:
-                    request = only_what_was_meant(request, redirected)
-                sending = self._reach_engine(request)
-                break
-            layer = layers[at]
-            at += 1
-            applies = layer.when is None or layer.when(request)
+        for layer, when, below in route.steps[at:]:
+            applies = when(request)
+            if not applies:
+                continue
             if callable(applies):
-                late.append((layer, applies, at, redirected))
-            elif applies:
-                sending = layer.around(request, partial(self._below, at, redirected))
-                break
-        return self._heard(sending, request, late) if late else sending
+                late.append((layer, applies, below))
+                continue
+            sending = layer.around(request, partial(self._below, below, elsewhere))
+            break
+        else:
+            if elsewhere is None:
+                sending = self._reach_engine(request)
+            else:
+                sending = self._reach_engine(only_what_was_meant(request, elsewhere))
+        return self._heard(sending, request, late, elsewhere) if late else sending
 
     async def _heard(
-        self, sending: Awaitable[HttpResponse], request: HttpRequest, late: list[Late]
+        self,
+        sending: Awaitable[HttpResponse],
+        request: HttpRequest,
+        late: list[Late],
+        elsewhere: HttpRequest | None,
     ) -> HttpResponse:
         """Call those of the late layers that the outcome concerns, innermost first."""
         outcome: HttpResponse | Exception
@@ -209,10 +218,9 @@ class Passage(Interruptible):
         except Exception as error:
             outcome = error
         try:
-            while late:
-                layer, concerns, at, redirected = late.pop()
+            for layer, concerns, below in reversed(late):
                 if isinstance(outcome, Exception) or concerns(outcome):
-                    send = Sent(layer, request, outcome, partial(self._below, at, redirected))
+                    send = Sent(layer, request, outcome, partial(self._below, below, elsewhere))
                     try:
                         outcome = await layer.around(request, send)
                     except Exception as error:
