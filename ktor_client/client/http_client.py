@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from ktor_client.client.building import (
     EngineLike,
@@ -203,17 +203,14 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
 
     def plugin_or_none(self, plugin: Callable[..., T]) -> T | None:
         """Return an installed plugin, or None."""
-        some: Any = self._plugins.get(plugin)
-        found: T | None = some
-        return found
+        return cast("T | None", self._plugins.get(plugin))
 
     # --- its calls ---
 
     def _statement(
         self, opening: Opening[S], url: UrlLike, blocks: tuple[RequestBlock, ...], **parts: Any
     ) -> WebSocketStatement[S]:
-        if self._closing:
-            self._raise_if_closed()
+        self._raise_if_closed()
         plugin = self.plugin(web_sockets())
         plugin.check(self.engine, raw=opening is web_sockets().open_raw)
         draft = web_socket_draft(self._scope, url, blocks, **parts)
