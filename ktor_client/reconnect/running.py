@@ -126,7 +126,7 @@ class Running:
             while True:
                 if self._successor is None:
                     await self.arriving.wait_for_room()
-                    self._successor = await self.connector.connect()
+                    self._successor = await self._connect()
                 session, self._successor = self._successor, None
                 try:
                     await self._carry(session)
@@ -209,18 +209,28 @@ class Running:
             and self.connector.is_stable(session)
         ):
             await self.connector.ended(session, at_once=True)
-            self._successor = await self.connector.connect()
+            self._successor = await self._connect()
+
+    async def _connect(self) -> ReconnectingSession:
+        """Open the next session."""
+        session = await self.connector.connect()
+        if self._end is not None:  # told by a function of the user's, or kept from us by one
+            session._core.close_without_waiting(_GOING_AWAY)
+            raise asyncio.CancelledError
+        return session
 
     async def _replace(self, session: ReconnectingSession) -> None:
         """Open another session while the one that is too old goes on, if that can be."""
         try:
-            self._successor = await self.connector.connect()
+            self._successor = await self._connect()
         except (PeerIsDoneError, ReconnectStoppedError) as error:
             if not session.is_open:
                 raise
             _log.warning("a connection was not replaced at its max_age: %s", error)
 
     def _tell(self, event: FeedEvent) -> None:
+        if self._ended.is_set:
+            return
         if self.is_open:  # whatever becomes of one that would replace it
             self.state = FeedState.OPEN
         else:
@@ -230,13 +240,20 @@ class Running:
     # --- ending ---
 
     async def close(self, reason: CloseReason) -> None:
-        """Send what waits if there is a connection, close that, and stop; the first call counts."""
+        """Send what waits if there is a connection, close that, and stop; the first call counts.
+
+        A function of the user's, for which the task waits, cannot wait for its end.
+        """
         if self._end is not None:
-            await self._ended.wait()
+            if not self._is_within:
+                await self._ended.wait()
+            return
+        if self._is_within:
+            await self.close_without_waiting(reason)
             return
         self._stop_with(endings.closed_by_us(reason), quietly=True)
-        await self._end_task()
         try:
+            await self._end_task()
             if self.session is not None:
                 await self._say_goodbye(self.session, reason)
             if self._successor is not None:
@@ -257,11 +274,11 @@ class Running:
             session.cancel()
         self._finish()
 
-    async def close_without_waiting(self) -> None:
-        """Say 1001 if that is possible at once, and stop: the block was cancelled."""
-        self._stop_with(endings.closed_by_us(_GOING_AWAY), quietly=True)
+    async def close_without_waiting(self, reason: CloseReason = _GOING_AWAY) -> None:
+        """Say why if that is possible at once, and stop: nobody may wait for the peer."""
+        self._stop_with(endings.closed_by_us(reason), quietly=True)
         for session in self._sessions:
-            session._core.close_without_waiting(_GOING_AWAY)
+            session._core.close_without_waiting(reason)
         self._finish()
         await self._end_task()
         await self.sending.stopped()
@@ -305,9 +322,15 @@ class Running:
             self.arriving.detach()
             self.sending.detach()
 
+    @property
+    def _is_within(self) -> bool:
+        """Whether it is the feed's own task that asks."""
+        return asyncio.current_task() is self._task
+
     async def _end_task(self) -> None:
         self._task.cancel()
-        await asyncio.wait([self._task])
+        if not self._is_within:
+            await asyncio.wait([self._task])
 
     async def _say_goodbye(self, session: ReconnectingSession, reason: CloseReason) -> None:
         with suppress(TimeoutError):

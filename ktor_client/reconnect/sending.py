@@ -72,6 +72,7 @@ class Sending:
         """Send on this session from now on."""
         self._session = session
         session._link.watch_leaving(self._more_has_left)
+        session._core.on_closed(lambda _: self._wake_drained())
         self._drain()
         self._wake_room()
 
@@ -109,8 +110,7 @@ class Sending:
     async def drained(self) -> None:
         """Wait until nothing waits any more, or the session ends."""
         if self._session is not None and len(self.ledger):
-            self._drained = OneShot()
-            self._session._core.on_closed(lambda _: self._wake_drained())
+            self._drained = self._drained or OneShot()
             await self._drained.wait()
 
     def finish(self) -> None:
@@ -271,7 +271,8 @@ class Sending:
 
     def _wake_drained(self) -> None:
         if self._drained is not None:
-            self._drained.set(None)
+            drained, self._drained = self._drained, None
+            drained.set(None)
 
     # --- what leaves ---
 

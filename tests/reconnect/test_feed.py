@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from ktor_client import (
     ConnectionClosedError,
     DefaultClientWebSocketSession,
     DeserializationError,
+    Failure,
     FeedState,
     Frame,
     HttpClient,
@@ -26,6 +28,8 @@ from ktor_client import (
     OpenTimeoutError,
     Outbox,
     OutboxFullError,
+    Position,
+    PositionResume,
     Receipt,
     ReconnectStoppedError,
     RetryPolicy,
@@ -417,6 +421,45 @@ async def test_serialized_and_in_fragments() -> None:
         assert heard.texts == ['{"a":1}', "ab", "c"]
 
 
+@pytest.mark.parametrize("how", ["go on", "close"])
+async def test_streams_wait_for_what_was_sent_before(how: str) -> None:
+    async def chunks(name: str) -> AsyncIterator[str]:
+        yield name
+        yield name
+
+    go_on = asyncio.Event()
+    heard: list[str | bytes] = []
+
+    async def slow(session: MockPeerSession) -> None:
+        if how == "close":
+            await session.stall()
+        session._core.link.pause()
+        await go_on.wait()
+        session._core.link.resume()
+        async for message in session:
+            heard.append(message if isinstance(message, str) else "")
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", slow)
+    async with engine, client_of(engine, ping_interval=None, close_timeout=1) as client:
+        async with client.web_socket_reconnecting(URL) as feed:
+            await feed.opened()
+            sending = [asyncio.create_task(feed.send(bytes(20_000))) for _ in range(20)]
+            await steps()
+            streams = [asyncio.create_task(feed.send_stream(chunks(name))) for name in "ab"]
+            await steps()
+            if how == "go on":
+                go_on.set()
+                await asyncio.gather(*streams, *sending)
+            else:
+                await feed.close()
+                for stream in streams:
+                    with pytest.raises(ConnectionClosedError):
+                        await stream
+                await asyncio.gather(*sending)
+    assert how == "close" or heard == [*[""] * 20, "aa", "bb"]
+
+
 async def test_a_busy_connection_lets_send_wait() -> None:
     go_on = asyncio.Event()
     heard: list[bytes] = []
@@ -737,6 +780,97 @@ async def test_every_caller_of_close_waits_and_the_first_reason_counts() -> None
             with pytest.raises(ValueError, match="may not be sent"):
                 await feed.close(CloseReason(1006))
         assert heard.reasons == [4001]
+
+
+@pytest.mark.parametrize("where", ["on_open", "decide", "headers", "reload", "a task of on_open"])
+@pytest.mark.parametrize("how", ["close", "cancel"])
+async def test_a_function_that_ends_the_feed(how: str, where: str) -> None:
+    """The feed waits for it, so it cannot wait for the feed's end; behind it nothing goes on."""
+    engine, heard = MockEngine(), Heard()
+    opened: list[DefaultClientWebSocketSession] = []
+    back: list[str] = []
+
+    async def end() -> None:
+        if how == "close":
+            await feed.close()
+        else:
+            feed.cancel()
+        back.append(where)
+
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        opened.append(session)
+        if where == "on_open":
+            await end()
+        if where == "a task of on_open":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(end())
+
+    async def headers() -> dict[str, str]:
+        if where == "headers":
+            await end()
+        return {}
+
+    async def decide(failure: Failure) -> None:
+        if where == "decide":
+            await end()
+
+    async def ask(session: DefaultClientWebSocketSession, position: Position | None) -> bool:
+        return where != "reload"
+
+    engine.on_web_socket("/feed", ConnectError("no"), times=1)
+    engine.on_web_socket("/feed", heard)
+    policy = RetryPolicy(STEADY.backoff, decide=decide)
+    resume = PositionResume(ask, lambda message: None, end, start=1)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, headers=headers, on_open=on_open, policy=policy, resume=resume
+        ) as feed:
+            assert [message async for message in feed] == []
+            await steps(40)
+            assert (feed.state, feed.session) == ("stopped", None)
+            assert [event async for event in feed.events][-1] == Stopped()
+            assert not any(session.is_open for session in opened)
+        if where != "a task of on_open":
+            assert back == [where]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_on_open_that_does_not_want_to_end() -> None:
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        with suppress(asyncio.CancelledError):
+            await session.receive_text()
+
+    engine, heard = MockEngine(), Heard()
+    engine.on_web_socket("/feed", heard)
+    async with engine, client_of(engine, open_timeout=3600) as client:
+        async with client.web_socket_reconnecting(URL, on_open=on_open) as feed:
+            await steps(20)
+            await feed.close()
+            assert feed.session is None
+        await steps()
+        assert heard.reasons == [1001]
+
+
+async def test_a_close_that_is_given_up_has_ended_it() -> None:
+    engine, go_on = MockEngine(), asyncio.Event()
+
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        try:
+            await session.receive_text()
+        finally:
+            await go_on.wait()
+
+    engine.on_web_socket("/feed", listens)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(URL, on_open=on_open) as feed:
+            await steps(20)
+            closing = asyncio.create_task(feed.close())
+            await steps()
+            closing.cancel()
+            await asyncio.wait({closing})
+            await feed.close()
+            assert [message async for message in feed] == []
+            go_on.set()
 
 
 async def test_close_sends_what_waits() -> None:
