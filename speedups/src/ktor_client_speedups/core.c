@@ -7,7 +7,7 @@
 #define INTERFACE 3
 
 PyObject *deque_type;
-PyCFunction deque_append, deque_extend, deque_popleft, deque_clear;
+PyCFunction deque_append, deque_popleft, deque_clear;
 
 static PyObject *get_running_loop;
 
@@ -261,7 +261,6 @@ static int execute(PyObject *module)
     }
     if (find_in("collections", "deque", &deque_type) < 0 ||
         find_function("append", METH_O, &deque_append) < 0 ||
-        find_function("extend", METH_O, &deque_extend) < 0 ||
         find_function("popleft", METH_NOARGS, &deque_popleft) < 0 ||
         find_function("clear", METH_NOARGS, &deque_clear) < 0) {
         return -1;

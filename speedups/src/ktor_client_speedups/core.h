@@ -49,7 +49,7 @@ void keep(PyObject **place, PyObject *object);
 
 /* What a deque does, without the calls that lead there; only for exact deques. */
 extern PyObject *deque_type;
-extern PyCFunction deque_append, deque_extend, deque_popleft, deque_clear;
+extern PyCFunction deque_append, deque_popleft, deque_clear;
 
 /* --- frames.c --- */
 

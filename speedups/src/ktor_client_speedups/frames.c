@@ -94,34 +94,9 @@ PyObject *content_of(PyObject *frame)
     return PyObject_GetAttrString(frame, type == text_frame ? "text" : "data");
 }
 
-/* Put what was taken into the queue: the only one, or a list of all. Both are given away. */
-static int hand_over(PyObject *messages, PyObject *single, PyObject *list)
-{
-    if (single == NULL && list == NULL) {
-        return 0;
-    }
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback); /* what went before is handed over all the same */
-    PyObject *done =
-        list == NULL ? deque_append(messages, single) : deque_extend(messages, list);
-    Py_XDECREF(single);
-    Py_XDECREF(list);
-    if (done == NULL) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-        return -1;
-    }
-    Py_DECREF(done);
-    PyErr_Restore(type, value, traceback);
-    return 0;
-}
-
 Py_ssize_t take(const unsigned char *data, Py_ssize_t end, Py_ssize_t position,
                 long long max_size, PyObject *messages)
 {
-    PyObject *single = NULL, *list = NULL;
-    int has_failed = 0;
     while (end - position >= 2) {
         unsigned char kind = data[position];
         unsigned long long length = data[position + 1];
@@ -166,37 +141,21 @@ Py_ssize_t take(const unsigned char *data, Py_ssize_t end, Py_ssize_t position,
                               : make(binary_frame, binary_size, binary_slots,
                                      PyBytes_FromStringAndSize(payload, size), no_bits);
         if (frame == NULL) {
-            if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
-                PyErr_Clear();
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+                return -1;
             }
-            else {
-                has_failed = 1;
-            }
+            PyErr_Clear();
             break;
         }
-        if (single == NULL && list == NULL) {
-            single = frame;
+        PyObject *done = deque_append(messages, frame);
+        Py_DECREF(frame);
+        if (done == NULL) {
+            return -1;
         }
-        else {
-            if (list == NULL) {
-                list = PyList_New(0);
-                if (list != NULL && PyList_Append(list, single) == 0) {
-                    Py_CLEAR(single);
-                }
-            }
-            int is_kept = list != NULL && single == NULL && PyList_Append(list, frame) == 0;
-            Py_DECREF(frame);
-            if (!is_kept) {
-                if (single != NULL) {
-                    Py_CLEAR(list);
-                }
-                has_failed = 1;
-                break;
-            }
-        }
+        Py_DECREF(done);
         position = start + size;
     }
-    return hand_over(messages, single, list) < 0 || has_failed ? -1 : position;
+    return position;
 }
 
 /* A limit may be any number from Python; what does not fit is no limit here. */
