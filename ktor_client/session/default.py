@@ -51,7 +51,7 @@ class DefaultWebSocketSession(WebSocketSession):
     # --- receiving ---
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
-        return _Messages(self)
+        return aiter(_Messages(self))
 
     async def receive_text(self) -> str:
         """Return the next message, which must be text.

@@ -265,7 +265,7 @@ static int execute(PyObject *module)
         find_function("clear", METH_NOARGS, &deque_clear) < 0) {
         return -1;
     }
-    return make_ready_type(module) < 0 ||
+    return make_ready_type(module) < 0 || make_iterator_type(module) < 0 ||
                    PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0
                ? -1
                : 0;

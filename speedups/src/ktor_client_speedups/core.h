@@ -101,6 +101,7 @@ void forget_result(void);
 
 /* --- receiving.c --- */
 
+int make_iterator_type(PyObject *module);
 int adopt_incoming(PyTypeObject *type);
 int adopt_messages(PyTypeObject *type);
 

@@ -11,7 +11,7 @@ enum { QUEUE, LOOK_AT, WAITERS, BYTES, END, RETURNED, CREATE_FUTURE, ENDS_QUIETL
 #define OF(channel, name) SLOT(channel, incoming_slots[name])
 
 static const char *const MESSAGES_SLOTS[] = {"_incoming", NULL};
-static PyTypeObject *incoming_type;
+static PyTypeObject *incoming_type, *messages_type;
 static PyObject *look_name, *closed_error;
 
 /* Take the next frame of a channel, as the reference does. */
@@ -135,6 +135,74 @@ static PyObject *arrived(PyObject *self, PyObject *const *args, Py_ssize_t count
                                         count > 1 ? args[1] : NULL, NULL);
 }
 
+/* --- iterators --- */
+
+/* What a loop goes through. In the place of the channel itself, whose `__anext__` would be looked
+   for each time, as that of any class of Python's. */
+typedef struct {
+    PyObject_HEAD
+    PyCFunction next;
+    PyObject *owner;
+} Iterator;
+
+static PyTypeObject *iterator_type;
+
+static PyObject *new_iterator(PyCFunction next, PyObject *owner)
+{
+    Iterator *self = PyObject_GC_New(Iterator, iterator_type);
+    if (self != NULL) {
+        self->next = next;
+        self->owner = Py_NewRef(owner);
+        PyObject_GC_Track(self);
+    }
+    return (PyObject *)self;
+}
+
+static int traverse(Iterator *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT(self->owner);
+    return 0;
+}
+
+static void deallocate(Iterator *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    PyObject_GC_UnTrack(self);
+    Py_DECREF(self->owner); /* of Python's classes: they break the cycles that this is in */
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyObject *iterate(Iterator *self)
+{
+    return self->next(self->owner, NULL);
+}
+
+static PyType_Slot SLOTS[] = {
+    {Py_tp_doc, "Iterates over what a channel receives."},
+    {Py_tp_dealloc, deallocate},
+    {Py_tp_traverse, traverse},
+    {Py_am_aiter, PyObject_SelfIter},
+    {Py_am_anext, iterate},
+    {0, NULL},
+};
+
+static PyType_Spec SPEC = {
+    .name = "ktor_client_speedups.Iterator",
+    .basicsize = sizeof(Iterator),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = SLOTS,
+};
+
+int make_iterator_type(PyObject *module)
+{
+    if (iterator_type == NULL) {
+        iterator_type = (PyTypeObject *)PyType_FromSpec(&SPEC);
+    }
+    return iterator_type == NULL ? -1 : 0;
+}
+
 /* --- frames --- */
 
 static PyObject *receive(PyObject *self, PyObject *nothing);
@@ -160,13 +228,22 @@ static PyObject *next_frame(PyObject *self, PyObject *nothing)
                            : PyObject_CallFunctionObjArgs(next_twin.reference, self, NULL);
 }
 
+static PyObject *iterate_frames(PyObject *self, PyObject *nothing)
+{
+    return Py_TYPE(self) == incoming_type ? new_iterator(next_frame, self) : Py_NewRef(self);
+}
+
+static Twin frames_twin = {{"__aiter__", iterate_frames, METH_NOARGS, "__aiter__($self, /)\n--\n\n"},
+                           NULL};
+
 int adopt_incoming(PyTypeObject *type)
 {
     if (intern(&look_name, "_look") < 0 ||
         find_in("ktor_client.errors", "ConnectionClosedError", &closed_error) < 0 ||
         find_slots(type, INCOMING_SLOTS, incoming_slots) < 0 ||
         replace_method(type, &arrived_twin) < 0 ||
-        replace_method(type, &receive_twin) < 0 || replace_method(type, &next_twin) < 0) {
+        replace_method(type, &receive_twin) < 0 || replace_method(type, &next_twin) < 0 ||
+        replace_method(type, &frames_twin) < 0) {
         return -1;
     }
     keep((PyObject **)&incoming_type, (PyObject *)type);
@@ -238,10 +315,20 @@ static PyObject *next_message(PyObject *self, PyObject *nothing)
                : PyObject_CallFunctionObjArgs(message_twin.reference, self, NULL);
 }
 
+static PyObject *iterate_messages(PyObject *self, PyObject *nothing)
+{
+    return Py_TYPE(self) == messages_type ? new_iterator(next_message, self) : Py_NewRef(self);
+}
+
+static Twin messages_twin = {
+    {"__aiter__", iterate_messages, METH_NOARGS, "__aiter__($self, /)\n--\n\n"}, NULL};
+
 int adopt_messages(PyTypeObject *type)
 {
-    return find_slots(type, MESSAGES_SLOTS, messages_slots) < 0 ||
-                   replace_method(type, &message_twin) < 0
-               ? -1
-               : 0;
+    if (find_slots(type, MESSAGES_SLOTS, messages_slots) < 0 ||
+        replace_method(type, &message_twin) < 0 || replace_method(type, &messages_twin) < 0) {
+        return -1;
+    }
+    keep((PyObject **)&messages_type, (PyObject *)type);
+    return 0;
 }
