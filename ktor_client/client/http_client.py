@@ -27,7 +27,7 @@ from ktor_client.client.preparing import (
     web_socket_draft,
 )
 from ktor_client.client.reconnecting import ReconnectingCalls
-from ktor_client.client.scope import ClientScope, PluginView
+from ktor_client.client.scope import ClientScope, PluginView, Preparation
 from ktor_client.client.sse_calls import SseCalls
 from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.verbs import HttpCalls
@@ -353,8 +353,9 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
 
     def _interrupt_requests(self) -> None:
         """End what this client has under way; sessions are closed, which takes longer."""
-        for passage in list(self._scope.under_way.values()):
-            passage.interrupt(ClientClosedError(f"the client was closed while the {passage.what}"))
+        under_way: list[Passage | Preparation] = [*self._scope.under_way.values()]
+        for wait in (*under_way, *self._scope.preparing):
+            wait.interrupt(ClientClosedError(f"the client was closed while the {wait.what}"))
         for response in self._responses:
             response._abandon(
                 ClientClosedError("the client was closed before the response was read")

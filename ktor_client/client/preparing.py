@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ktor_client.client.content import NOTHING, Content
-from ktor_client.client.scope import ClientScope
+from ktor_client.client.scope import ClientScope, Preparation
 from ktor_client.config import plugin_name
 from ktor_client.engine.capabilities import StreamingUploadCapability
 from ktor_client.engine.settings import check_settings
@@ -100,8 +100,15 @@ class Draft:
         """Return the request, and wait for the async hooks before."""
         rest, self._rest = self._rest, None
         if rest is not None:
-            await rest()
-            self._make()
+            hooks = Preparation()
+            self._scope.preparing.add(hooks)
+            try:
+                with hooks:
+                    await rest()
+                with hooks:  # which raises if a hook has closed the client
+                    self._make()
+            finally:
+                self._scope.preparing.discard(hooks)
         assert self.request is not None
         return self.request
 

@@ -13,6 +13,7 @@ from ktor_client.config import PluginKey
 from ktor_client.engine import HttpClientEngine
 from ktor_client.functions import check_plain, is_async
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
+from ktor_client.http.interruptible import Interruptible
 from ktor_client.plugin import (
     CloseHook,
     ErrorHook,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ktor_client.link import FrameLink
     from ktor_client.session import HttpClientCall
 
-__all__ = ["ClientScope", "PluginView"]
+__all__ = ["ClientScope", "PluginView", "Preparation"]
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -53,6 +54,13 @@ class Hook(Generic[H]):
         self.is_async = is_async(run)
 
 
+class Preparation(Interruptible):
+    """The wait for the request hooks of one call."""
+
+    __slots__ = ()
+    what = "request was being prepared"
+
+
 class ClientScope:
     """What the plugins of a client have registered."""
 
@@ -65,6 +73,7 @@ class ClientScope:
         self.engine_settings = Attributes()
         self.under_way: dict[asyncio.Task[Any] | None, Passage] = {}
         """The innermost passage of each task."""
+        self.preparing: set[Preparation] = set()
         self.layers: list[Layer] = []
         """Outermost first."""
         self.route = Route(())

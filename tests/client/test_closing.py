@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -327,6 +327,74 @@ async def test_a_response_that_nobody_reads_ends_with_its_client(engine: EngineF
                 await response.body_as_bytes()
         await other.close()
         await own.close()
+
+
+async def ask_http(client: HttpClient) -> object:
+    return await client.get("http://h/")
+
+
+async def ask_web_socket(client: HttpClient) -> object:
+    return await client.web_socket_session("ws://h/")
+
+
+@pytest.mark.parametrize("ask", [ask_http, ask_web_socket])
+@pytest.mark.parametrize("is_by_hook", [False, True])
+async def test_a_hook_that_waits_ends_with_its_client(
+    ask: Callable[[HttpClient], Awaitable[object]], is_by_hook: bool
+) -> None:
+    """Nothing is sent for a client that is closed, on an engine that stays."""
+    engine = MockEngine(lambda request: b"")
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @client_plugin
+    def Hook(scope: PluginScope) -> None:
+        async def hook(_: object) -> None:
+            begun.set()
+            try:
+                if is_by_hook:
+                    await client.close()
+                else:
+                    await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        scope.on_request(hook)
+
+    client = HttpClient(engine, install(WebSockets), install(Hook))
+    async with asyncio.timeout(20):
+        asking = asyncio.ensure_future(ask(client))
+        await begun.wait()
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await asking
+        assert ended.is_set()
+    assert not [*engine.request_history, *engine.handshakes]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_an_upload_that_nobody_reads_ends_with_its_client(
+    engine: EngineFactory, tls: bool
+) -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), raw_server(script, tls=server_context() if tls else None) as at:
+        client = HttpClient(partial(engine, ssl_context=client_context()))
+        asking = asyncio.ensure_future(client.post(at.url.replace("ws", "http", 1), body=endless()))
+        await begun.wait()
+        for _ in range(100):  # until the buffers are full
+            await asyncio.sleep(0)
+        await client.close()
+        with pytest.raises(ClientClosedError):
+            await asking
 
 
 async def test_a_layer_may_close_its_client() -> None:

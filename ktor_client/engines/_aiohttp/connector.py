@@ -107,17 +107,6 @@ class Connector(aiohttp.TCPConnector):
             self._release_waiter()  # else a slot that came in the same moment wakes nobody
             raise
 
-    def _release(
-        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
-    ) -> None:
-        transport = protocol.transport
-        if transport is not None and (should_close or protocol.should_close):
-            if key.is_ssl and not transport.is_closing():
-                transport.close()  # TLS says farewell,
-            if key.is_ssl or transport.get_write_buffer_size():
-                transport.abort()  # and does not wait half a minute for a peer that says none
-        super()._release(key, protocol, should_close=should_close)
-
     async def _create_connection(
         self, req: Any, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:

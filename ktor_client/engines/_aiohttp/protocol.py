@@ -124,9 +124,12 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         return not self._poll(0)
 
     def close(self) -> None:
-        body = self._payload
+        transport, body = self.transport, self._payload
         self.sending.stop()
-        super().close()
+        super().close()  # TLS says farewell,
+        if transport is not None:
+            if transport.get_write_buffer_size() or transport.get_extra_info("ssl_object"):
+                transport.abort()  # and nobody waits for a peer that reads nothing, or says none
         _break_off(body, _CLOSED)
 
     def abort(self) -> None:
