@@ -61,6 +61,7 @@ def basic_auth(user: str, password: str) -> RequestBlock:
 
     Raises:
         ValueError: the user has a colon, which would begin the password.
+        UnsafeHeaderError: a lone surrogate, which cannot be encoded.
     """
     if ":" in user:
         raise ValueError("a user of basic authentication has no colon (RFC 7617 2)")

@@ -337,10 +337,17 @@ AnyBlock: TypeAlias = RequestBlock | Callable[[HttpRequestBuilder], Awaitable[No
 
 
 def basic_credentials(user: str, password: str) -> str:
-    """Return the value of `Authorization` for a user (RFC 7617)."""
+    """Return the value of `Authorization` for a user (RFC 7617).
+
+    Raises:
+        UnsafeHeaderError: a lone surrogate, which cannot be encoded.
+    """
     from binascii import b2a_base64
 
-    token = b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
+    try:
+        token = b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
+    except UnicodeEncodeError:  # which has both in it
+        raise UnsafeHeaderError("user or password has a lone surrogate in it") from None
     return f"Basic {token}"
 
 

@@ -41,6 +41,10 @@ def test_basic_auth_is_sent_as_utf_8() -> None:
     ]
     with pytest.raises(ValueError, match="no colon"):
         basic_auth("a:b", "c")
+    with pytest.raises(UnsafeHeaderError) as caught:
+        basic_auth("user", "secret\ud800")
+    assert "secret" not in repr(caught.value)
+    assert caught.value.__suppress_context__
 
 
 def test_cookies_stand_in_one_field() -> None:
