@@ -233,8 +233,9 @@ class Connector:
 
     @staticmethod
     def _has_brought(core: SessionCore) -> bool:
-        """Whether messages came with the end of a session that is over: they are to be read."""
-        return bool(core.messages) and core.ending.initiator == "peer"
+        """Whether messages came before the end of a session that is over: they are to be read."""
+        is_ours = core.ending.initiator == "local" and not core.ending.has_failed
+        return bool(core.messages) and not is_ours
 
     async def _pause(self, delay: float) -> None:
         if delay > 0:

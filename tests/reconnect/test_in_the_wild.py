@@ -17,6 +17,8 @@ import pytest
 
 from ktor_client import (
     Backoff,
+    ChannelOverflow,
+    Channels,
     ConnectionClosedError,
     DefaultClientWebSocketSession,
     DnsError,
@@ -34,6 +36,7 @@ from ktor_client import (
     SequenceResume,
     WebSocketFeed,
     WebSocketHandshakeError,
+    bounded,
     install,
 )
 from ktor_client.engine.registry import EngineFactory
@@ -236,6 +239,44 @@ async def test_messages_that_come_with_the_end(engine: EngineFactory, form: str)
     assert taken == (["1a", "2a", "3a"] if form == "on_open" else [])
     words = "bc" if form == "on_open" else "abc"
     assert received == [f"{number}{word}" for number in (1, 2, 3) for word in words]
+
+
+@pytest.mark.parametrize("form", ["feed", "loop", "on_open"])
+@pytest.mark.parametrize("failure", ["violation", "overflow"])
+async def test_messages_that_come_before_a_failure(
+    engine: EngineFactory, failure: str, form: str
+) -> None:
+    """What came before it is received, then the policy stops: it is over by the end of on_open."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.read_request()
+        said = b"".join(frame(TEXT, word.encode()) for word in "abc")
+        await peer.send(peer.switch(trailing=said + frame(3 if failure == "violation" else TEXT)))
+        await peer.read_frame()
+
+    async def until_it_is_over(session: DefaultClientWebSocketSession) -> None:
+        await session.close_reason
+
+    strict = bounded(3, on_overflow=ChannelOverflow.CLOSE)
+    received: list[str | bytes] = []
+    async with (
+        raw_server(serve) as server,
+        HttpClient(engine, install(WebSockets, channels=Channels(incoming=strict))) as client,
+    ):
+        on_open = until_it_is_over if form == "on_open" else None
+        statement = client.web_socket_reconnecting(server.url, policy=QUICK, on_open=on_open)
+        with pytest.raises(ReconnectStoppedError) as caught:
+            if form == "loop":
+                async for session in statement:
+                    async with session:
+                        async for message in session:
+                            received.append(message)
+            else:
+                async with statement as feed:
+                    async for message in feed:
+                        received.append(message)
+        assert received == ["a", "b", "c"]
+        assert caught.value.reason.code == (1002 if failure == "violation" else 1008)
 
 
 # --- an application in memory
