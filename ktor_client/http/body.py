@@ -18,6 +18,7 @@ __all__ = [
     "WrappedBody",
     "in_slices",
     "once_only",
+    "opened",
     "passed_through",
 ]
 
@@ -143,7 +144,7 @@ def passed_through(
     """Return a body that is as another one, but for what its chunks pass through on their way.
 
     It has the other's length and content type, and can be sent as often; `through` is called for
-    each sending.
+    each sending, and closes what it takes (`opened`).
     """
     chunks: AsyncIterable[bytes] = in_slices(body) if isinstance(body, bytes) else body
     length = length_of(body)
@@ -151,6 +152,12 @@ def passed_through(
     if (once := once_only(body)) is not None:
         return OnceBody(through(chunks), length, content_type, kind=once)
     return Body(lambda: through(chunks), length, content_type)
+
+
+def opened(chunks: AsyncIterable[bytes]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    """Return an iterator over chunks, for `async with`: left early, it is closed too."""
+    iterator: Any = aiter(chunks)  # a generator, as a rule
+    return aclosing(iterator) if hasattr(iterator, "aclose") else nullcontext(iterator)
 
 
 def in_slices(body: bytes) -> Body:
@@ -286,9 +293,8 @@ class WrappedBody(ResponseBody):
                 yield chunk
 
     def source(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Return the other one's chunks, for `async with`: left early, they are closed too."""
-        chunks: Any = self.inner.chunks()  # a generator, as a rule
-        return aclosing(chunks) if hasattr(chunks, "aclose") else nullcontext(chunks)
+        """Return the other one's chunks; see `opened`."""
+        return opened(self.inner.chunks())
 
     async def close(self) -> None:
         """Close the other one."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from ktor_client.engine.capabilities import StreamingUploadCapability
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
-from ktor_client.http.body import WrappedBody, length_of, passed_through
+from ktor_client.http.body import WrappedBody, length_of, opened, passed_through
 from ktor_client.http.progress import DOWNLOAD_LISTENER, UPLOAD_LISTENER, ProgressListener
 from ktor_client.link import Clock
 from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
@@ -108,9 +108,10 @@ class _Observed(WrappedBody):
 def _observed(request: HttpRequest, meter: _Meter) -> HttpRequest:
     async def counted(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         meter.begin()
-        async for chunk in chunks:
-            yield chunk
-            await meter.advance(len(chunk))  # the engine has taken it
+        async with opened(chunks) as pieces:
+            async for piece in pieces:
+                yield piece
+                await meter.advance(len(piece))  # the engine has taken it
         await meter.tell()
 
     assert request.body is not None

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import Literal, get_args
 
 from ktor_client.http import HttpRequestBuilder
-from ktor_client.http.body import Body, OnceBody, once_only
+from ktor_client.http.body import Body, OnceBody, once_only, opened
 from ktor_client.http.codings import max_decoded_size as MAX_DECODED_SIZE
 from ktor_client.http.codings import remedy
 from ktor_client.http.content import as_request_body
@@ -111,7 +111,8 @@ def compressed(data: bytes, coding: Coding) -> bytes:
 async def compressing(chunks: AsyncIterable[bytes], coding: Coding) -> AsyncGenerator[bytes]:
     """Yield chunks in a coding, as they come."""
     packer = zlib.compressobj(wbits=_WINDOW_BITS[coding])
-    async for chunk in chunks:
-        if packed := packer.compress(chunk):
-            yield packed
+    async with opened(chunks) as pieces:
+        async for piece in pieces:
+            if packed := packer.compress(piece):
+                yield packed
     yield packer.flush()

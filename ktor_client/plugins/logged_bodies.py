@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from ktor_client.http import Headers, ResponseBody
-from ktor_client.http.body import Body, RequestBody, WrappedBody, checked_chunk, passed_through
+from ktor_client.http.body import (
+    Body,
+    RequestBody,
+    WrappedBody,
+    checked_chunk,
+    opened,
+    passed_through,
+)
 from ktor_client.http.shown_text import Redactor
 
 __all__ = ["BodyLog", "LoggedBody", "logged_upload"]
@@ -92,9 +99,10 @@ def logged_upload(body: RequestBody, log: Callable[[], BodyLog]) -> Body:
     async def logged(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         this = log()
         try:
-            async for chunk in chunks:
-                this.take(checked_chunk(chunk))
-                yield chunk
+            async with opened(chunks) as pieces:
+                async for piece in pieces:
+                    this.take(checked_chunk(piece))
+                    yield piece
         except BaseException as error:
             this.break_off(f"broken off by {type(error).__name__}")
             raise

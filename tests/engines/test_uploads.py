@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,12 +14,15 @@ import aiohttp
 import httpx
 import pytest
 
-from ktor_client import Body, FilePart, HttpClient, HttpRequestBuilder
+from ktor_client import Body, FilePart, HttpClient, HttpRequestBuilder, install, on_upload
+from ktor_client.config import Block
 from ktor_client.engine import HttpClientEngine
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
 from ktor_client.errors import RedirectError, UnsafeHeaderError
+from ktor_client.plugins import BodyProgress, ContentEncoding, Logging, LogLevel
 from ktor_client.testing import EchoServer, echo_server
+from tests.support.raw_server import Peer, raw_server
 
 
 @pytest.fixture
@@ -71,6 +75,45 @@ async def test_bodies_of_unknown_length(engine: EngineFactory, server: EchoServe
             assert seen["body"] == "one two"
             assert seen["transfer-encoding"] == "chunked"
             assert "content-length" not in seen
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        install(ContentEncoding, compress="gzip"),
+        install(BodyProgress),
+        install(Logging, level=LogLevel.BODY),
+    ],
+    ids=str,
+)
+async def test_what_a_plugin_passes_on_is_closed_with_the_upload(
+    engine: EngineFactory, plugin: Block
+) -> None:
+    ends: list[str] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            yield b"x"
+            await at.finished.wait()
+            while True:
+                yield os.urandom(1 << 16)
+        finally:
+            ends.append("closed")
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    content = endless()  # which is kept, so that nobody else closes it
+    async with asyncio.timeout(20), raw_server(script) as at:
+        async with HttpClient(engine, install(BodyProgress), plugin) as client:
+            url = at.url.replace("ws", "http", 1)
+            response = await client.post(url, on_upload(_ignore), body=content)
+            assert (response.status, ends) == (413, ["closed"])
+
+
+def _ignore(done: int, total: int | None) -> None:
+    """Watch an upload, and do nothing about it."""
 
 
 async def test_forms(engine: EngineFactory, server: EchoServer, tmp_path: Path) -> None:

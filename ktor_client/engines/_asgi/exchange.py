@@ -10,7 +10,7 @@ from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
 from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
-from ktor_client.http.body import checked_chunk
+from ktor_client.http.body import checked_chunk, opened
 
 __all__ = ["Exchange"]
 
@@ -106,6 +106,7 @@ async def _pieces(request: HttpRequest) -> AsyncIterator[tuple[bytes, bool]]:
         yield body, False
     else:
         if body is not None:
-            async for chunk in body:
-                yield checked_chunk(chunk), True
+            async with opened(body) as chunks:
+                async for chunk in chunks:
+                    yield checked_chunk(chunk), True
         yield b"", False

@@ -36,7 +36,7 @@ from ktor_client.engines._mock.sockets import (
 from ktor_client.engines._mock.stage import Stage
 from ktor_client.errors import ClientClosedError
 from ktor_client.http import HttpRequest, HttpResponse, redacted
-from ktor_client.http.body import checked_chunk
+from ktor_client.http.body import checked_chunk, opened
 from ktor_client.memory.faults import Faults
 from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
@@ -363,5 +363,6 @@ async def _with_whole_body(request: HttpRequest) -> HttpRequest:
     body = request.body
     if not isinstance(body, AsyncIterable):
         return request
-    data = b"".join([checked_chunk(chunk) async for chunk in body])
+    async with opened(body) as chunks:
+        data = b"".join([checked_chunk(chunk) async for chunk in chunks])
     return HttpRequest(request.method, request.url, request.headers, data, request.attributes)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ktor_client.errors import AuthError, InvalidUrlError
 from ktor_client.http import HttpRequest, HttpResponse, RequestBody, Url
-from ktor_client.http.body import once_only
+from ktor_client.http.body import once_only, opened
 from ktor_client.plugins.auth.challenge import Challenge, parse_parameters, quoted
 from ktor_client.plugins.auth.provider import (
     AuthProvider,
@@ -136,8 +136,9 @@ class _Space:
         """Return the hash of a body, in hexadecimal."""
         hashed = self._hash(body if isinstance(body, bytes) else b"")
         if body is not None and not isinstance(body, bytes):
-            async for chunk in body:
-                hashed.update(chunk)
+            async with opened(body) as chunks:
+                async for chunk in chunks:
+                    hashed.update(chunk)
         digest: str = hashed.hexdigest()
         return digest
 
