@@ -79,11 +79,11 @@ class Draft:
             self._make()
 
     @classmethod
-    def of(cls, request: HttpRequest, subprotocols: Sequence[str] = ()) -> Draft:
+    def of(cls, request: HttpRequest, subprotocols: tuple[str, ...] = ()) -> Draft:
         """Return the draft of a request to which nothing is to be added."""
         draft = cls.__new__(cls)
         draft.request = request
-        draft.subprotocols = tuple(subprotocols)
+        draft.subprotocols = subprotocols
         return draft
 
     def _make(self) -> None:
@@ -204,9 +204,8 @@ def web_socket_draft(
     if is_whole and not (host or blocks or late_blocks or scope.request_hooks):
         whole = _whole(url, ("ws", "wss"))
         if whole is not None:
-            return Draft.of(
-                HttpRequest(HttpMethod.Get, whole)._checked(web_socket=True), subprotocols
-            )
+            request = HttpRequest(HttpMethod.Get, whole)._checked(web_socket=True)
+            return Draft.of(request, tuple(subprotocols))
     builder = HttpRequestBuilder(is_handshake=True)
     builder.subprotocols = list(subprotocols)
     blocks = _take_url(builder, url, blocks)

@@ -381,10 +381,11 @@ class SessionCore:
 
     def _end_within(self, delay: float) -> None:
         """Drop the link after `delay` or `close_timeout`, unless that is due earlier already."""
-        now = self.clock.time()
-        self._due = min(self._due, now + min(delay, self._close_timeout))
-        if self._timer is None:
-            self._look_in(self._due - now)
+        if self._timer is None or delay < self._close_timeout:
+            now = self.clock.time()
+            self._due = min(self._due, now + min(delay, self._close_timeout))
+            if self._timer is None:
+                self._look_in(self._due - now)
 
     def _look_in(self, left: float) -> None:
         self._timer = self.clock.call_later(min(left, LINGER), self._look)  # no `delay` is shorter

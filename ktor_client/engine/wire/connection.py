@@ -34,9 +34,9 @@ class Connection(ReadInPlace):
         "_on_gone",
         "_poll",
         "_room",
-        "_silence",
         "is_gone",
         "loop",
+        "silence",
         "transport",
         "was_used",
     )
@@ -54,7 +54,7 @@ class Connection(ReadInPlace):
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until = 0.0
         self._expiry: asyncio.TimerHandle | None = None
-        self._silence: Silence | None = None
+        self.silence: Silence | None = None
         self.is_gone = False
         self.was_used = False
         """Whether an answer has come on it: it may have been closed since."""
@@ -71,12 +71,10 @@ class Connection(ReadInPlace):
             raise NoAnswerError("Server disconnected") from self._error
         self._exchange = exchange
 
-    def begin_silence(self, limit: float) -> Silence:
-        """Count the seconds in which nothing is heard, for an exchange."""
-        if self._silence is None:
-            self._silence = Silence(self._unsent, self._is_ours, self._was_silent)
-        self._silence.begin(limit)
-        return self._silence
+    def listen(self) -> Silence:
+        """Return what counts silence, for the first exchange that has a limit of it."""
+        self.silence = Silence(self._unsent, self._is_ours, self._was_silent)
+        return self.silence
 
     def finish(self, idle_limit: float | None) -> None:
         """Take note that the exchange is over and that the connection may be used again."""
@@ -126,8 +124,8 @@ class Connection(ReadInPlace):
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        if self._silence is not None:
-            self._silence.close()
+        if self.silence is not None:
+            self.silence.close()
 
     # --- silence ---
 

@@ -100,7 +100,10 @@ class Exchange:
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
         connection.begin(self)
-        self._silence = None if limit is None else connection.begin_silence(limit)
+        self._silence = None
+        if limit is not None:
+            self._silence = connection.silence or connection.listen()
+            self._silence.begin(limit)
 
     # --- the engine's calls ---
 
@@ -186,7 +189,8 @@ class Exchange:
 
     def received(self, data: bytes) -> None:
         """Take what was read."""
-        self._heard()
+        if self._silence is not None:
+            self._silence.heard()
         if self.is_over:  # behind a 101, in the steps until a link has the transport
             self.leading += data
             self.connection.transport.pause_reading()
@@ -202,7 +206,8 @@ class Exchange:
                 if self.head.status == 101:
                     self.leading = data
                     self.is_over = True
-                    self._end_silence()
+                    if self._silence is not None:
+                        self._silence.end()
                     return
                 if self.sending is not None and self.sending.is_running:
                     if self.head.status >= 400 or not self.head.keeps:
@@ -262,7 +267,8 @@ class Exchange:
 
     def _end(self, *, keeps: bool) -> None:
         self.is_over = True
-        self._end_silence()
+        if self._silence is not None:
+            self._silence.end()
         if self.sending is not None and self.sending.is_running:
             keeps = False
             self.sending.stop()
@@ -274,10 +280,6 @@ class Exchange:
     def _heard(self) -> None:
         if self._silence is not None:
             self._silence.heard()
-
-    def _end_silence(self) -> None:
-        if self._silence is not None:
-            self._silence.end()
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
