@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ktor_client.engine.phases import was_still
 from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, REQUEST_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.errors import (
     ConverterNotFoundError,
     KtorClientError,
     RequestTimeoutError,
+    SocketTimeoutError,
     SseError,
     UnsafeHeaderError,
 )
@@ -174,6 +176,7 @@ class SseSession:
             self._clock,
             self._head_limit,
             self._scope.send(request),
+            SocketTimeoutError,
             f"{request.url._shown} did not answer within {self._head_limit or 0:g} s "
             "(socket_timeout)",
         )
@@ -264,6 +267,7 @@ class SseSession:
                 self._clock,
                 idle,
                 anext(chunks),
+                RequestTimeoutError,
                 f"{self._request.url._shown} sent nothing for {idle or 0:g} s (idle_timeout)",
             )
         except StopAsyncIteration:
@@ -335,11 +339,17 @@ def _prepared(scope: PluginScope, request: HttpRequest) -> HttpRequest:
     return request
 
 
-async def _within(clock: Clock, limit: float | None, wait: Awaitable[T], message: str) -> T:
+async def _within(
+    clock: Clock,
+    limit: float | None,
+    wait: Awaitable[T],
+    error_class: type[RequestTimeoutError],
+    message: str,
+) -> T:
     """Await something for at most `limit` seconds of that clock; None for no limit.
 
     Raises:
-        RequestTimeoutError: the time is over.
+        RequestTimeoutError: the time is over, as `error_class`.
     """
     if limit is None:
         return await wait
@@ -351,4 +361,4 @@ async def _within(clock: Clock, limit: float | None, wait: Awaitable[T], message
     except TimeoutError as error:
         if not over.is_over:
             raise
-        raise RequestTimeoutError(message) from error
+        raise error_class(f"{message}{was_still(error)}") from error

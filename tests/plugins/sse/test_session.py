@@ -20,8 +20,10 @@ from ktor_client import (
     PluginNotInstalledError,
     RequestTimeoutError,
     RetryPolicy,
+    SocketTimeoutError,
     SseError,
     install,
+    timeout,
 )
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
@@ -428,6 +430,30 @@ async def test_a_time_limit_of_somebody_else_passes() -> None:
             await client.sse_session("/feed")
 
 
+async def test_what_an_answer_was_waited_for(engine: EngineFactory) -> None:
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        asked.set()
+        await peer.read_eof()
+
+    async with (
+        asyncio.timeout(20),
+        raw_server(script) as server,
+        HttpClient(partial(engine, limit=1), install(SSE)) as client,
+    ):
+        holding = asyncio.create_task(client.get(url_of(server)))
+        await asked.wait()
+        waited = r"\(socket_timeout\); it was still waiting for a free connection \(limit=1\)"
+        with pytest.raises(SocketTimeoutError, match=waited):
+            await client.sse_session(url_of(server), timeout(socket=0.1))
+        holding.cancel()
+        await asyncio.wait({holding})
+        with pytest.raises(SocketTimeoutError, match=r"within 0.1 s \(socket_timeout\)$"):
+            await client.sse_session(url_of(server), timeout(socket=0.1))
+
+
 async def test_an_answer_that_does_not_come() -> None:
     engine = MockEngine()
 
@@ -437,6 +463,6 @@ async def test_an_answer_that_does_not_come() -> None:
 
     engine.on_request("/feed", never)
     async with HttpClient(engine, install(SSE)) as client:
-        with pytest.raises(RequestTimeoutError, match=r"within 60 s \(socket_timeout\)"):
+        with pytest.raises(SocketTimeoutError, match=r"within 60 s \(socket_timeout\)"):
             await client.sse_session("/feed")
     assert engine.clock.time() == 60
