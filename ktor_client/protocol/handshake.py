@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ktor_client.http.headers import Headers, check_field, is_token
 from ktor_client.http.redaction import redacted_value
@@ -38,12 +37,6 @@ _SUBPROTOCOL = "Sec-WebSocket-Protocol"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-try:  # the interpreter's own: for a text this short, OpenSSL's costs thrice
-    sha1: Any = import_module("_sha1").sha1
-except ImportError:
-    from hashlib import sha1
-
-
 class Negotiated(NamedTuple):
     """What both sides agreed on."""
 
@@ -64,7 +57,10 @@ def make_key() -> str:
 
 def accept_for(key: str) -> str:
     """Return the `Sec-WebSocket-Accept` that answers `key`."""
-    return b2a_base64(sha1((key + _GUID).encode()).digest(), newline=False).decode()
+    from hashlib import sha1
+
+    digest = sha1((key + _GUID).encode(), usedforsecurity=False).digest()
+    return b2a_base64(digest, newline=False).decode()
 
 
 def check_subprotocols(subprotocols: Sequence[str]) -> None:
