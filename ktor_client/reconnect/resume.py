@@ -194,25 +194,31 @@ class SequenceResume(Resume):
         self._reload = reload
         self._every = acknowledge_every
         self._told = 0
+        self._was_reset = False
 
     def begin(self) -> Any:
         """Name a new stream that the server does not know yet."""
         self._stream = secrets.token_hex(16)
         self._told = 0
+        self._was_reset = False
 
     async def on_open(
         self, session: DefaultClientWebSocketSession, position: Any
     ) -> Resumed | bool | None:
         """Tell the server which stream this is and how much has arrived, and learn the same from
         it.
+
+        A server says only once that it has forgotten the stream; it counts for us until we have
+        reloaded, whatever becomes of the connection.
         """
-        self._told = position or 0
+        self._told = 0 if self._was_reset else position or 0
         await session.send(f"resume {self._stream} {self._told}")
         answer = await session.receive_text()
         word, _, number = answer.partition(" ")
         if word not in ("resumed", "reset") or not _is_number(number):
             raise _violation(f"the server answered {answer[:40]!r} to a resume")
-        return Resumed(word == "resumed", int(number))
+        self._was_reset |= word == "reset"
+        return Resumed(not self._was_reset, int(number))
 
     def position_of(self, message: Message) -> Any:
         """Return the number of a message."""
@@ -236,6 +242,8 @@ class SequenceResume(Resume):
         """Reload; the server then counts from the start."""
         if self._reload is not None:
             await self._reload()
+        self._told = 0
+        self._was_reset = False
 
     def received(self, message: Message) -> Message | None:
         """Remove the number."""

@@ -391,6 +391,76 @@ async def test_a_server_that_has_forgotten_the_stream() -> None:
             assert Gap(1) in until_now(feed)
 
 
+async def test_what_comes_after_a_reset_is_acknowledged() -> None:
+    server = SequenceServer()
+    engine = MockEngine()
+    engine.on_web_socket("/feed", server.serve)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, policy=STEADY, resume=SequenceResume(acknowledge_every=2)
+        ) as feed:
+            for count in (8, 2):
+                await (await feed.send("hello"))
+                (stream,) = server.streams.values()
+                for number in range(count):
+                    await stream.send(str(number))
+                    assert await feed.receive_text() == str(number)
+                await steps()
+                assert not stream.kept
+                server.streams.clear()
+                assert stream.session is not None
+                stream.session.cancel()
+                await steps()
+
+
+@pytest.mark.parametrize("how", ["lost at once", "reload fails"])
+async def test_a_reset_counts_until_the_reload(how: str) -> None:
+    """The server says it once: on the next connection it knows the stream again."""
+    server = SequenceServer()
+    reloads = connections = 0
+
+    async def reload() -> None:
+        nonlocal reloads
+        reloads += 1
+        if how == "reload fails" and reloads == 1:
+            raise ConnectionError("the database is away")
+
+    async def serve(session: MockPeerSession) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 2 and how == "lost at once":
+            word, name, _ = (await session.receive_text()).split()
+            server.streams[name] = Stream()
+            session.write_bytes(b"\x81\x07reset 0\x88\x02\x03\xf4")
+            await session.wait_closed()
+        else:
+            await server.serve(session)
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", serve)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, policy=STEADY, resume=SequenceResume(reload)
+        ) as feed:
+            await (await feed.send("hello"))
+            (stream,) = server.streams.values()
+            for number in range(3):
+                await stream.send(str(number))
+                assert await feed.receive_text() == str(number)
+            server.streams.clear()
+            assert stream.session is not None
+            stream.session.cancel()
+            await steps()
+            while connections < 3:
+                await engine.clock.sleep(1)
+            await (await feed.send("again"))
+            (stream,) = server.streams.values()
+            await stream.send("one")
+            assert await feed.receive_text() == "one"
+            assert reloads == (2 if how == "reload fails" else 1)
+            assert [event for event in until_now(feed) if isinstance(event, Gap)] == [Gap(3)]
+
+
 async def test_receipts_are_a_window() -> None:
     heard: list[str] = []
 
