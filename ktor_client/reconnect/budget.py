@@ -35,8 +35,9 @@ class Budget:
             self._timer = clock.call_later(self._free_at - now, self._next, clock)
 
     def leave(self, turn: asyncio.Future[None]) -> None:
-        """Wait no longer for a turn that has not come."""
-        self._queue.remove(turn)
+        """Wait no longer for a turn; one that has just come is lost."""
+        if turn in self._queue:
+            self._queue.remove(turn)
         if not self._queue and self._timer is not None:
             self._timer.cancel()
             self._timer = None

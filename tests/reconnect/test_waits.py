@@ -111,6 +111,19 @@ async def test_a_turn_is_not_to_be_hurried_but_may_fail() -> None:
     assert budget._timer is None
 
 
+async def test_a_wait_that_is_cancelled_as_its_turn_comes() -> None:
+    clock = VirtualClock()
+    budget = Budget(1)
+    await Waits(clock).turn(budget)
+    waiting = asyncio.create_task(Waits(clock).turn(budget))
+    await asyncio.sleep(0)
+    budget._next(clock)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await Waits(clock).turn(budget)
+
+
 async def test_a_turn_that_was_cancelled_in_the_step_of_its_timer() -> None:
     clock = VirtualClock()
     budget = Budget(1)
