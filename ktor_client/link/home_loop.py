@@ -7,7 +7,7 @@ from typing import Any
 
 from ktor_client.errors import WrongLoopError
 
-__all__ = ["HomeLoop", "session_loop", "wake"]
+__all__ = ["HomeLoop", "cancel", "session_loop", "wake"]
 
 
 class HomeLoop:
@@ -76,3 +76,9 @@ def wake(
         waiter.set_result(result)
     else:
         waiter.set_exception(error)
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, unless its loop is closed: there it never goes on."""
+    if not task.get_loop().is_closed():
+        task.cancel()

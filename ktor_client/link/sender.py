@@ -257,7 +257,8 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self._is_lost = True
         self._on_left.clear()
         self._drop_out()
-        if error is None and not self._is_tls:  # an orderly end comes after all that was written
+        if error is None and not (self._is_tls or self.home.is_closed):
+            # An orderly end comes after all that was written.
             self._surely_left = self.bytes_sent - self._dropped
 
     def _abort_transport(self) -> None:

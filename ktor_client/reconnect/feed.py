@@ -187,16 +187,19 @@ class WebSocketFeed:
 
     def cancel(self) -> None:
         """Drop the connection, or the wait for one, now; waiting messages become `NOT_SENT`."""
-        self._running.home.check()
+        if not self._running.home.is_closed:
+            self._running.home.check()
         self._running.cancel()
 
     async def _leave(self, exc_type: type[BaseException] | None) -> None:
         """End it as leaving its `async with` does."""
         running = self._running
+        if exc_type is not None and running.home.is_elsewhere:
+            return  # nothing can be said from there, and the exception passes
         if exc_type is not None and not issubclass(exc_type, Exception):
             await running.close_without_waiting()
             return
-        await running.close(_NORMAL if exc_type is None else _INTERNAL_ERROR)
+        await self.close(_NORMAL if exc_type is None else _INTERNAL_ERROR)
         try:
             await running.over()
         except Exception:

@@ -14,7 +14,7 @@ from typing import cast
 
 from ktor_client.errors import ConnectionClosedError, KtorClientError, ReconnectStoppedError
 from ktor_client.frames import CloseReason
-from ktor_client.link.home_loop import session_loop
+from ktor_client.link.home_loop import cancel, session_loop
 from ktor_client.link.oneshot import OneShot
 from ktor_client.link.time_limit import TimeLimit
 from ktor_client.reconnect import endings
@@ -269,7 +269,7 @@ class Running:
     def cancel(self) -> None:
         """Drop the connection, or the wait for one, now."""
         self._stop_with(endings.closed_by_us(_DROPPED), quietly=True)
-        self._task.cancel()
+        cancel(self._task)
         for session in self._sessions:
             session.cancel()
         self._finish()

@@ -13,7 +13,7 @@ from typing import NoReturn, cast
 from ktor_client.errors import ConnectionClosedError, OutboxFullError
 from ktor_client.frames import BinaryFrame, Frame, TextFrame
 from ktor_client.link.contract import Clock, Timer
-from ktor_client.link.home_loop import wake
+from ktor_client.link.home_loop import cancel, wake
 from ktor_client.link.oneshot import OneShot
 from ktor_client.reconnect.ledger import Entry, Ledger
 from ktor_client.reconnect.outbox import Outbox, Receipt
@@ -260,7 +260,7 @@ class Sending:
 
     def _stop_sender(self) -> None:
         if self._sender is not None:
-            self._sender.cancel()
+            cancel(self._sender)
             self._sender = None
 
     def _wake_settled(self) -> None:

@@ -36,7 +36,9 @@ async def send_stream(core: SessionCore, chunks: Chunks) -> None:
             if turn is not None and kind is not None:
                 await sending.send_fragment(turn, kind(b""))
     except BaseException as error:
-        if turn is not None and turn.has_begun and not isinstance(error, ConnectionClosedError):
+        if core.home.is_closed:
+            pass  # thrown away with its loop: nothing can be said any more
+        elif turn is not None and turn.has_begun and not isinstance(error, ConnectionClosedError):
             if isinstance(error, asyncio.CancelledError):
                 core.close_without_waiting(_FAILED)
             else:
@@ -45,7 +47,7 @@ async def send_stream(core: SessionCore, chunks: Chunks) -> None:
     finally:
         if turn is not None:
             sending.end_stream(turn)
-        if isinstance(chunks, AsyncGenerator):
+        if isinstance(chunks, AsyncGenerator) and not core.home.is_closed:
             await chunks.aclose()
 
 

@@ -429,7 +429,7 @@ async def test_a_reset_counts_until_the_reload(how: str) -> None:
         nonlocal connections
         connections += 1
         if connections == 2 and how == "lost at once":
-            word, name, _ = (await session.receive_text()).split()
+            _, name, _ = (await session.receive_text()).split()
             server.streams[name] = Stream()
             session.write_bytes(b"\x81\x07reset 0\x88\x02\x03\xf4")
             await session.wait_closed()

@@ -18,6 +18,10 @@ from ktor_client import (
     DefaultClientWebSocketSession,
     Frame,
     HttpClient,
+    Receipt,
+    ReconnectStoppedError,
+    Sent,
+    WebSocketFeed,
     WrongLoopError,
     install,
 )
@@ -337,6 +341,92 @@ def test_cancel_when_the_loop_was_closed_by_hand(engine: EngineFactory, waits: b
         gc.collect()
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_feed_is_cancelled_when_the_loop_was_closed_by_hand(
+    engine: EngineFactory, is_away: bool
+) -> None:
+    """A connection may have had what was sent, and none has had what waits for one."""
+
+    async def open_one(url: str) -> tuple[WebSocketFeed, list[Receipt], asyncio.Task[str]]:
+        client = HttpClient(engine, install(WebSockets))
+        feed = await client.web_socket_reconnecting(url).__aenter__()
+        if not is_away:
+            await feed.opened()
+        receipts = [await feed.send("hello")]
+        waiting = asyncio.create_task(feed.receive_text())
+        await asyncio.sleep(0.01)
+        if not is_away:
+            assert feed.session is not None
+            feed.session._core.link.pause()
+            sending = [asyncio.create_task(feed.send(bytes(1 << 20))) for _ in range(16)]
+            await asyncio.sleep(0.01)
+            receipts += [task.result() for task in sending if task.done()]
+        return feed, receipts, waiting
+
+    with (
+        BackgroundEchoServer() as server,
+        warnings.catch_warnings(action="ignore"),
+        quiet_destructors() as raised,
+    ):
+        loop = asyncio.new_event_loop()
+        url = "ws://127.0.0.1:1/" if is_away else f"{server.url}/echo"
+        feed, receipts, waiting = loop.run_until_complete(open_one(url))
+        loop.close()
+        feed.cancel()
+        feed.cancel()
+        assert (feed.state, feed.session) == ("stopped", None)
+        verdicts = {receipt.verdict for receipt in receipts}
+        assert verdicts <= ({Sent.NOT_SENT} if is_away else {Sent.WRITTEN, Sent.UNKNOWN})
+        with pytest.raises(ReconnectStoppedError):
+            feed.incoming.receive_nowait()
+            feed.incoming.receive_nowait()
+        del feed, receipts, waiting, loop
+        gc.collect()
+        assert not raised
+
+
+@pytest.mark.parametrize("form", ["session", "feed", "feed that waits", "loop", "stream"])
+def test_a_body_that_is_thrown_away_with_its_loop(engine: EngineFactory, form: str) -> None:
+    async def stalled() -> AsyncIterator[str]:
+        yield "begun"
+        await asyncio.get_running_loop().create_future()
+
+    async def body(client: HttpClient, url: str) -> None:
+        never = asyncio.get_running_loop().create_future()
+        if form == "session":
+            async with client.web_socket(url):
+                await never
+        elif form == "stream":
+            session = await client.web_socket_session(url)
+            await session.send_stream(stalled())
+        elif form == "loop":
+            async for session in client.web_socket_reconnecting(url):
+                async with session:
+                    await never
+        else:
+            url = url if form == "feed" else "ws://127.0.0.1:1/"
+            async with client.web_socket_reconnecting(url) as feed:
+                await feed.send("hello")
+                await never
+
+    async def begin(url: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(body(HttpClient(engine, install(WebSockets)), url))
+        await asyncio.sleep(0.05)
+        return task
+
+    with (
+        BackgroundEchoServer() as server,
+        warnings.catch_warnings(action="ignore"),
+        quiet_destructors() as raised,
+    ):
+        loop = asyncio.new_event_loop()
+        task = loop.run_until_complete(begin(f"{server.url}/echo"))
+        loop.close()
+        del task, loop
+        gc.collect()
+        assert not raised
+
+
 @pytest.mark.parametrize("make", IN_MEMORY.values(), ids=IN_MEMORY)
 @pytest.mark.parametrize("is_cancelled", [True, False])
 def test_the_end_of_the_loop_in_memory(
@@ -370,13 +460,15 @@ def test_the_end_of_the_loop_in_memory(
 
 
 @contextlib.contextmanager
-def quiet_destructors() -> Generator[None]:
+def quiet_destructors() -> Generator[list[object]]:
     """Let destructors fail: nobody takes away what a loop leaves behind that is closed too soon."""
-    before, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    raised: list[object] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: raised.append(unraisable.exc_value)
     logger = logging.getLogger("asyncio")
     logger.disabled = True
     try:
-        yield
+        yield raised
     finally:
         sys.unraisablehook = before
         logger.disabled = False
