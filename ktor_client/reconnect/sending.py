@@ -38,7 +38,8 @@ class Sending:
         """Makes what a link is given of message and number."""
         self._session: ReconnectingSession | None = None
         self._end: Callable[[], Exception] | None = None
-        self._room: deque[asyncio.Future[None]] = deque()
+        self._room: deque[OneShot[None]] = deque()
+        """Who waits for room, in order; only the first is woken, and stays so until it has some."""
         self._handing: dict[Entry, asyncio.Future[None]] = {}
         self._sender: asyncio.Task[None] | None = None
         self._expiry: Timer | None = None
@@ -99,8 +100,8 @@ class Sending:
     def refuse(self, end: Callable[[], Exception]) -> None:
         """Take nothing more; `end` makes what `send` raises. What waits may still go."""
         self._end = self._end or end
-        while self._room:
-            wake(self._room.popleft())
+        for place in self._room:
+            place.set(None)
 
     def tell(self, note: TextFrame | BinaryFrame) -> None:
         """Send the server a note of the feed's own, soon; a newer one takes its place."""
@@ -155,35 +156,25 @@ class Sending:
                 f"wait, this one has {size} more, and {options.max_messages} messages with "
                 f"{options.max_bytes} bytes are all that may wait"
             )
-        if self._room:
-            await self._until_room()
-        while not (ledger.fits(size, key) or (not len(ledger) and self._is_open)):
-            await self._until_room(first=True)  # one that never fits waits for a connection, alone
-        self._raise_if_ended()
-
-    async def _until_room(self, *, first: bool = False) -> None:
-        """Wait until there is more room than there was."""
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if first:
-            self._room.appendleft(room)
-        else:
-            self._room.append(room)
+        place: OneShot[None] = OneShot()
+        self._room.append(place)
         try:
-            await room
-        except BaseException:
-            if room in self._room:
-                self._room.remove(room)
-            else:
-                self._wake_room()  # it was for the next one
-            raise
-        self._raise_if_ended()
+            while self._room[0] is not place or not self._has_room(size, key):
+                if place.is_set:
+                    self._room[0] = place = OneShot()
+                await place.wait()
+                self._raise_if_ended()
+        finally:
+            self._room.remove(place)
+            self._wake_room()
+
+    def _has_room(self, size: int, key: Hashable | None) -> bool:
+        """Whether a message may wait; one that never fits waits for a connection, alone."""
+        return self.ledger.fits(size, key) or (not len(self.ledger) and self._is_open)
 
     def _wake_room(self) -> None:
-        while self._room:
-            room = self._room.popleft()
-            if not room.done():
-                wake(room)
-                return
+        if self._room:
+            self._room[0].set(None)
 
     # --- the link ---
 
@@ -255,7 +246,7 @@ class Sending:
         except ConnectionClosedError:
             pass  # whoever waits for the end of the session says so
         finally:
-            if self._sender is asyncio.current_task():
+            if self._session is session:  # else there may be another one by now
                 self._sender = None
 
     def _stop_sender(self) -> None:

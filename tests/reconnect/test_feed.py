@@ -492,6 +492,39 @@ async def test_a_busy_connection_lets_send_wait() -> None:
         assert [message[0] for message in heard] == [*range(15), *range(16, 20), ord("l")]
 
 
+@pytest.mark.parametrize("size", [1, 3000, 20_000])
+@pytest.mark.parametrize("room", [1, 2, 5])
+async def test_who_waits_for_room_stays_in_order(room: int, size: int) -> None:
+    heard = Heard()
+
+    async def slow(session: MockPeerSession) -> None:
+        for _ in range(20):
+            session._core.link.pause()
+            await steps(3)
+            session._core.link.resume()
+            await steps(2)
+        await heard(session)
+
+    engine = MockEngine()
+    engine.faults.split(1500)
+    engine.on_web_socket("/feed", ConnectError("no"), times=1)
+    engine.on_web_socket("/feed", slow)
+    texts = [str(number).ljust(size) for number in range(40)]
+    async with engine, client_of(engine) as client:
+        statement = client.web_socket_reconnecting(
+            URL, policy=STEADY, outbox=Outbox(max_messages=room)
+        )
+        async with statement as feed:
+            sending = [asyncio.create_task(feed.send(text)) for text in texts[:20]]
+            await feed.opened()
+            for text in texts[20:]:  # one by one, as those before are let in
+                sending.append(asyncio.create_task(feed.send(text)))
+                await steps(1)
+            receipts = await asyncio.gather(*sending)
+            assert {await receipt for receipt in receipts} == {Sent.WRITTEN}
+    assert heard.texts == texts
+
+
 # --- opening
 
 
