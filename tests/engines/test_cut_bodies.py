@@ -37,6 +37,51 @@ async def test_a_body_that_is_cut_off(engine: EngineFactory, answer: bytes) -> N
         await client.close()
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("is_reset", [False, True])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 100\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n50\r\n",
+        b"Connection: close\r\n\r\n",
+    ],
+    ids=["length", "chunks", "until the end"],
+)
+async def test_what_came_before_the_cut_is_not_lost(
+    engine: EngineFactory, head: bytes, is_reset: bool, is_late: bool
+) -> None:
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n", head, b"pay 100")
+        await go_on.wait()
+        if is_reset:
+            peer.reset()
+
+    client = engine()
+    async with asyncio.timeout(20), raw_server(script) as server:
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        assert response.status == 200
+        chunks = response.chunks()
+        if not is_late:
+            assert await anext(chunks) == b"pay 100"
+        go_on.set()
+        await server.finished.wait()
+        if is_late:
+            await asyncio.sleep(0.05)  # what comes of it when it has come already
+            assert await anext(chunks) == b"pay 100"
+        if is_reset or b"close" not in head:
+            why = "lost the connection to" if is_reset else "did not get the whole body from"
+            with pytest.raises(ConnectError, match=why):
+                await anext(chunks)
+        else:
+            with pytest.raises(StopAsyncIteration):
+                await anext(chunks)
+        await client.close()
+
+
 async def test_chunks_that_are_none(engine: EngineFactory) -> None:
     go_on = asyncio.Event()
 

@@ -39,6 +39,7 @@ class Answer:
     """What is asked here of an `aiohttp.ClientResponse`, under the same names."""
 
     __slots__ = (
+        "_error",
         "_is_dropped",
         "_is_last",
         "connection",
@@ -57,6 +58,7 @@ class Answer:
         self.connection: Connection | None = connection
         self.protocol = cast("PooledProtocol", connection.protocol)
         self._is_dropped = False
+        self._error: Exception | None = None
 
     def take(self, content: StreamReader) -> None:
         """Take the answer, whose head is here; give the connection back at the body's end."""
@@ -79,17 +81,23 @@ class Answer:
         """Return what has come of the body, and wait if there is nothing; b"" at its end."""
         self._await(True)
         try:
-            return await self.content.readany()
+            data = await self.content.readany()
         finally:
             self._await(False)
+        if not data and self._error is not None:
+            raise self._error
+        return data
 
     async def read(self) -> bytes:
         """Return the whole body."""
         self._await(True)
         try:
-            return await self.content.read()
+            data = await self.content.read()
         finally:
             self._await(False)
+        if self._error is not None:
+            raise self._error
+        return data
 
     def _await(self, is_awaited: bool) -> None:
         """Tell the connection, while it is ours, whether somebody waits for it."""
@@ -98,7 +106,7 @@ class Answer:
             self.protocol.silence.heard()
 
     def _ended(self) -> None:
-        head, connection = self.protocol.head, self.connection
+        head, connection, self._error = self.protocol.head, self.connection, self.protocol.broken
         if connection is None:
             return
         is_kept = head is not None and head.keeps and not self._is_last

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from ktor_client.engine.phases import phase_of_an_exchange
 from ktor_client.engine.readable import ended_in_full, poll_of
@@ -40,6 +40,8 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         """That of the answer, once it is here."""
         self.leading: bytearray | None = None
         """What came behind a 101."""
+        self.broken: Exception | None = None
+        """What has broken off the body of the answer."""
         self.was_used = False
         """Whether an answer has come on it: it may have been closed since."""
         self.is_awaited = False
@@ -63,7 +65,7 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         self._answers = AnswerParser(method, is_handshake=is_handshake)
         if self.transport is None or self.transport.is_closing():
             raise NoAnswerError("Server disconnected") from self.exception()
-        self.head = None
+        self.head = self.broken = None
         self._parser = None
         self._payload = None
         self._where = where
@@ -87,10 +89,8 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
 
     def fail(self, error: Exception) -> None:
         """End the exchange with an error, for whoever waits for the head or reads the body."""
-        body = self._payload
         self.set_exception(error)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(error)
+        self._break_off(error)
 
     # --- silence ---
 
@@ -124,19 +124,21 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         return not self._poll(0)
 
     def close(self) -> None:
-        transport, body = self.transport, self._payload
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            self.abort()
+            return
+        waits = self._unsent() or transport.get_extra_info("ssl_object")
         self.sending.stop()
+        self._break_off(aiohttp.ClientPayloadError(_CLOSED))
         super().close()  # TLS says farewell,
-        if transport is not None:
-            if transport.get_write_buffer_size() or transport.get_extra_info("ssl_object"):
-                transport.abort()  # and nobody waits for a peer that reads nothing, or says none
-        _break_off(body, _CLOSED)
+        if waits:
+            transport.abort()  # and nobody waits for a peer that reads nothing, or says none
 
     def abort(self) -> None:
-        body = self._payload
         self.sending.stop()
+        self._break_off(aiohttp.ClientPayloadError(_CLOSED))
         super().abort()
-        _break_off(body, _CLOSED)
 
     # --- the transport's calls ---
 
@@ -204,26 +206,35 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
             super().data_received(framed)
 
     def _break_body(self, error: AnswerError) -> None:
-        body = self._payload
         if self.transport is not None:
             self.transport.close()
         self.set_exception(error)
-        _break_off(body, str(error))
+        self._break_off(aiohttp.ClientPayloadError(str(error)))
+
+    def _break_off(self, error: Exception) -> None:
+        """End the body here: who reads it gets what has come, and then the error."""
+        body = self._payload
+        if self.head is not None and not (body is None or body.is_eof()):
+            self.broken, self.head.keeps = error, False
+            self._parser = self._payload = None  # aiohttp would find words of its own
+            body.feed_eof()
 
     def eof_received(self) -> None:
         super().eof_received()
         self._is_in_full = self.transport is not None and ended_in_full(self.transport)
 
     def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
-        body = self._payload
         super().set_exception(exc, exc_cause or exc)
         if isinstance(exc, HttpProcessingError):
-            _break_off(body, said(exc))
+            self._break_off(aiohttp.ClientPayloadError(said(exc)))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.silence.close()
-        body = self._payload
-        if exc is None and self.head is not None and not (body is None or body.is_eof()):
+        if isinstance(exc, OSError):
+            self._break_off(aiohttp.ClientOSError(*exc.args))
+        elif exc is not None:
+            self._break_off(aiohttp.ClientConnectionError(str(exc)))
+        elif self.head is not None and not (self._payload is None or self._payload.is_eof()):
             try:
                 self.head.body.end(in_full=self._is_in_full)
             except AnswerError as error:
@@ -238,8 +249,3 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.sending.resume()
-
-
-def _break_off(body: StreamReader | None, why: str) -> None:
-    if body is not None and not body.is_eof() and body.exception() is None:
-        body.set_exception(aiohttp.ClientPayloadError(why))
