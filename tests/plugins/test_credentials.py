@@ -18,7 +18,16 @@ from ktor_client import (
 from ktor_client.config import Block
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
-from ktor_client.plugins import LayerKind, PluginScope, Send, WebSockets, client_plugin
+from ktor_client.plugins import (
+    Auth,
+    BearerAuth,
+    BearerTokens,
+    LayerKind,
+    PluginScope,
+    Send,
+    WebSockets,
+    client_plugin,
+)
 from ktor_client.testing import respond
 from tests.support.raw_server import Peer, raw_server
 
@@ -72,6 +81,27 @@ async def test_what_a_layer_adds_stays_with_the_callers_origin(
         for request in await sent(leading("h/", "h/x", other), "h/", adding):
             at_home = request.url.origin == (False, "h", 80)
             assert (SECRET in request.headers.values()) == at_home, request
+
+
+@client_plugin
+def Twice(scope: PluginScope) -> None:
+    """Send each request twice at a time, and take the first answer."""
+
+    async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+        first, _ = await asyncio.gather(send(request), send(request))
+        return first
+
+    scope.on_send(layer, kind=LayerKind.COOKIES)
+
+
+async def test_a_request_that_is_sent_twice_at_a_time_has_its_credentials_twice() -> None:
+    engine = MockEngine(lambda request: b"")
+    auth = install(Auth, providers=[BearerAuth(lambda: BearerTokens(SECRET))])
+    async with HttpClient(engine, auth, install(Twice)) as client:
+        for _ in range(2):
+            await client.get("http://h/")
+    sent = [request.headers.get("authorization") for request in engine.request_history]
+    assert sent == [f"Bearer {SECRET}"] * 4
 
 
 async def test_back_at_home_it_is_sent_again() -> None:

@@ -91,14 +91,13 @@ class Auth(HttpClientPlugin):
         for provider in self._providers:
             if provider.sends_unasked(request):
                 unasked = (*unasked, provider)
-        if unasked:
-            request.attributes[_UNASKED] = unasked
+        request.attributes[_UNASKED] = unasked
         return True if unasked or self._reauthorize_on is not None else _is_refusal
 
     async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
         sent: list[AuthProvider] = []
         ready = request
-        for provider in request.attributes.pop(_UNASKED, ()):
+        for provider in request.attributes[_UNASKED]:
             if not (provider.keeps_out(request) or provider.keeps_out(ready)):
                 with_credentials = await provider.authorize(ready, None)
                 if with_credentials is not None:
