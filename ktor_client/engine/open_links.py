@@ -23,7 +23,7 @@ class OpenLinks:
         self._mask: Mask | None = None  # looked for by the first link: that imports a library
         self._links: set[StreamLink] = set()
         self._owners: set[asyncio.Task[None]] = set()
-        self._waiter: asyncio.Future[None] | None = None
+        self._all_lost = asyncio.Event()
         self._on_lost = self._lost  # one for all links
 
     def __len__(self) -> int:
@@ -42,8 +42,8 @@ class OpenLinks:
 
     def _lost(self, link: StreamLink) -> None:
         self._links.discard(link)
-        if not self._links and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if not self._links:
+            self._all_lost.set()
 
     def own(self, carrier: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a task that opens and carries a link; `abort` cancels it and waits for its end."""
@@ -57,9 +57,8 @@ class OpenLinks:
         for link in tuple(self._links):
             link.abort()
         if self._links:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-            self._waiter = None
+            self._all_lost.clear()
+            await self._all_lost.wait()
         if self._owners:
             for owner in self._owners:
                 owner.cancel()

@@ -143,11 +143,14 @@ class Sending:
             self._waiter.set_result(None)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            if task.cancelling():
+                return
+            error: BaseException | None = asyncio.CancelledError()  # what the body waits for was
+        else:
+            error = task.exception()
         if error is None or isinstance(error, _GoneError):
             return
-        if isinstance(error, Exception):
-            self._on_error(error)
-        else:
-            self._on_error(ConnectionAbortedError("the upload was ended"))
-            raise error
+        if not isinstance(error, Exception):
+            error = ConnectionAbortedError("the upload was ended")
+        self._on_error(error)

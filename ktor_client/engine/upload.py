@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
@@ -18,7 +19,7 @@ class Upload:
         self._chunks = chunks
         self.length = length_of(chunks)
         """Bytes in all; None where that is not known."""
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     @staticmethod
     def of(body: RequestBody | None) -> Upload | None:
@@ -32,9 +33,18 @@ class Upload:
             async for chunk in chunks:
                 if chunk:  # an empty chunk would end a chunked body
                     yield checked_chunk(chunk)
-        except Exception as error:
-            self.error = error
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if not (isinstance(error, asyncio.CancelledError) and _is_cancelled()):
+                self.error = error
             raise
         finally:
             if hasattr(chunks, "aclose"):
                 await chunks.aclose()
+
+
+def _is_cancelled() -> bool:
+    """Whether who sends is cancelled, and not what the iterator waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -312,9 +312,23 @@ class OwnError(Exception):
     """The user's."""
 
 
-@pytest.mark.parametrize("error", [OwnError("mine"), OSError("mine"), ValueError("mine")])
+class OwnEnd(BaseException):
+    """The user's, and no `Exception`."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OwnError("mine"),
+        OSError("mine"),
+        ValueError("mine"),
+        OwnEnd("mine"),
+        asyncio.CancelledError("mine"),  # as of a task that the body waits for
+    ],
+    ids=repr,
+)
 async def test_the_users_own_error_comes_out_unchanged(
-    engine: EngineFactory, url: str, error: Exception
+    engine: EngineFactory, url: str, error: BaseException
 ) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"some"

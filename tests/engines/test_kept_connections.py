@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -10,7 +11,7 @@ from ktor_client.engine.registry import EngineFactory
 from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, Url
 from tests.support.raw_server import Peer, raw_server
-from tests.support.receiver import get, open_link
+from tests.support.receiver import get, open_link, start
 
 
 async def _answer_and_leave(peer: Peer) -> None:
@@ -21,6 +22,18 @@ async def _answer_and_leave(peer: Peer) -> None:
         await peer.read_eof()
     else:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+async def _answer_until_the_end(peer: Peer) -> None:
+    """Answer each request, and keep the connection."""
+    with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+        while True:
+            await peer.read_request()
+            if "upgrade" in peer.headers:
+                break
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await peer.send(peer.switch())
+        await peer.read_eof()
 
 
 @pytest.mark.parametrize("method", [HttpMethod.Get, HttpMethod.Post])
@@ -98,3 +111,20 @@ async def test_long_and_short_answers_on_one_connection(engine: EngineFactory) -
             await response.body_as_bytes()
         await client.close()
     assert connections == 1
+
+
+async def test_several_close_an_engine(engine: EngineFactory) -> None:
+    """Each of them waits until its connections are gone, kept ones and those of WebSockets."""
+    client = engine()
+    async with raw_server(_answer_until_the_end) as server, asyncio.timeout(20):
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        assert await response.body_as_bytes() == b"ok"
+        receiver = start((await open_link(client, server.url)).link)
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        assert await response.body_as_bytes() == b"ok"
+        closing = [asyncio.ensure_future(client.close()) for _ in range(3)]
+        await asyncio.sleep(0)
+        closing[0].cancel()
+        await asyncio.wait(closing)
+        assert [one.cancelled() for one in closing] == [True, False, False]
+        assert receiver.end.done()

@@ -55,7 +55,7 @@ class WireEngine(HttpClientEngine):
         self._links = OpenLinks()
         self._new = partial(Connection, self._gone)
         self._connected: set[Connection] = set()
-        self._all_gone: asyncio.Future[None] | None = None
+        self._all_gone = asyncio.Event()
         self._closed = False
 
     @property
@@ -107,8 +107,8 @@ class WireEngine(HttpClientEngine):
         self._pool.close()
         await self._links.abort()
         if self._connected:
-            self._all_gone = asyncio.get_running_loop().create_future()
-            await self._all_gone
+            self._all_gone.clear()
+            await self._all_gone.wait()
 
     # --- an exchange ---
 
@@ -280,8 +280,8 @@ class WireEngine(HttpClientEngine):
     def _gone(self, connection: Connection) -> None:
         self._pool.forget(connection, drop=False)
         self._connected.discard(connection)
-        if not self._connected and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
+        if not self._connected:
+            self._all_gone.set()
 
 
 def _forwards(proxy: Proxy, url: Url) -> bool:
