@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar, cast
 
@@ -27,14 +27,10 @@ T = TypeVar("T")
 CookieSeeds: TypeAlias = Mapping[str, str] | Mapping[str, Mapping[str, str]] | Iterable[Cookie]
 """Names and values by URL; or whole cookies; or names and values for whatever host is asked."""
 
-_KNOWN = AttributeKey["Iterable[Cookie] | Awaitable[Iterable[Cookie]]"](
-    "what the storage has for a request"
-)
 _HOP = AttributeKey[tuple[list[str], list[str], int]](
     "Cookie fields of the request's own, those that it was sent with, and what was kept then"
 )
 _NONE: list[str] = []
-_IS_STALE: AttributeKey[bool] = AttributeKey("whether it may lack cookies that are kept by now")
 _REPLACED = AttributeKey[frozenset[str]]("cookies of the request that an answer has set anew")
 
 
@@ -80,7 +76,8 @@ class HttpCookies(HttpClientPlugin):
         """
         require(scope.engine, CookiesCapability, "HttpCookies")
         scope.on_send(self._hop, kind=LayerKind.COOKIES, when=self._has_cookies)
-        scope.on_send(self._attempt, kind=LayerKind.TIMEOUT, when=self._is_for)
+        scope.on_send(self._keep_set, kind=LayerKind.TIMEOUT, when=lambda request: _sets_cookies)
+        scope.on_send(self._refresh, kind=LayerKind.TIMEOUT, when=self._may_lack_cookies)
         scope.on_close(self._close)
 
     async def get(self, url: str | Url) -> list[Cookie]:
@@ -138,58 +135,46 @@ class HttpCookies(HttpClientPlugin):
     # --- the layers ---
 
     def _has_cookies(self, request: HttpRequest) -> bool:
-        """Whether there are any for a request, as far as that is known at once."""
-        if self._seeds or self._for_each_host:
+        if self._seeds or self._for_each_host or "cookie" in request.headers:
             return True
-        known = self._storage.get(request.url)
-        if isinstance(known, list) and not known and "cookie" not in request.headers:
-            request.attributes[_HOP] = _NONE, _NONE, self._changes
-            return False
-        request.attributes[_KNOWN] = known
-        return True
+        request.attributes[_HOP] = _NONE, _NONE, self._changes
+        return self._storage.may_have(request.url)
 
     async def _hop(self, request: HttpRequest, send: Send) -> HttpResponse:
         """Send a request, or the next one of a redirect, with its cookies."""
-        url, known = request.url, request.attributes.pop(_KNOWN, None)
-        if known is None:
-            if self._seeds or url.host not in self._seeded:
-                await self._seed(url, asked=not request.is_elsewhere)
-            known = self._storage.get(url)
+        url = request.url
+        if self._seeds or (self._for_each_host and url.host not in self._seeded):
+            await self._seed(url, asked=not request.is_elsewhere)
         own, changes = request.headers.get_all("cookie"), self._changes
-        sent, kept = own, await self._matching(url, known)
+        sent, kept = own, await self._matching(url, self._storage.get(url))
         if own or kept:
             request = _with_cookies(request, own, kept)
             sent = request.headers.get_all("cookie")
         request.attributes[_HOP] = own, sent, changes
         return await send(request)
 
-    def _is_for(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
-        """Return True where a request may lack cookies that are kept by now, as a repetition may.
-
-        Otherwise an answer decides, by what it sets.
-        """
-        hop = request.attributes.get(_HOP)
-        if hop is not None and (
-            hop[2] == self._changes or hop[1] != request.headers.get_all("cookie")
-        ):
-            return _sets_cookies
-        request.attributes[_IS_STALE] = True
-        return True
-
-    async def _attempt(self, request: HttpRequest, send: Send) -> HttpResponse:
-        """Keep what each answer sets, also those that auth and retry answer with a repetition."""
-        if request.attributes.pop(_IS_STALE, False):
-            url = request.url
-            kept = await self._matching(url, self._storage.get(url))
-            response = await send(_with_cookies(request, _own(request), kept))
-        else:
-            response = await send(request)
+    async def _keep_set(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Keep what an answer sets, also one that auth and retry answer with a repetition."""
+        response = await send(request)
         if _sets_cookies(response):
             names = await self._take(request.url, response.headers.get_all("set-cookie"))
             if _own(request):
                 replaced = request.attributes.get(_REPLACED) or frozenset()
                 request.attributes[_REPLACED] = replaced | names
         return response
+
+    def _may_lack_cookies(self, request: HttpRequest) -> bool:
+        """Whether some may have been kept since its hop began, as before a repetition."""
+        hop = request.attributes.get(_HOP)
+        if hop is None:
+            return True
+        return hop[2] != self._changes and hop[1] == request.headers.get_all("cookie")
+
+    async def _refresh(self, request: HttpRequest, send: Send) -> HttpResponse:
+        """Send a request with the cookies that are kept by now."""
+        url = request.url
+        kept = await self._matching(url, self._storage.get(url))
+        return await send(_with_cookies(request, _own(request), kept))
 
     async def _take(self, url: Url, fields: Sequence[str]) -> frozenset[str]:
         """Keep what may be kept of an answer's `Set-Cookie` fields; return the names."""

@@ -21,13 +21,17 @@ EXCESS = 50
 class CookieStorage(ABC):
     """Keeps cookies for `HttpCookies` (Ktor's `CookiesStorage`): in memory, a file, a database.
 
-    Each method may be a coroutine function. `HttpCookies` decides which cookies may be set and
-    which are sent, so a storage need not know those rules.
+    Each method but `may_have` may be a coroutine function. `HttpCookies` decides which cookies may
+    be set and which are sent, so a storage need not know those rules.
     """
 
     @abstractmethod
     def get(self, url: Url) -> Iterable[Cookie] | Awaitable[Iterable[Cookie]]:
         """Return at least every cookie whose `domain` is the URL's host or ends it."""
+
+    def may_have(self, url: Url) -> bool:
+        """Whether `get` may return cookies; asked for each request, so it has to be quick."""
+        return True
 
     @abstractmethod
     def put(self, cookies: Sequence[Cookie]) -> Awaitable[None] | None:
@@ -63,11 +67,13 @@ class InMemoryCookies(CookieStorage):
         self._changes = 0
         """Grows whenever a cookie comes, goes or becomes another; for storages made of this one."""
 
+    def may_have(self, url: Url) -> bool:
+        """Whether there are any."""
+        return bool(self._used)
+
     def get(self, url: Url) -> list[Cookie]:
         """Return the cookies of the host and of the domains above it."""
         found: list[Cookie] = []
-        if not self._used:
-            return found
         now = time.time()
         for domain in _domains_above(url.host):
             for key, cookie in self._domains.get(domain, {}).items():
