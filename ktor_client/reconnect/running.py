@@ -141,6 +141,15 @@ class Running:
             self._stop_with(endings.peer_is_done(done), quietly=True)
         except ReconnectStoppedError as error:
             self._stop_with(endings.anew(error), quietly=False)
+        except asyncio.CancelledError as cancelled:
+            if self._end is None:  # not by us, but by what a function of the user's waited for, say
+                stopped = ReconnectStoppedError("The feed was cancelled from within")
+                stopped.__cause__ = cancelled
+                self._stop_with(endings.anew(stopped), quietly=False)
+                for session in self._sessions:
+                    session._core.close_without_waiting(_GOING_AWAY)
+                self._finish()
+            raise
         except Exception as error:
             if not isinstance(error, KtorClientError):  # of a function of the user's
                 self._unheard = error

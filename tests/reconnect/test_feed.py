@@ -868,6 +868,48 @@ async def test_a_function_that_ends_the_feed(how: str, where: str) -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@pytest.mark.parametrize("where", ["on_open", "decide", "headers", "task"])
+async def test_what_is_cancelled_from_within_lets_nobody_wait(where: str) -> None:
+    """Such as an on_open that awaits a future which somebody cancels."""
+
+    async def cancelled(at: str) -> None:
+        if where == at:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        await cancelled("on_open")
+
+    async def headers() -> dict[str, str]:
+        await cancelled("headers")
+        return {}
+
+    async def decide(failure: Failure) -> None:
+        await cancelled("decide")
+
+    engine, heard = MockEngine(), Heard()
+    if where == "decide":
+        engine.on_web_socket("/feed", ConnectError("no"))
+    engine.on_web_socket("/feed", heard)
+    policy = RetryPolicy(STEADY.backoff, decide=decide)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, headers=headers, on_open=on_open, policy=policy
+        ) as feed:
+            receiving = asyncio.create_task(feed.receive_text())
+            receipt = await feed.send("hello")
+            if where == "task":
+                await feed.opened()
+                feed._running._task.cancel()
+            with pytest.raises(ReconnectStoppedError, match="cancelled from within"):
+                await receiving
+            assert (feed.state, feed.session) == ("stopped", None)
+            assert await receipt is (Sent.WRITTEN if where == "task" else Sent.NOT_SENT)
+        await steps()
+        assert heard.reasons == ([1001] if where in ("on_open", "task") else [])
+
+
 async def test_an_on_open_that_does_not_want_to_end() -> None:
     async def on_open(session: DefaultClientWebSocketSession) -> None:
         with suppress(asyncio.CancelledError):
