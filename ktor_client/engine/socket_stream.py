@@ -148,7 +148,7 @@ class SocketStream(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection."""
-        if self._transport is not None and not self._detached:
+        if not (self._transport is None or self._detached or self.is_lost):
             self._transport.abort()
 
     async def aclose(self) -> None:

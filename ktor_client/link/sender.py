@@ -263,10 +263,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def _abort_transport(self) -> None:
         self._drop_out()
-        if not self._is_lost:
+        if not self._is_lost:  # asyncio's transport has no loop any more then
             surely, possibly = self.left
             self._dropped += possibly - surely  # what it still has is thrown away
-        self._transport.abort()
+            self._transport.abort()
 
     # --- the transport's calls ---
 

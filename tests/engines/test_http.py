@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -361,6 +362,27 @@ async def test_an_answer_before_the_upload_ends(engine: EngineFactory) -> None:
         )
         assert response.status == 413
         assert await response.body_as_bytes() == b"big"
+        await client.close()
+
+
+async def test_an_answer_whose_end_comes_while_the_body_still_leaves(engine: EngineFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nearly")
+        peer.writer.write_eof()
+        with contextlib.suppress(OSError):
+            await peer.read_eof()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * (16 << 20)  # more than the kernel takes
+
+    client = engine(limit=1)
+    async with raw_server(script) as server, asyncio.timeout(20):
+        for _ in range(2):
+            response = await client.execute(
+                request(f"http://127.0.0.1:{server.port}/", HttpMethod.Post, body=body())
+            )
+            assert await response.body_as_bytes() == b"early"
         await client.close()
 
 

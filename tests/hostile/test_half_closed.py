@@ -9,10 +9,12 @@ import pytest
 
 from ktor_client import CloseReason, ConnectionClosedError, HttpClient, install
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.frames import BinaryFrame
 from ktor_client.plugins import WebSockets
 from ktor_client.session import ClientWebSocketSession, DefaultClientWebSocketSession
 from tests.support.certificates import client_context, server_context
 from tests.support.raw_server import TEXT, Peer, close_frame, frame, raw_server
+from tests.support.receiver import open_link, start
 
 FOR_EVER = 3600.0
 
@@ -144,6 +146,29 @@ async def test_what_was_sent_before_still_leaves(engine: EngineFactory) -> None:
         await asyncio.gather(*sending, return_exceptions=True)
         await server.finished.wait()
     assert got == [sent]
+
+
+async def test_aborted_when_all_has_left(engine: EngineFactory) -> None:
+    """The transport has closed itself, and takes no word any more."""
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        await go.wait()
+        peer.writer.write_eof()
+        await peer.read_eof()
+
+    client = engine()
+    async with asyncio.timeout(30), raw_server(script) as server:
+        link: Any = (await open_link(client, server.url)).link
+        start(link)
+        link.send(BinaryFrame(bytes(16 << 20)))  # more than the kernel takes
+        go.set()
+        await server.finished.wait()
+        while not link._is_lost:  # noqa: ASYNC110  # the loop sets no event
+            await asyncio.sleep(0.001)
+        link.abort()
+        await client.close()
 
 
 @pytest.mark.parametrize("waits", ["for a message", "for nothing"])

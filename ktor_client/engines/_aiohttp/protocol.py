@@ -229,6 +229,7 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
             self._break_off(aiohttp.ClientPayloadError(said(exc)))
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.transport = None  # which is not to be closed again by who hears of the body's end
         self.silence.close()
         if isinstance(exc, OSError):
             self._break_off(aiohttp.ClientOSError(*exc.args))
