@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
@@ -79,6 +80,29 @@ async def test_what_came_before_the_cut_is_not_lost(
         else:
             with pytest.raises(StopAsyncIteration):
                 await anext(chunks)
+        await client.close()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_what_came_over_tls_before_the_end_waits_for_a_slow_reader(
+    engine: EngineFactory, is_whole: bool
+) -> None:
+    size = 3_000_000
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await peer.send(b"%x\r\n%b\r\n" % (size, bytes(size)), b"0\r\n\r\n" if is_whole else b"")
+
+    client = engine(ssl_context=client_context())
+    async with asyncio.timeout(30), raw_server(script, tls=server_context()) as server:
+        response = await client.execute(get(f"https://127.0.0.1:{server.port}/"))
+        came = 0
+        with nullcontext() if is_whole else pytest.raises(ConnectError, match="the whole body"):
+            async for chunk in response.chunks():
+                came += len(chunk)
+                await asyncio.sleep(0.002)  # more comes meanwhile
+        assert came == size
         await client.close()
 
 

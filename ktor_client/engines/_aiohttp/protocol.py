@@ -213,11 +213,18 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
 
     def _break_off(self, error: Exception) -> None:
         """End the body here: who reads it gets what has come, and then the error."""
+        self._release()
         body = self._payload
         if self.head is not None and not (body is None or body.is_eof()):
             self.broken, self.head.keeps = error, False
             self._parser = self._payload = None  # aiohttp would find words of its own
             body.feed_eof()
+
+    def _release(self) -> None:
+        """Take from aiohttp's parser what it holds back while the reader is slow."""
+        while self._reading_paused and self._parser is not None:
+            self._reading_paused = False
+            super().data_received(b"")
 
     def eof_received(self) -> None:
         super().eof_received()
@@ -231,6 +238,7 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
     def connection_lost(self, exc: BaseException | None) -> None:
         self.transport = None  # which is not to be closed again by who hears of the body's end
         self.silence.close()
+        self._release()
         if isinstance(exc, OSError):
             self._break_off(aiohttp.ClientOSError(*exc.args))
         elif exc is not None:
