@@ -34,7 +34,8 @@ class Arriving:
         """Begin without a connection; `limit` is of the messages that wait to be received."""
         self.log = EventLog()
         loop = asyncio.get_running_loop()
-        self.incoming = Incoming(limit, self, session_loop(), loop.create_future)
+        self.incoming = _Stream(limit, self, session_loop(), loop.create_future)
+        self.incoming.log = self.log
         self._limit = limit
         self.passes: Callable[[Frame], Frame | None] | None = None
         """Sees each message first, and returns what the user is to see, or None."""
@@ -126,6 +127,17 @@ class Arriving:
             self._session._life.brought_message = True
             self._delivered += 1
             self.incoming.queue.append(shown)
+
+
+class _Stream(Incoming):
+    """Tells also those who wait for events of a message that a cancelled receiver gives back."""
+
+    __slots__ = ("log",)
+    log: EventLog
+
+    def _give_back(self, frame: Frame) -> None:
+        super()._give_back(frame)
+        self.log.notify()
 
 
 class Messages(AsyncIterator[str | bytes]):

@@ -94,6 +94,7 @@ class Running:
         self._successor: ReconnectingSession | None = None
         """What is open already, and follows `session`."""
         self._opened: OneShot[None] = OneShot(self.home)
+        """The next opening, or the end."""
         self._end: Callable[[], Exception] | None = None
         self._ends_quietly = False
         self._ended: OneShot[None] = OneShot(self.home)
@@ -110,11 +111,7 @@ class Running:
     async def opened(self) -> None:
         """Wait until there is a connection. Raises how it ended when there will be none."""
         while self._end is None and not self.is_open:
-            if self.session is not None:  # it is closing
-                await self.session.wait_closed()
-                await asyncio.sleep(0)
-            else:
-                await self._opened.wait()
+            await self._opened.wait()
         if self._end is not None:
             raise self._error()
 
@@ -146,15 +143,13 @@ class Running:
                 stopped = ReconnectStoppedError("The feed was cancelled from within")
                 stopped.__cause__ = cancelled
                 self._stop_with(endings.anew(stopped), quietly=False)
-                for session in self._sessions:
-                    session._core.close_without_waiting(_GOING_AWAY)
-                self._finish()
+                self._abandon(_GOING_AWAY)
             raise
         except Exception as error:
             if not isinstance(error, KtorClientError):  # of a function of the user's
                 self._unheard = error
             self._stop_with(endings.same(error), quietly=False)
-        self._finish()
+        self._abandon(_GOING_AWAY)
 
     async def _carry(self, session: ReconnectingSession) -> None:
         """Let messages through until the session is gone.
@@ -165,7 +160,8 @@ class Running:
         self.generation += 1
         self.session = session
         self._tell(Opened(self.generation, session._life.resumed))
-        self._opened.set(None)
+        opened, self._opened = self._opened, OneShot(self.home)
+        opened.set(None)
         self.sending.attach(session)
         if self._resuming is not None:
             await self._resume(session, self._resuming)
@@ -186,7 +182,10 @@ class Running:
             return
         resuming.tell_gap()
         try:
-            resuming.reloaded(await resuming.plug.reload())
+            position = await resuming.plug.reload()
+            if self._end is not None:  # as in `_connect`
+                raise asyncio.CancelledError
+            resuming.reloaded(position)
         except Exception as error:
             session._core.close_without_waiting(_INTERNAL_ERROR)
             await session.wait_closed()
@@ -286,9 +285,7 @@ class Running:
     async def close_without_waiting(self, reason: CloseReason = _GOING_AWAY) -> None:
         """Say why if that is possible at once, and stop: nobody may wait for the peer."""
         self._stop_with(endings.closed_by_us(reason), quietly=True)
-        for session in self._sessions:
-            session._core.close_without_waiting(reason)
-        self._finish()
+        self._abandon(reason)
         await self._end_task()
         await self.sending.stopped()
 
@@ -305,6 +302,13 @@ class Running:
             self._end = end
             self._ends_quietly = quietly
             self.sending.refuse(self._error)
+            self.connector.waits.end()
+
+    def _abandon(self, reason: CloseReason) -> None:
+        """Close what is still open without waiting, and finish."""
+        for session in self._sessions:
+            session._core.close_without_waiting(reason)
+        self._finish()
 
     def _finish(self) -> None:
         """Take leave of the last connection, and tell everybody."""
@@ -327,7 +331,6 @@ class Running:
     def _drop_session(self) -> None:
         if self.session is not None:
             self.session = None
-            self._opened = OneShot(self.home)
             self.arriving.detach()
             self.sending.detach()
 

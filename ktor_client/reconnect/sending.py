@@ -63,7 +63,7 @@ class Sending:
         self._arm_expiry()
         self._drain()
         self._wake_room()
-        if self._session is not None and self.ledger.is_waiting(entry):
+        if self._is_open and self.ledger.is_waiting(entry):
             await self._handed(entry)
         return entry.receipt
 
@@ -73,7 +73,7 @@ class Sending:
         """Send on this session from now on."""
         self._session = session
         session._link.watch_leaving(self._more_has_left)
-        session._core.on_closed(lambda _: self._wake_drained())
+        session._core.on_closed(lambda _: self._nothing_leaves())
         self._drain()
         self._wake_room()
 
@@ -87,10 +87,8 @@ class Sending:
         self._note = None
         self.ledger.lost(*session._link.left)
         self._arm_expiry()
-        for handed in self._handing.values():
-            wake(handed)
         self._wake_room()
-        self._wake_drained()
+        self._nothing_leaves()
 
     def go_on(self) -> None:
         """Send more, if it was receipts that were waited for."""
@@ -110,7 +108,7 @@ class Sending:
 
     async def drained(self) -> None:
         """Wait until nothing waits any more, or the session ends."""
-        if self._session is not None and len(self.ledger):
+        if self._is_open and len(self.ledger):
             self._drained = self._drained or OneShot()
             await self._drained.wait()
 
@@ -259,6 +257,12 @@ class Sending:
         for entry, handed in self._handing.items():
             if entry.receipt.verdict is not None:
                 wake(handed)
+
+    def _nothing_leaves(self) -> None:
+        """Let those go on who wait until the link has taken something."""
+        for handed in self._handing.values():
+            wake(handed)
+        self._wake_drained()
 
     def _wake_drained(self) -> None:
         if self._drained is not None:

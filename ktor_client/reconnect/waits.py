@@ -30,9 +30,15 @@ class Waits:
         self._wall = wall
         self._over: asyncio.Future[None] | None = None
         self._is_pause = False
+        self._is_over = False
 
     async def pause(self, delay: float) -> None:
-        """Wait so many seconds, or until `wake`. Raises what `fail` was given."""
+        """Wait so many seconds, or until `wake`. Raises what `fail` was given.
+
+        After `end` it raises CancelledError.
+        """
+        if self._is_over:
+            raise asyncio.CancelledError
         if delay <= 0:
             await asyncio.sleep(0)
             return
@@ -63,6 +69,10 @@ class Waits:
         """End the pause now, if there is one."""
         if self._is_pause and self._over is not None and not self._over.done():
             self._over.set_result(None)
+
+    def end(self) -> None:
+        """Let no further pause begin."""
+        self._is_over = True
 
     def fail(self, error: Exception) -> None:
         """Let the wait raise, if there is one."""

@@ -259,6 +259,35 @@ async def test_a_reader_of_both_hears_of_an_event_in_its_place_only() -> None:
                 await anext(merged)
 
 
+async def test_a_reader_of_both_hears_of_a_message_that_was_given_back() -> None:
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        await steps()  # in which the greeting comes
+
+    async def greets(session: MockPeerSession) -> None:
+        await session.send("hello")
+        await session.wait_closed()
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", greets)
+    seen: list[object] = []
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(URL, on_open=on_open) as feed:
+            receiving = asyncio.create_task(feed.receive_text())
+
+            async def read() -> None:
+                async for item in feed.merged():
+                    seen.append(item)
+                    if isinstance(item, Opened):  # the message has its receiver by now
+                        receiving.cancel()
+
+            reading = asyncio.create_task(read())
+            await steps(40)
+            assert seen == [Connecting(1, URL), Opened(1), "hello"]
+            assert receiving.cancelled()
+            await feed.close()
+            await reading
+
+
 async def test_events_of_a_long_life_are_forgotten() -> None:
     engine = MockEngine()
     engine.on_web_socket("/feed", ConnectError("no"))
@@ -908,6 +937,52 @@ async def test_what_is_cancelled_from_within_lets_nobody_wait(where: str) -> Non
             assert await receipt is (Sent.WRITTEN if where == "task" else Sent.NOT_SENT)
         await steps()
         assert heard.reasons == ([1001] if where in ("on_open", "task") else [])
+
+
+@pytest.mark.parametrize(
+    ("where", "raises"),
+    [("on_open", False), ("on_open", True), ("decide", False), ("reload", False), ("reload", True)],
+)
+async def test_close_waits_for_no_further_attempt(where: str, raises: bool) -> None:
+    """Whatever a function of the user's makes of its cancellation."""
+    reached = asyncio.Event()
+
+    async def stubborn(at: str) -> None:
+        if at == where:
+            reached.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if raises:
+                    raise LookupError(at) from None
+
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        await stubborn("on_open")
+
+    async def decide(failure: Failure) -> None:
+        await stubborn("decide")
+
+    async def ask(session: DefaultClientWebSocketSession, position: Position | None) -> bool:
+        return where != "reload"
+
+    async def reload() -> None:
+        await stubborn("reload")
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", ConnectError("no") if where == "decide" else listens)
+    policy = RetryPolicy(STEADY.backoff, decide=decide)
+    resume = PositionResume(ask, lambda message: None, reload, start=1)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, on_open=on_open, policy=policy, resume=resume
+        ) as feed:
+            await reached.wait()
+            closing = asyncio.create_task(feed.close())
+            await steps(60)
+            assert closing.done()
+            assert feed.state == "stopped"
+        assert engine.clock.time() == 0
+        assert len(engine.handshakes) == 1
 
 
 async def test_an_on_open_that_does_not_want_to_end() -> None:

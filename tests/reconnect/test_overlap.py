@@ -15,12 +15,15 @@ from ktor_client import (
     ConnectError,
     Connecting,
     ConnectionClosedError,
+    DefaultClientWebSocketSession,
+    Failure,
     HttpClient,
     HttpRequestBuilder,
     Lost,
     Opened,
     Outbox,
     PositionResume,
+    ReconnectStoppedError,
     RetryPolicy,
     Sent,
     Waiting,
@@ -29,6 +32,7 @@ from ktor_client import (
 )
 from ktor_client.engines import MockEngine
 from ktor_client.plugins import WebSockets
+from ktor_client.reconnect.running import Running
 from ktor_client.testing import MockPeerSession, respond
 from tests.support.fake_link import steps
 
@@ -427,3 +431,62 @@ async def test_blocks_that_are_coroutine_functions() -> None:
             await engine.clock.sleep(10)
     sent = [request.headers["authorization"] for request in engine.handshakes]
     assert sent[:3] == ["Bearer 1", "Bearer 2", "Bearer 3"]
+
+
+async def test_a_connection_that_has_ended_is_none_while_its_successor_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who sends does not wait, who waits for a connection rests, and closing is at once."""
+    engine, server = MockEngine(), Server(life=20)
+    engine.on_web_socket("/feed", server)
+
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        if len(engine.handshakes) > 1:
+            await asyncio.Event().wait()
+
+    asked = 0
+
+    def counted(running: Running) -> bool:
+        nonlocal asked
+        asked += 1
+        return running.session is not None and running.session.is_open
+
+    async with engine, client_of(engine, open_timeout=3600) as client:
+        async with client.web_socket_reconnecting(
+            URL, policy=STEADY, overlap=True, on_open=on_open
+        ) as feed:
+            await feed.opened()
+            await engine.clock.sleep(25)
+            assert len(engine.handshakes) == 2
+            assert feed.session is None
+            receipt = await asyncio.wait_for(feed.send("waits"), 60)
+            monkeypatch.setattr(Running, "is_open", property(counted))
+            opened = asyncio.create_task(feed.opened())
+            await steps(50)
+            assert asked < 5
+            before = engine.clock.time()
+            await feed.close()
+            assert engine.clock.time() == before
+            with pytest.raises(ReconnectStoppedError):
+                await opened
+        assert await receipt is Sent.NOT_SENT
+
+
+async def test_what_decide_raises_while_a_connection_is_replaced_ends_that_too() -> None:
+    def decide(failure: Failure) -> None:
+        raise LookupError("in decide")
+
+    engine, server = MockEngine(), Server()
+    engine.on_web_socket("/feed", server, times=1)
+    engine.on_web_socket("/feed", ConnectError("no"))
+    policy = RetryPolicy(STEADY.backoff, decide=decide)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, policy=policy, overlap=True, max_age=10
+        ) as feed:
+            assert await feed.receive_text() == "hello 1"
+            await engine.clock.sleep(11)
+            with pytest.raises(LookupError, match="in decide"):
+                await feed.receive_text()
+            await steps(20)
+            assert server.closed_with == [1001]
