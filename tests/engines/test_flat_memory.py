@@ -139,3 +139,28 @@ async def test_what_an_idle_session_keeps(engine: EngineFactory) -> None:
         for session in sessions:
             session.cancel()
         assert kept < 7 * 1024
+
+
+async def test_an_upload_waits_behind_a_head_that_waits(engine: EngineFactory) -> None:
+    connected, go_on, asked = asyncio.Event(), asyncio.Event(), 0
+
+    async def script(peer: Peer) -> None:
+        connected.set()
+        await go_on.wait()
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal asked
+        for asked in range(1, 1000):
+            yield PIECE
+
+    async with raw_server(script) as server, HttpClient(engine) as client, asyncio.timeout(50):
+        headers = {"X-Long": "x" * (16 * MIB)}  # more than the kernel takes
+        url = f"http://127.0.0.1:{server.port}/"
+        posting = asyncio.ensure_future(client.post(url, body=body(), headers=headers))
+        await connected.wait()
+        for _ in range(100):  # steps in which it would send more
+            await asyncio.sleep(0)
+        posting.cancel()
+        await asyncio.wait({posting})
+        go_on.set()
+    assert asked * len(PIECE) < BOUND

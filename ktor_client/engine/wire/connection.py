@@ -34,6 +34,7 @@ class Connection(ReadInPlace):
         "_on_gone",
         "_poll",
         "_room",
+        "is_congested",
         "is_gone",
         "loop",
         "silence",
@@ -55,7 +56,7 @@ class Connection(ReadInPlace):
         self._idle_until = 0.0
         self._expiry: asyncio.TimerHandle | None = None
         self.silence: Silence | None = None
-        self.is_gone = False
+        self.is_congested = self.is_gone = False
         self.was_used = False
         """Whether an answer has come on it: it may have been closed since."""
 
@@ -172,11 +173,13 @@ class Connection(ReadInPlace):
             on_gone(self)
 
     def pause_writing(self) -> None:
-        """Make the upload wait."""
+        """Make the upload wait, also one that begins later."""
+        self.is_congested = True
         if self._exchange is not None and self._exchange.sending is not None:
             self._exchange.sending.pause()
 
     def resume_writing(self) -> None:
         """Let the upload go on."""
+        self.is_congested = False
         if self._exchange is not None and self._exchange.sending is not None:
             self._exchange.sending.resume()

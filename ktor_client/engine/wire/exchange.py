@@ -117,6 +117,8 @@ class Exchange:
         self.sending.begin(
             self.connection.transport, body, chunked=chunked, waits_for_go_on=waits_for_go_on
         )
+        if self.connection.is_congested:  # by the head, or by what a request before has left
+            self.sending.pause()
 
     def more(self) -> asyncio.Future[None]:
         """Return what to await for the head of the answer, or the next piece, before a look.
