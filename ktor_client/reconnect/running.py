@@ -169,7 +169,8 @@ class Running:
         await self._until_due(session)
         await session.wait_closed()
         self._drop_session()
-        failure, self.arriving.failure = self.arriving.failure, None
+        failure = self.arriving.failure or self.sending.failure
+        self.arriving.failure = self.sending.failure = None
         if isinstance(failure, ConnectionClosedError):
             raise _ResumeError(failure)
         if failure is not None:

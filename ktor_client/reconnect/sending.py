@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import NoReturn, cast
 
 from ktor_client.errors import ConnectionClosedError, OutboxFullError
-from ktor_client.frames import BinaryFrame, Frame, TextFrame
+from ktor_client.frames import BinaryFrame, CloseReason, Frame, TextFrame
 from ktor_client.link.contract import Clock, Timer
 from ktor_client.link.home_loop import cancel, wake
 from ktor_client.link.oneshot import OneShot
@@ -23,6 +23,8 @@ __all__ = ["Sending"]
 
 LOOK_AGAIN = 0.05
 """Seconds until a link is asked again what has left, where it does not say so by itself."""
+
+_INTERNAL_ERROR = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
 
 Wrap = Callable[[TextFrame | BinaryFrame, int], TextFrame | BinaryFrame]
 
@@ -36,6 +38,8 @@ class Sending:
         self._clock = clock
         self.wrap: Wrap | None = None
         """Makes what a link is given of message and number."""
+        self.failure: Exception | None = None
+        """What `wrap` has raised; it ended the connection."""
         self._session: ReconnectingSession | None = None
         self._end: Callable[[], Exception] | None = None
         self._room: deque[OneShot[None]] = deque()
@@ -213,7 +217,12 @@ class Sending:
             note, self._note = self._note, None
             _put(session, note)
         while session._link.writable and (entry := self.ledger.next()) is not None:
-            self._give(entry)
+            try:
+                self._give(entry)
+            except Exception as error:
+                self.failure = error
+                session._core.close_without_waiting(_INTERNAL_ERROR)
+                break
         self._look_soon()
         self._wake_room()
         if not len(self.ledger):

@@ -22,6 +22,7 @@ from ktor_client import (
     Position,
     PositionResume,
     ProtocolViolationError,
+    Receipt,
     ReconnectStoppedError,
     Resume,
     Resumed,
@@ -611,6 +612,37 @@ async def test_what_a_plug_raises_ends_it_and_comes_out_unchanged() -> None:
             ) as feed:
                 await feed.send("hello")
                 await feed.receive_text()
+
+
+@pytest.mark.parametrize("when", ["open", "before", "busy"])
+async def test_what_a_plug_raises_of_what_is_sent_ends_it_too(when: str) -> None:
+    class Picky(Lying):
+        def sent(self, message: str | bytes, number: int) -> str | bytes:
+            if message == "bad":
+                raise ZeroDivisionError("in the plug")
+            return message
+
+    async def listens(session: MockPeerSession) -> None:
+        if when == "busy":
+            session._core.link.pause()
+            await steps(20)
+            session._core.link.resume()
+        await session.wait_closed()
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", listens)
+    receipts: list[Receipt] = []
+    async with engine, client_of(engine) as client:
+        with pytest.raises(ZeroDivisionError, match="in the plug"):
+            async with client.web_socket_reconnecting(URL, resume=Picky()) as feed:
+                if when != "before":
+                    await feed.opened()
+                if when == "busy":
+                    receipts.append(await feed.send(bytes(200_000)))
+                receipts.append(await feed.send("bad"))
+                await feed.receive_text()
+        assert receipts[-1].verdict is Sent.NOT_SENT
+    assert len(engine.handshakes) == 1
 
 
 async def test_no_receipts_are_waited_for_where_a_plug_has_none() -> None:

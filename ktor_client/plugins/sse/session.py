@@ -222,7 +222,7 @@ class SseSession:
         await asyncio.wait({step})
         if self._step is step:
             self._step = None
-        if not step.cancelled():
+        if not (self._is_over and step.cancelled()):  # else it was cancelled from within
             step.result()
 
     async def _next_step(self) -> None:

@@ -15,6 +15,7 @@ from ktor_client import (
     ClientClosedError,
     ConnectError,
     ConverterNotFoundError,
+    Failure,
     HttpClient,
     HttpRequest,
     PluginNotInstalledError,
@@ -64,6 +65,27 @@ def server_of(*answers: bytes, hold: bool = False) -> tuple[Script, list[Peer]]:
 
 def url_of(server: RawServer) -> str:
     return f"http://127.0.0.1:{server.port}/feed"
+
+
+async def test_a_cancellation_from_within_reaches_who_waits(engine: EngineFactory) -> None:
+    """Such as that of a future which `decide` awaits; nothing is opened again in silence."""
+
+    async def decide(failure: Failure) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    script, peers = server_of(HEAD + b"data: a\n\n")
+    policy = RetryPolicy(AT_ONCE.backoff, decide=decide)
+    async with (
+        raw_server(script) as server,
+        HttpClient(engine, install(SSE, policy=policy)) as client,
+    ):
+        async with client.sse(url_of(server)) as events:
+            assert (await anext(events)).data == "a"
+            with pytest.raises(asyncio.CancelledError):
+                await anext(events)
+        assert len(peers) == 1
 
 
 async def test_each_opening_may_refresh_tokens(engine: EngineFactory) -> None:
