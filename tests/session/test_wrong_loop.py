@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import logging
-import sys
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -29,6 +26,7 @@ from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine, TestEngine
 from ktor_client.plugins import WebSocketDeflate, WebSockets
 from ktor_client.testing import BackgroundEchoServer, echo_server
+from tests.support.leaks import quiet_destructors
 from tests.support.raw_server import TEXT, Peer, close_frame, frame, raw_server
 
 Session = DefaultClientWebSocketSession
@@ -457,21 +455,6 @@ def test_the_end_of_the_loop_in_memory(
         assert (reason.code, reason.initiator) == (1006, "local")
         del client, session, loop
         gc.collect()
-
-
-@contextlib.contextmanager
-def quiet_destructors() -> Generator[list[object]]:
-    """Let destructors fail: nobody takes away what a loop leaves behind that is closed too soon."""
-    raised: list[object] = []
-    before = sys.unraisablehook
-    sys.unraisablehook = lambda unraisable: raised.append(unraisable.exc_value)
-    logger = logging.getLogger("asyncio")
-    logger.disabled = True
-    try:
-        yield raised
-    finally:
-        sys.unraisablehook = before
-        logger.disabled = False
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])

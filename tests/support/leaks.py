@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
 import stat
+import sys
+from collections.abc import Generator
 from typing import Any
 
 
@@ -55,3 +59,18 @@ class Held:
         if (now := open_sockets()) > self.sockets:
             more.append(f"{now - self.sockets} sockets")
         return more
+
+
+@contextlib.contextmanager
+def quiet_destructors() -> Generator[list[object]]:
+    """Let destructors fail: nobody takes away what a loop leaves behind that is closed too soon."""
+    raised: list[object] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: raised.append(unraisable.exc_value)
+    logger = logging.getLogger("asyncio")
+    logger.disabled = True
+    try:
+        yield raised
+    finally:
+        sys.unraisablehook = before
+        logger.disabled = False

@@ -317,7 +317,9 @@ class SseSession:
             self._error = error
         self._finish()
         step = self._step
-        if step is not None:
+        if step is not None and step.get_loop().is_closed():
+            self._chunks = None  # the step has them, and never goes on
+        elif step is not None:
             step.cancel()
             await asyncio.wait({step})
         await self._drop()

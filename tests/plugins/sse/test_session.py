@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +29,7 @@ from ktor_client import (
     timeout,
 )
 from ktor_client.engine.registry import EngineFactory
-from ktor_client.engines import MockEngine
+from ktor_client.engines import CioEngine, MockEngine
 from ktor_client.engines._mock import MockResponse, respond
 from ktor_client.plugins import (
     SSE,
@@ -38,7 +40,9 @@ from ktor_client.plugins import (
     JsonConverter,
     RefreshTokensParams,
     ServerSentEvent,
+    SseSession,
 )
+from tests.support.leaks import quiet_destructors
 from tests.support.raw_server import Peer, RawServer, Script, raw_server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
@@ -86,6 +90,44 @@ async def test_a_cancellation_from_within_reaches_who_waits(engine: EngineFactor
             with pytest.raises(asyncio.CancelledError):
                 await anext(events)
         assert len(peers) == 1
+
+
+@pytest.mark.parametrize("first", ["client", "stream"])
+@pytest.mark.parametrize("is_run", [True, False])
+def test_a_stream_whose_loop_is_closed_is_dropped(is_run: bool, first: str) -> None:
+    """Also in the middle of a wait, whether `asyncio.run` has cancelled that or nobody has."""
+    opened: list[tuple[HttpClient, SseSession]] = []
+
+    async def begin() -> None:
+        script, _ = server_of(HEAD + b"data: a\n\n", hold=True)
+        async with raw_server(script) as server:
+            client = HttpClient(CioEngine, install(SSE))
+            events = await client.sse(url_of(server)).__aenter__()
+            opened.append((client, events))
+            await anext(events)
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+
+    async def end() -> None:
+        for client, events in opened:
+            for one in (client, events) if first == "client" else (events, client):
+                await asyncio.wait_for(one.close(), 60)
+
+    with warnings.catch_warnings(action="ignore"), quiet_destructors() as raised:
+        if is_run:
+            asyncio.run(begin())
+        else:
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(begin())
+            loop.close()
+            del loop
+        asyncio.run(end())
+        opened.clear()
+        gc.collect()
+        assert not raised
 
 
 async def test_each_opening_may_refresh_tokens(engine: EngineFactory) -> None:
