@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -20,7 +21,10 @@ def _passed_on(name: str) -> Any:
 
 
 class TapLink(FrameLink):
-    """Passes everything on, in both directions, and tells each frame to `sent` or `received`."""
+    """Passes everything on, in both directions, and tells each frame to `sent` or `received`.
+
+    What these or `ended` raise goes to the loop's exception handler, and stops nothing.
+    """
 
     def __init__(self, link: FrameLink) -> None:
         self.inner = link
@@ -69,17 +73,24 @@ class TapLink(FrameLink):
     def send(self, frame: Frame) -> None:
         """Take a frame for sending; see `FrameLink.send`."""
         self.inner.send(frame)
-        self.sent(frame)
+        self._tell(self.sent, frame)
 
     def send_text(self, text: str) -> None:
         """Send a whole text message."""
         self.inner.send_text(text)
-        self.sent(TextFrame(text))
+        self._tell(self.sent, TextFrame(text))
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Send a whole binary message."""
         self.inner.send_binary(data)
-        self.sent(BinaryFrame(data))
+        self._tell(self.sent, BinaryFrame(data))
+
+    def _tell(self, note: Callable[[Any], object], what: object) -> None:
+        try:
+            note(what)
+        except Exception as error:
+            told = {"message": f"{type(self).__name__} has failed", "exception": error}
+            self.home.loop.call_exception_handler(told)
 
 
 class _TapReceiver:
@@ -93,7 +104,7 @@ class _TapReceiver:
 
     def _pass_on(self) -> None:
         for frame in self.messages:
-            self._tap.received(frame)
+            self._tap._tell(self._tap.received, frame)
         self._receiver.messages.extend(self.messages)
         self.messages.clear()
 
@@ -104,7 +115,7 @@ class _TapReceiver:
     def control(self, frame: Frame) -> None:
         self._pass_on()
         if not self._raw:  # there it was among the messages
-            self._tap.received(frame)
+            self._tap._tell(self._tap.received, frame)
         self._receiver.control(frame)
 
     def violated(self, violation: Violation) -> None:
@@ -117,5 +128,5 @@ class _TapReceiver:
         self._receiver.cut(error)
 
     def lost(self, error: BaseException | None) -> None:
-        self._tap.ended(error)
+        self._tap._tell(self._tap.ended, error)
         self._receiver.lost(error)

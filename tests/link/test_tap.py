@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from ktor_client import Channels, CloseReason, ConnectionClosedError, Frame
+from ktor_client import Channels, CloseReason, ConnectionClosedError, Frame, HttpClient, install
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import MockEngine
 from ktor_client.link import FrameLink
 from ktor_client.link.tap import TapLink
 from ktor_client.memory.faults import Faults
 from ktor_client.memory.pipe import piped_links
+from ktor_client.plugin import PluginScope, client_plugin
+from ktor_client.plugins import WebSockets
 from ktor_client.session import DefaultWebSocketSession, SessionCore, WebSocketSession
+from ktor_client.testing import MockPeerSession
 from tests.support.fake_link import FakeLink, steps
+from tests.support.raw_server import PING, TEXT, Peer, close_frame, frame, raw_server
 
 
 class Notes(TapLink):
@@ -124,3 +132,74 @@ async def test_a_frame_that_cannot_be_sent_is_not_seen() -> None:
         await session.send("late")
     await steps()
     assert tap.seen == [("end", None)]
+
+
+class Failing(TapLink):
+    """Cannot bear anything."""
+
+    def sent(self, frame: Frame) -> None:
+        raise LookupError("sent")
+
+    def received(self, frame: Frame) -> None:
+        raise LookupError("received")
+
+    def ended(self, error: BaseException | None) -> None:
+        raise LookupError("ended")
+
+
+@client_plugin
+def failing_tap(scope: PluginScope) -> None:
+    scope.on_link(lambda link, call: Failing(link))
+
+
+async def converse(client: HttpClient, url: str) -> set[str]:
+    """Be greeted twice and pinged, and close; return what was told to the loop."""
+    told: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, on: told.append(on["exception"]))
+    async with asyncio.timeout(20), client.web_socket(url) as session:
+        assert await session.receive_text() == "one"
+        assert await session.receive_text() == "two"
+        await session.send("three")
+        await session.close()
+        assert session.close_reason.clean
+        await session.wait_closed()
+    return set(map(str, told))
+
+
+@pytest.mark.parametrize("when", ["with the 101", "later"])
+async def test_what_a_tap_raises_is_told_and_stops_nothing(
+    engine: EngineFactory, when: str
+) -> None:
+    got: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        data = frame(TEXT, b"one") + frame(PING) + frame(TEXT, b"two")
+        if when == "later":
+            await peer.upgrade()
+            await peer.send(data)
+        else:
+            await peer.upgrade(trailing=data)
+        for _ in range(3):
+            got.append((await peer.read_frame())[1])
+        await peer.send(close_frame(1000))
+
+    async with (
+        raw_server(script) as server,
+        HttpClient(engine, install(WebSockets), install(failing_tap)) as client,
+    ):
+        assert await converse(client, server.url) == {"sent", "received", "ended"}
+    assert got == [b"", b"three", b"\x03\xe8"]
+
+
+async def test_so_it_is_in_memory() -> None:
+    async def peer(session: MockPeerSession) -> None:
+        await session.send("one")
+        await session.send(Frame.Ping(b""))
+        await session.send("two")
+        await session.expect("three")
+        await session.wait_closed()
+
+    engine = MockEngine()
+    engine.on_web_socket("/", peer)
+    async with HttpClient(engine, install(WebSockets), install(failing_tap)) as client:
+        assert await converse(client, "/") == {"sent", "received", "ended"}
