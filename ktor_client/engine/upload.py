@@ -9,7 +9,7 @@ from typing import Any
 from ktor_client.http import RequestBody
 from ktor_client.http.body import checked_chunk, length_of
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "is_cancelled"]
 
 
 class Upload:
@@ -36,7 +36,7 @@ class Upload:
         except GeneratorExit:
             raise
         except BaseException as error:
-            if not (isinstance(error, asyncio.CancelledError) and _is_cancelled()):
+            if not (isinstance(error, asyncio.CancelledError) and is_cancelled()):
                 self.error = error
             raise
         finally:
@@ -44,7 +44,7 @@ class Upload:
                 await chunks.aclose()
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
     """Whether who sends is cancelled, and not what the iterator waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

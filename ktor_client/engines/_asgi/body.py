@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
+from ktor_client.errors import ConnectError
 from ktor_client.http import ResponseBody
 
 __all__ = ["AppBody"]
@@ -62,6 +63,10 @@ class AppBody(ResponseBody):
         """Yield the body; see `ResponseBody.chunks`. Raises what the app raised."""
         while True:
             while not self._chunks:
+                if self._closed:  # by another task
+                    raise ConnectError(
+                        "TestEngine did not get the whole body: the response was closed"
+                    )
                 if self._complete:
                     if self._error is not None:
                         raise self._error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from typing import Any
 
+from ktor_client.engine.upload import is_cancelled
 from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
@@ -27,9 +29,9 @@ class Exchange:
         self._request = request
         self._failures = failures
         self._response = ResponseInTheMaking(request)
-        self._pieces = _pieces(request)
+        self._pieces: Any = _pieces(request)  # whose `ag_running` type checkers do not know
         self._has_more = True
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     async def response(self) -> HttpResponse:
         """Return the response as soon as its head is there.
@@ -50,12 +52,17 @@ class Exchange:
         except asyncio.CancelledError:
             self._response.fail(ConnectError("TestEngine was closed during the request"))
             raise
-        except Exception as error:
+        except GeneratorExit:  # with the loop
+            raise
+        except BaseException as error:  # such as that of pytest.fail()
             self._end(error)
         else:
             self._end(None)
+        finally:
+            if not self._pieces.ag_running:  # or a task of the app's still asks for more
+                await self._pieces.aclose()
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         response, wanted = self._response, self._failures.enabled
         if not response.head.done():
             if wanted:
@@ -78,7 +85,9 @@ class Exchange:
         if self._has_more and not self._response.over.is_set():
             try:
                 piece, self._has_more = await anext(self._pieces)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                    raise
                 self._has_more = False
                 self._response.fail(error)
             else:
@@ -96,7 +105,7 @@ class Exchange:
             raise RuntimeError(f"the app sent {kind!r}; TestEngine takes http.response events")
 
 
-async def _pieces(request: HttpRequest) -> AsyncIterator[tuple[bytes, bool]]:
+async def _pieces(request: HttpRequest) -> AsyncGenerator[tuple[bytes, bool]]:
     """Yield the request's body, each piece with whether more will come; the last one without."""
     body = request.body
     if isinstance(body, bytes):

@@ -43,17 +43,19 @@ class Lifespan:
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
         }
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             await self._app(scope, self._events.get, self._send)
-        except Exception as raised:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as raised:
             error = raised
         if self._failed is not None:
             error = error or RuntimeError(self._failed)
         if self._started.done():
             if error is not None:
                 raise error  # stop() hears it
-        elif self._failed is not None:
+        elif self._failed is not None or not isinstance(error, Exception | None):
             assert error is not None
             self._started.set_exception(error)
             self._started.exception()  # a call that was cancelled does not ask for it

@@ -83,7 +83,7 @@ class ResponseInTheMaking:
                 f"the app's Content-Length says {length} bytes, but its body has {self._size}{more}"
             )
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Let the client hear of an error, in place of the response or of the rest of its body."""
         if not self.head.done():
             self.head.set_exception(error)

@@ -70,12 +70,14 @@ class WebSocketConnection:
             if self._session is not None:
                 self._session.cancel()
             raise
-        except Exception as error:
+        except GeneratorExit:  # with the loop
+            raise
+        except BaseException as error:  # such as that of pytest.fail()
             await self._end(error)
         else:
             await self._end(None)
 
-    async def _end(self, error: Exception | None) -> None:
+    async def _end(self, error: BaseException | None) -> None:
         session, denial = self._session, self._denial
         if session is not None:
             if error is not None and (session.is_open or not is_about_disconnect(error)):
@@ -175,7 +177,7 @@ class WebSocketConnection:
         self._decided.set()
         self._decision.set_result(WebSocketUpgrade(response))
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if not self._decision.done():
             self._decided.set()
             self._decision.set_exception(error)

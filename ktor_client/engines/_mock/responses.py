@@ -6,9 +6,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HeadersBuilder, HttpRequest, HttpResponse, ResponseBody
 from ktor_client.http.body import checked_chunk
 from ktor_client.http.headers import HeadersLike
+from ktor_client.http.interruptible import Interruptible
 from ktor_client.http.typed_json import to_json
 from ktor_client.http1 import is_bodiless
 from ktor_client.unset import UNSET
@@ -131,13 +133,23 @@ class _Stream(ResponseBody):
 
     def __init__(self, source: AsyncIterable[bytes]) -> None:
         self._source = aiter(source)
+        self._wait = Interruptible()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._source:
-            yield checked_chunk(chunk)
+        try:
+            while True:
+                with self._wait:
+                    chunk = await anext(self._source)
+                yield checked_chunk(chunk)
+        except StopAsyncIteration:
+            return
+        finally:
+            await self.close()
 
     async def close(self) -> None:
-        """Close the handler's generator, if it is one."""
+        """Close the handler's generator, if it is one; the task that waits in it does so itself."""
+        closed = "MockEngine did not get the whole body: the response was closed"
+        self._wait.interrupt(ConnectError(closed))
         close = getattr(self._source, "aclose", None)
-        if close is not None:
+        if close is not None and not getattr(self._source, "ag_running", False):
             await close()

@@ -127,6 +127,82 @@ async def test_the_users_own_exception_comes_out_of_an_upload(answers: bool) -> 
     assert [event["type"] for event in seen] == ["http.request", "http.disconnect"]
 
 
+class OwnEnd(BaseException):
+    """The user's, and no `Exception`."""
+
+
+@pytest.mark.parametrize("error", [OwnEnd("mine"), asyncio.CancelledError("mine")], ids=repr)
+async def test_an_upload_that_ends_in_no_exception(error: BaseException) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise error
+
+    async with asyncio.timeout(20), client_of(app, lifespan=False) as client:
+        with pytest.raises(type(error)) as caught:
+            await client.post("/", body=broken())
+        assert caught.value is error
+
+
+@pytest.mark.parametrize("asks_on", [False, True])
+async def test_an_upload_that_the_app_does_not_take_is_closed(asks_on: bool) -> None:
+    closed: list[str] = []
+    asking: list[asyncio.Future[Event]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if asks_on:
+            asking.append(asyncio.ensure_future(receive()))
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 413})
+        await send({"type": "http.response.body", "body": b"too much"})
+
+    async def content() -> AsyncIterator[bytes]:
+        try:
+            yield b"first"
+            await asyncio.Event().wait()
+        finally:
+            closed.append("closed")
+
+    kept = content()  # so that no collector closes it
+    async with asyncio.timeout(20):
+        async with client_of(app, lifespan=False) as client:
+            response = await client.post("/", body=kept)
+            assert (response.status, await response.body_as_bytes()) == (413, b"too much")
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    assert closed == ["closed"]
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+async def test_a_response_that_is_closed_while_a_task_reads_it(is_complete: bool) -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        if is_complete:
+            await go.wait()
+            await send({"type": "http.response.body", "body": b"last"})
+        assert (await receive())["type"] == "http.disconnect"
+
+    async with asyncio.timeout(20), client_of(app, lifespan=False) as client:
+        async with client.prepare_get("/") as response:
+            reading = asyncio.ensure_future(response.body_as_bytes())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            go.set()
+            await asyncio.sleep(0)  # what the app sends now has not reached the reader
+            await response.close()
+            with pytest.raises(ConnectError, match="the response was closed"):
+                await reading
+
+
 @pytest.mark.parametrize("halfway", [False, True])
 async def test_an_app_that_gives_no_whole_response(halfway: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

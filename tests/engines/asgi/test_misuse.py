@@ -18,7 +18,7 @@ from ktor_client import (
 from ktor_client.engines import TestEngine
 from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
 from ktor_client.plugins import WebSockets
-from tests.engines.asgi.apps import client_of
+from tests.engines.asgi.apps import accept, client_of
 
 START: Event = {"type": "http.response.start", "status": 200}
 BODY: Event = {"type": "http.response.body", "body": b"x"}
@@ -144,6 +144,33 @@ async def test_an_exception_before_the_decision() -> None:
         with pytest.raises(WebSocketHandshakeError, match="101 but was 500"):
             await client.web_socket_session("/")
         assert (await client.get("/")).status == 500
+
+
+class OwnEnd(BaseException):
+    """What is no `Exception`, such as what `pytest.fail` raises."""
+
+
+@pytest.mark.parametrize("where", ["lifespan", "http", "body", "websocket", "session"])
+async def test_what_is_no_exception_comes_out_too(where: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if where == "body":
+            await send(START)
+            await send({**BODY, "more_body": True})
+        elif where == "session":
+            await accept(receive, send)
+        raise OwnEnd(where)
+
+    client = client_of(app, lifespan=where == "lifespan")
+    async with asyncio.timeout(20):
+        if where == "session":
+            async with client.web_socket("/") as session:
+                assert (await session.close_reason).code == 1011
+            with pytest.raises(OwnEnd, match=where):
+                await client.close()
+            return
+        with pytest.raises(OwnEnd, match=where):
+            await (client.web_socket_session("/") if where == "websocket" else client.get("/"))
+        await client.close()
 
 
 async def test_several_exceptions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -117,6 +118,28 @@ class TestHttp:
             async for chunk in response.chunks():
                 assert chunk == b"one"
                 break
+        assert ended == [True]
+
+    async def test_a_stream_that_is_closed_while_a_task_reads_it(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        ended = []
+
+        async def chunks() -> AsyncIterator[bytes]:
+            try:
+                yield b"one"
+                await asyncio.Event().wait()
+            finally:
+                ended.append(True)
+
+        engine.on_request("/", lambda request: respond(chunks()))
+        async with asyncio.timeout(20), client.prepare_get("/") as response:
+            reading = asyncio.ensure_future(response.body_as_bytes())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            await response.close()
+            with pytest.raises(ConnectError, match="the response was closed"):
+                await reading
         assert ended == [True]
 
     async def test_a_stream_that_is_no_generator(
