@@ -79,7 +79,7 @@ class PeerIsDoneError(Exception):
     """The peer has closed with 1000, and the policy lets it be the end."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__()
+        super().__init__(f"the peer is done: {failure.error}")
         self.failure = failure
 
 
