@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from ktor_client.engines._asgi.scope import App, Event
+from ktor_client.errors import ClientClosedError
 
 __all__ = ["Lifespan"]
 
@@ -32,10 +33,17 @@ class Lifespan:
         await asyncio.shield(self._started)
 
     async def stop(self) -> None:
-        """Let the app shut down, and wait for its end. Raises what `start` does."""
+        """Let the app shut down, and wait for its end. Raises what `start` does.
+
+        An app that is still starting is cancelled: nobody waits for it any more.
+        """
         if not self._task.get_loop().is_closed():
-            self._events.put_nowait({"type": "lifespan.shutdown"})
-            await self._task
+            if self._started.done():
+                self._events.put_nowait({"type": "lifespan.shutdown"})
+                await self._task
+            else:
+                self._task.cancel()
+                await asyncio.wait({self._task})
 
     async def _run(self) -> None:
         scope = {
@@ -46,7 +54,13 @@ class Lifespan:
         error: BaseException | None = None
         try:
             await self._app(scope, self._events.get, self._send)
-        except (asyncio.CancelledError, GeneratorExit):
+        except asyncio.CancelledError:
+            if not self._started.done():
+                closed = ClientClosedError("TestEngine was closed while the app was starting")
+                self._started.set_exception(closed)
+                self._started.exception()
+            raise
+        except GeneratorExit:  # with the loop
             raise
         except BaseException as raised:
             error = raised

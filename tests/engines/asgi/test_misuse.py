@@ -234,6 +234,30 @@ async def test_a_shutdown_that_fails(when: str) -> None:
         await client.close()
 
 
+@pytest.mark.parametrize("of_the_client", [False, True])
+async def test_a_startup_that_does_not_end(of_the_client: bool) -> None:
+    asked, ended = asyncio.Event(), []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(scope["type"])
+
+    engine = TestEngine(app)
+    client = HttpClient(lambda: engine) if of_the_client else HttpClient(engine)
+    async with asyncio.timeout(20):
+        calling = asyncio.ensure_future(client.get("/"))
+        await asked.wait()
+        await (client if of_the_client else engine).close()
+        with pytest.raises(ClientClosedError):
+            await calling
+        await client.close()
+    assert ended == ["lifespan"]
+
+
 async def test_a_startup_that_is_completed_twice() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
