@@ -31,7 +31,7 @@ from ktor_client.link.time_limit import TimeLimit
 from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.refusal import handshake_error
 from ktor_client.protocol import handshake
-from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts
+from ktor_client.protocol.extensions import WebSocketExtension, check_conflicts, close_codecs
 from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.session import (
     ClientWebSocketSession,
@@ -274,7 +274,7 @@ class WebSockets(HttpClientPlugin):
                 del request.attributes[OPEN_LIMIT]
             for attempt in attempts:
                 if attempt is not chosen:
-                    attempt.upgrade.abort()
+                    attempt.abandon()
 
 
 class SessionSettings(NamedTuple):
@@ -334,6 +334,10 @@ class _Answer:
         except ValueError as error:
             message = f"Handshake exception: {error}"
             raise handshake_error(message, self.response) from error
+
+    def abandon(self) -> None:
+        self.upgrade.abort()
+        close_codecs(self._negotiated.codecs)
 
     def start(self, **options: Any) -> SessionCore:
         assert self.link is not None

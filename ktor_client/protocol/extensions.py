@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import TypeAlias
 
 from ktor_client.frames import Frame
@@ -19,6 +20,7 @@ __all__ = [
     "ExtensionParameters",
     "WebSocketExtension",
     "check_conflicts",
+    "close_codecs",
     "format_offer",
     "negotiate",
     "parse_extensions",
@@ -152,15 +154,26 @@ def negotiate(
             that cannot be parsed (RFC 6455 4.1 item 5, 9.1).
     """
     result: list[tuple[WebSocketExtension, ExtensionCodec, str]] = []
-    for name, parameters in parse_extensions(header):
-        matching = [extension for extension in installed if extension.name == name]
-        if not matching:
-            raise ValueError(f"the server chose extension {name!r}, which was not offered")
-        if any(extension is matching[0] for extension, _, _ in result):
-            raise ValueError(f"the server chose extension {name!r} twice")
-        codec = matching[0].accept(parameters)
-        result.append((matching[0], codec, format_extension(name, parameters)))
+    try:
+        for name, parameters in parse_extensions(header):
+            matching = [extension for extension in installed if extension.name == name]
+            if not matching:
+                raise ValueError(f"the server chose extension {name!r}, which was not offered")
+            if any(extension is matching[0] for extension, _, _ in result):
+                raise ValueError(f"the server chose extension {name!r} twice")
+            shown = format_extension(name, parameters)
+            result.append((matching[0], matching[0].accept(parameters), shown))
+    except BaseException:
+        close_codecs(codec for _, codec, _ in result)
+        raise
     return result
+
+
+def close_codecs(codecs: Iterable[ExtensionCodec]) -> None:
+    """Free what codecs hold: each one, whatever another raises."""
+    with ExitStack() as stack:
+        for codec in codecs:
+            stack.callback(codec.close)
 
 
 def parse_extensions(header: str) -> list[tuple[str, ExtensionParameters]]:

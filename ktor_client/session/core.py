@@ -16,7 +16,6 @@ import enum
 import math
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from ktor_client.errors import (
 from ktor_client.frames import CloseFrame, CloseReason, Frame, Initiator, PongFrame
 from ktor_client.link.contract import LINGER, Clock, FrameLink, LinkOptions, Timer
 from ktor_client.link.oneshot import OneShot
+from ktor_client.protocol.extensions import close_codecs
 from ktor_client.protocol.handshake import NOTHING, Negotiated
 from ktor_client.protocol.message import MAX_FRAGMENTS
 from ktor_client.protocol.violation import Violation
@@ -346,9 +346,7 @@ class SessionCore:
         while self._on_closed:
             self._on_closed.pop(0)(self)
         if self.negotiated.codecs:
-            with ExitStack() as stack:  # whatever one of them raises
-                for codec in self.negotiated.codecs:
-                    stack.callback(codec.close)
+            close_codecs(self.negotiated.codecs)
 
     # --- inside ---
 

@@ -9,15 +9,25 @@ from typing import Any
 
 import pytest
 
-from ktor_client import CloseReason, ConnectionClosedError, Frame, HttpClient, install
+from ktor_client import (
+    CloseReason,
+    ConnectionClosedError,
+    Frame,
+    HttpClient,
+    WebSocketHandshakeError,
+    install,
+)
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
+from ktor_client.link import FrameLink
+from ktor_client.plugin import PluginScope, client_plugin
 from ktor_client.plugins import WebSocketDeflate, WebSockets
 from ktor_client.protocol.extensions import (
     ExtensionCodec,
     ExtensionParameters,
     WebSocketExtension,
 )
+from ktor_client.session.call import HttpClientCall
 from ktor_client.testing import MockPeerSession
 from tests.support.raw_server import CLOSE, PING, TEXT, Peer, close_frame, frame, raw_server
 
@@ -139,6 +149,56 @@ async def test_an_end_that_fails_is_told_and_strands_nobody(engine: EngineFactor
         assert (await session.close_reason).code == 1006
         await session.wait_closed()
     assert [str(error) for error in told] == ["closed twice"]
+
+
+class Held(Pickiness):
+    """Its codecs hold something; with an error it makes none."""
+
+    def __init__(self, name: str, rsv: int, held: set[str], error: Exception | None = None) -> None:
+        self.name, self.rsv, self.held, self.error = name, rsv, held, error
+
+    def accept(self, parameters: ExtensionParameters) -> Picky:
+        if self.error is not None:
+            raise self.error
+        self.held.add(self.name)
+        return Holding(self.held, self.name)
+
+
+class Holding(Picky):
+    def __init__(self, held: set[str], name: str) -> None:
+        self.held, self.name = held, name
+
+    def close(self) -> None:
+        self.held.remove(self.name)
+
+
+@client_plugin
+def spoiling(scope: PluginScope) -> None:
+    def spoil(link: FrameLink, call: HttpClientCall) -> FrameLink:
+        raise LookupError("spoilt")
+
+    scope.on_link(spoil)
+
+
+@pytest.mark.parametrize("error", [None, LookupError("spoilt"), ValueError("spoilt")])
+async def test_what_was_negotiated_is_freed_where_opening_fails(
+    engine: EngineFactory, error: Exception | None
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade("Sec-WebSocket-Extensions: x-1, x-2, x-3")
+
+    held: set[str] = set()
+    extensions = [Held("x-1", 0x40, held), Held("x-2", 0x20, held), Held("x-3", 0x10, held, error)]
+    plugin = install(WebSockets, extensions=extensions)
+    spoilt = [install(spoiling)] if error is None else []
+    async with (
+        asyncio.timeout(20),
+        raw_server(script) as server,
+        HttpClient(engine, plugin, *spoilt) as client,
+    ):
+        with pytest.raises((LookupError, WebSocketHandshakeError), match="spoilt"):
+            await client.web_socket_session(server.url)
+    assert not held
 
 
 # --- what is sent
