@@ -278,6 +278,8 @@ class MockEngine(HttpClientEngine):
         self._closed = True
         for wait in self._waits:
             wait.reschedule(asyncio.get_running_loop().time())
+        for response in self.response_history:  # which may stream still
+            await response.close()
         await self._stage.clear()
         self.verify()
 

@@ -120,8 +120,9 @@ class TestHttp:
                 break
         assert ended == [True]
 
+    @pytest.mark.parametrize("with_its_engine", [False, True])
     async def test_a_stream_that_is_closed_while_a_task_reads_it(
-        self, engine: MockEngine, client: HttpClient
+        self, engine: MockEngine, client: HttpClient, with_its_engine: bool
     ) -> None:
         ended = []
 
@@ -137,7 +138,7 @@ class TestHttp:
             reading = asyncio.ensure_future(response.body_as_bytes())
             for _ in range(10):
                 await asyncio.sleep(0)
-            await response.close()
+            await (engine if with_its_engine else response).close()
             with pytest.raises(ConnectError, match="the response was closed"):
                 await reading
         assert ended == [True]
