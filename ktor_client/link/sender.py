@@ -176,9 +176,16 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         self.flush()
         head, key = self._encoder.head(first, len(payload))
         count, rest = 1, memoryview(payload)
-        while rest:  # what was just written may have met the end
-            self._hand_over(masked_in_room(self._loop, head, rest[:PIECE], key, self._mask), count)
-            head, count, rest = b"", 0, rest[PIECE:]
+        try:
+            while rest:  # what was just written may have met the end
+                self._hand_over(
+                    masked_in_room(self._loop, head, rest[:PIECE], key, self._mask), count
+                )
+                head, count, rest = b"", 0, rest[PIECE:]
+        except BaseException:
+            if not head:  # what follows would be taken for the rest of this message
+                self._abort_transport()
+            raise
         self._stepped = True
         self._spend_step()
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ktor_client import HttpClient, install
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.link.sender import STEP
-from ktor_client.link.write_room import PIECE
+from ktor_client.link.write_room import _CACHED, PIECE
 from ktor_client.plugins import WebSockets
 from tests.support.certificates import client_context, server_context
 from tests.support.fake_transport import FakeTransport, link_on, unmasked
-from tests.support.raw_server import Peer, close_frame, raw_server
+from tests.support.raw_server import CLOSE, Peer, close_frame, raw_server
 
 SIZES = [STEP + 1, PIECE, PIECE + 1, 2 * PIECE + 3, STEP + 1]
 
@@ -66,6 +67,47 @@ async def test_the_same_memory_serves_the_next_message() -> None:
         link.send_binary(bytes(size))
     assert len(rooms) == 8
     assert len(set(rooms)) == 1
+
+
+@pytest.mark.parametrize("written", [0, 1])
+async def test_a_message_that_cannot_be_ended_ends_the_connection(
+    engine: EngineFactory, written: int
+) -> None:
+    """With nothing written yet, it is as if the message had never been there."""
+    ended: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        try:
+            while True:
+                first, payload = await peer.read_frame()
+                ended.append(payload)
+                if first & 0x0F == CLOSE:
+                    return await peer.send(close_frame(1000))
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            pass
+
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        async with asyncio.timeout(20), client.web_socket(server.url) as session:
+            link: Any = session._link
+            mask, left = link._mask, written * (PIECE // _CACHED) + 1
+
+            def failing(payload: Any, key: bytes) -> Any:
+                nonlocal left
+                left -= 1
+                if not left:
+                    raise MemoryError("there is none")
+                return mask(payload, key)
+
+            link._mask = failing
+            with pytest.raises(MemoryError):
+                await session.send(bytes(2 * PIECE))
+            if not written:
+                await session.send("next")
+            else:
+                assert (await session.close_reason).code == 1006
+        await asyncio.wait_for(server.finished.wait(), 20)
+    assert ended == ([] if written else [b"next", b"\x03\xe8"])
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
