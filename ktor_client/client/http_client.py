@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -317,7 +318,10 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         self._closing = True
         for callback in list(self._on_closing.values()):
             callback()
-        try:
+        async with AsyncExitStack() as at_last:  # whatever fails before
+            at_last.callback(self._closed.set, None)
+            at_last.push_async_callback(self._shared.release)
+            at_last.push_async_callback(self._scope.close)
             self._interrupt_requests()
             going_away = CloseReason(CloseReason.Codes.GOING_AWAY)
             sessions = list(self._sessions.values())
@@ -339,12 +343,6 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
                 for session in sessions:
                     session.cancel()
             await asyncio.gather(*(session.wait_closed() for session in sessions))
-            await self._scope.close()
-        finally:
-            try:
-                await self._shared.release()
-            finally:
-                self._closed.set(None)
 
     @property
     def is_closed(self) -> bool:

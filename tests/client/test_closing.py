@@ -25,6 +25,7 @@ from ktor_client import (
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock import MockPeerSession
+from ktor_client.http import WrappedBody
 from ktor_client.plugins import PluginScope, Send, WebSockets, client_plugin
 from ktor_client.session import DefaultClientWebSocketSession
 from ktor_client.testing import echo_server
@@ -517,6 +518,35 @@ async def test_a_close_hook_that_fails_keeps_nothing_open() -> None:
 
 
 # --- clients that nobody closed
+
+
+async def test_a_response_that_fails_to_close_keeps_no_hook_from_it(engine: EngineFactory) -> None:
+    done: list[str] = []
+
+    class Stuck(WrappedBody):
+        async def close(self) -> None:
+            await super().close()
+            raise OSError("the disk is full")
+
+    @client_plugin
+    def saving(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            return (await send(request)).copy(body=Stuck)
+
+        scope.on_send(layer)
+        scope.on_close(lambda: done.append("saved"))
+
+    async with echo_server() as server:
+        client = HttpClient(engine, install(saving))
+        statement = client.prepare_get(f"{server.http_url}/chunks?n=0")
+        response = await statement.__aenter__()
+        with pytest.raises(OSError, match="the disk is full"):
+            await client.close()
+        assert done == ["saved"]
+        assert client.is_closed
+        with pytest.raises(ClientClosedError):
+            await response.body_as_bytes()
+        await client.close()
 
 
 async def test_an_unclosed_client_is_told(engine: EngineFactory) -> None:
