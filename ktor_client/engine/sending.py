@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from typing import Any
 
+from ktor_client.http.body import opened
 from ktor_client.http1 import LAST_CHUNK, chunk
 
 __all__ = ["AT_ONCE", "Sending"]
@@ -103,18 +103,16 @@ class Sending:
             for at in range(0, len(view), _PIECE):
                 await self._write(transport, view[at : at + _PIECE])
             return
-        pieces: Any = aiter(body)
-        try:
-            self.is_ours = True
-            async for piece in pieces:
-                self.is_ours = False
-                if piece:
-                    await self._write(transport, chunk(piece) if chunked else piece)
+        async with opened(body) as pieces:
+            try:
                 self.is_ours = True
-        finally:
-            self.is_ours = False
-            if hasattr(pieces, "aclose"):
-                await pieces.aclose()
+                async for piece in pieces:
+                    self.is_ours = False
+                    if piece:
+                        await self._write(transport, chunk(piece) if chunked else piece)
+                    self.is_ours = True
+            finally:
+                self.is_ours = False
         if chunked:
             await self._write(transport, LAST_CHUNK)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ktor_client.errors import ConnectError, ResponseError
-from ktor_client.http.body import ResponseBody
+from ktor_client.http.body import ResponseBody, opened
 from ktor_client.http.codings import MAX_DECODED_SIZE, CodingError, Decoder, max_decoded_size
 
 if TYPE_CHECKING:
@@ -47,26 +47,23 @@ class DecodedBody(ResponseBody):
     async def _pieces(self, limit: int | None) -> AsyncIterator[bytes]:
         decoder, size = self._decoder, 0
         where = self._response.request.url.authority
-        chunks: Any = self._raw.chunks()
         try:
-            async for data in chunks:
-                for count, piece in enumerate(decoder.decode(data), 1):
-                    size += len(piece)
-                    if limit is not None and size > limit:
-                        raise ResponseError(
-                            f"the body from {where} has more than {limit} bytes when it is "
-                            "decoded (max_decoded_size); stream it, or raise the limit",
-                            self._response,
-                        )
-                    yield piece
-                    if not count % _PIECES_A_STEP:
-                        await asyncio.sleep(0)
-            decoder.end()
+            async with opened(self._raw.chunks()) as chunks:
+                async for data in chunks:
+                    for count, piece in enumerate(decoder.decode(data), 1):
+                        size += len(piece)
+                        if limit is not None and size > limit:
+                            raise ResponseError(
+                                f"the body from {where} has more than {limit} bytes when it is "
+                                "decoded (max_decoded_size); stream it, or raise the limit",
+                                self._response,
+                            )
+                        yield piece
+                        if not count % _PIECES_A_STEP:
+                            await asyncio.sleep(0)
+                decoder.end()
         except CodingError as error:
             raise ConnectError(f"the body from {where} {error}") from error
-        finally:
-            if hasattr(chunks, "aclose"):
-                await chunks.aclose()
 
     async def close(self) -> None:
         """Close what came."""

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar, overload
 
 from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
-from ktor_client.http.body import BytesBody, ResponseBody
+from ktor_client.http.body import BytesBody, ResponseBody, opened
 from ktor_client.http.codings import decoder_for, hindrance
 from ktor_client.http.conversion import CONVERTERS, from_body
 from ktor_client.http.decoded import DecodedBody
@@ -217,18 +217,16 @@ class HttpResponse(metaclass=Taught):
                 yield self._read
             return
         self._begin_reading()
-        chunks: Any = aiter(self._decoding().chunks())
         try:
-            while True:
-                try:
-                    with self._waiting or nullcontext():
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                yield chunk
+            async with opened(self._decoding().chunks()) as chunks:
+                while True:
+                    try:
+                        with self._waiting or nullcontext():
+                            chunk = await anext(chunks)
+                    except StopAsyncIteration:
+                        return
+                    yield chunk
         finally:
-            if hasattr(chunks, "aclose"):
-                await chunks.aclose()
             await self.close()
 
     def _decoding(self) -> ResponseBody:
