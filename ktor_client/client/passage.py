@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Layer", "Passage", "Route"]
 
 
+def _always(request: HttpRequest) -> bool:
+    return True
+
+
 class Layer:
     """An interceptor and where it lies."""
 
@@ -47,7 +51,7 @@ class Layer:
         self.owner = owner
         self.is_ours = type(owner).__module__.startswith("ktor_client.plugins.")
         """Whether type checkers have seen what it returns; a layer of others is watched."""
-        self.when = when
+        self.when = when or _always
 
     def around(self, request: HttpRequest, send: Send) -> Awaitable[HttpResponse]:
         """Call it."""
@@ -68,18 +72,14 @@ Late: TypeAlias = tuple[Layer, Callable[[HttpResponse], bool], int]
 """A layer that is called once a response concerns it, and where the layers below it begin."""
 
 
-def _always(request: HttpRequest) -> bool:
-    return True
-
-
 class Route:
     """The layers that a request goes through, outermost first."""
 
     __slots__ = ("hop", "steps")
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.steps = [(one, one.when or _always, at) for at, one in enumerate(layers, 1)]
-        """Each with its condition, and where the layers below it begin."""
+        self.steps = [(layer, at) for at, layer in enumerate(layers, 1)]
+        """Each with where the layers below it begin."""
         self.hop = sum(one.kind is LayerKind.REDIRECT for one in layers)
         """Where each hop begins: below the layers that redirect."""
 
@@ -188,8 +188,8 @@ class Passage(Interruptible):
             is_elsewhere = may_be_elsewhere and request.url.origin != asked.asked_origin
             elsewhere = request if is_elsewhere else None
         late: list[Late] = []
-        for layer, when, below in route.steps[at:]:
-            applies = when(request)
+        for layer, below in route.steps[at:]:
+            applies = layer.when(request)
             if not applies:
                 continue
             if callable(applies):

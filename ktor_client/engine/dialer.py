@@ -23,7 +23,7 @@ from ktor_client.engine.settings import CONNECT_TIMEOUT
 from ktor_client.engine.socket_options import SocketOptions
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engine.tunnel import Exactly, Send, TunnelRefusedError
-from ktor_client.errors import ConnectTimeoutError, KtorClientError, ProxyError, TlsError
+from ktor_client.errors import KtorClientError, ProxyError, TlsError
 from ktor_client.http import HttpRequest, Url
 from ktor_client.http.host import in_brackets, without_zone
 
@@ -145,17 +145,14 @@ class Dialer:
 
         Raises what `open` and `start_tls` raise.
         """
-        where, deadline = place_of(host, port), deadline or self.deadline()
-        connecting = self._past_proxies(factory, host, port, where, secure=secure)
-        try:
-            if deadline.limit is None:
-                return await connecting
-            async with self.limited(where, deadline):
-                return await connecting
-        except (ConnectTimeoutError, TlsError):
-            raise
-        except self._errors.foreign as error:
-            raise self._translated(error, where) from error
+        where = place_of(host, port)
+        async with self.limited(where, deadline or self.deadline()):
+            try:
+                return await self._past_proxies(factory, host, port, where, secure=secure)
+            except TlsError:
+                raise
+            except self._errors.foreign as error:
+                raise self._translated(error, where) from error
 
     def _past_proxies(
         self, factory: Callable[[], P], host: str, port: int, where: str, *, secure: bool
