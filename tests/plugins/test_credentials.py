@@ -30,6 +30,7 @@ from ktor_client.plugins import (
 )
 from ktor_client.testing import respond
 from tests.support.raw_server import Peer, raw_server
+from tests.support.twice import Twice
 
 SECRET = "TOPSECRET"
 FIELDS = ["Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Anything", "Origin"]
@@ -83,21 +84,11 @@ async def test_what_a_layer_adds_stays_with_the_callers_origin(
             assert (SECRET in request.headers.values()) == at_home, request
 
 
-@client_plugin
-def Twice(scope: PluginScope) -> None:
-    """Send each request twice at a time, and take the first answer."""
-
-    async def layer(request: HttpRequest, send: Send) -> HttpResponse:
-        first, _ = await asyncio.gather(send(request), send(request))
-        return first
-
-    scope.on_send(layer, kind=LayerKind.COOKIES)
-
-
 async def test_a_request_that_is_sent_twice_at_a_time_has_its_credentials_twice() -> None:
     engine = MockEngine(lambda request: b"")
     auth = install(Auth, providers=[BearerAuth(lambda: BearerTokens(SECRET))])
-    async with HttpClient(engine, auth, install(Twice)) as client:
+    twice = install(Twice, kinds=(LayerKind.COOKIES,))
+    async with HttpClient(engine, auth, twice) as client:
         for _ in range(2):
             await client.get("http://h/")
     sent = [request.headers.get("authorization") for request in engine.request_history]

@@ -51,6 +51,7 @@ from ktor_client.testing import (
     respond,
 )
 from tests.support.raw_server import Peer, raw_server
+from tests.support.twice import Twice
 
 Handler = Callable[[HttpRequest], MockResponse | str]
 
@@ -127,24 +128,13 @@ async def test_a_cookie_is_set_anew_each_time(make: Callable[[], CookieStorage])
         assert kept.value == "11"
 
 
-@client_plugin
-def twice(scope: PluginScope) -> None:
-    """Send each request twice at a time, and take the first answer."""
-
-    async def layer(request: HttpRequest, send: Send) -> HttpResponse:
-        first, _ = await asyncio.gather(send(request), send(request))
-        return first
-
-    scope.on_send(layer, kind=LayerKind.REDIRECT)
-    scope.on_send(layer, kind=LayerKind.AUTH)
-
-
 @STORAGES
 async def test_a_request_that_is_sent_twice_at_a_time(make: Callable[[], CookieStorage]) -> None:
     engine = MockEngine(lambda request: setting("other=1; Path=/"))
     seeds = {"http://h.test/": {"id": "1"}}
     options = install(HttpCookies, storage=make(), cookies=seeds)
-    async with HttpClient(engine, options, install(twice)) as client:
+    twice = install(Twice, kinds=(LayerKind.REDIRECT, LayerKind.AUTH))
+    async with HttpClient(engine, options, twice) as client:
         for _ in range(2):
             await client.get("http://h.test/")
     assert {"id=1", "other=1"} == {pair for one in sent(engine) for pair in str(one).split("; ")}
