@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeGuard
 from ktor_client.durations import Duration, seconds
 from ktor_client.engine import HttpClientEngine
 from ktor_client.errors import AuthError
-from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
+from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.headers import HeadersBuilder
 from ktor_client.plugins.auth.challenge import Challenge
 from ktor_client.plugins.auth.provider import AuthProvider, Refusal, SendWithoutRequest
@@ -128,12 +128,7 @@ class BearerAuth(AuthProvider):
         self._tokens: BearerTokens | None = None
         self._tasks: dict[str, _Task] = {}
         """What runs, or ran last, by the name of the function."""
-        self._age = 0
-        """How often a refresh has ended, or tokens were cleared."""
-        self._has_renewed = False
-        """Whether the last of these gave tokens."""
-        self._sent_at: AttributeKey[int] = AttributeKey("age of the tokens that were sent")
-        self._is_repeated: AttributeKey[bool] = AttributeKey("whether there was a refresh for it")
+        self._clearings = 0
 
     def install(self, engine: HttpClientEngine) -> None:
         """Keep the engine's clock."""
@@ -155,8 +150,7 @@ class BearerAuth(AuthProvider):
         tokens = self._tokens or await self._shared(LOAD, self._load)
         if tokens is None:
             return None
-        request.attributes[self._sent_at] = self._age
-        return request.with_header("Authorization", f"Bearer {tokens.access_token}")
+        return request.with_header("Authorization", _field(tokens))
 
     async def refresh(self, refusal: Refusal) -> bool:
         """Refresh the tokens, unless that happened after they were sent.
@@ -164,22 +158,23 @@ class BearerAuth(AuthProvider):
         Raises:
             AuthError: `refresh_tokens` raised something, or took longer than `timeout`.
         """
-        attributes = refusal.request.attributes
-        if self._refresh_tokens is None or attributes.get(self._is_repeated):
+        if self._refresh_tokens is None or refusal.was_refreshed:
             return False
-        attributes[self._is_repeated] = True
-        age = attributes.get(self._sent_at, self._age)
-        if age == self._age:
+        if self._was_sent(refusal):
             await refusal.release()
-        if age == self._age:  # still
+        if self._was_sent(refusal):  # still what there is
             await self._shared(REFRESH, lambda: self._renew(refusal), refusal.response)
-        return self._has_renewed
+        return self._tokens is not None
+
+    def _was_sent(self, refusal: Refusal) -> bool:
+        """Whether the tokens that there are now are the refused ones."""
+        sent = refusal.request.headers.get("authorization") if refusal.was_sent else None
+        return sent == (None if self._tokens is None else _field(self._tokens))
 
     def clear(self) -> None:
         """Forget the tokens; the result of a running refresh is not kept either."""
         self._tokens = None
-        self._age += 1
-        self._has_renewed = False
+        self._clearings += 1
 
     async def close(self) -> None:
         """End what runs, unless it is what closes the client."""
@@ -191,24 +186,19 @@ class BearerAuth(AuthProvider):
             await asyncio.wait(tasks)
 
     async def _load(self) -> BearerTokens | None:
-        age = self._age
+        clearings = self._clearings
         tokens = await self._call(self._load_tokens)
-        if age == self._age:
+        if clearings == self._clearings and self._tokens is None:  # nobody has logged in meanwhile
             self._tokens = tokens
         return tokens
 
     async def _renew(self, refusal: Refusal) -> BearerTokens | None:
         assert self._refresh_tokens is not None
-        age, tokens = self._age, None
+        clearings = self._clearings
         params = RefreshTokensParams(refusal.make_client(), refusal.response, self._tokens)
-        try:
-            tokens = await self._call(functools.partial(self._refresh_tokens, params))
-            if age == self._age:
-                self._tokens = tokens  # None too: then they are loaded anew
-        finally:
-            if age == self._age:
-                self._age += 1
-                self._has_renewed = tokens is not None
+        tokens = await self._call(functools.partial(self._refresh_tokens, params))
+        if clearings == self._clearings:
+            self._tokens = tokens  # None too: then they are loaded anew
         return tokens
 
     async def _call(self, function: LoadTokens) -> BearerTokens | None:
@@ -268,6 +258,10 @@ class BearerAuth(AuthProvider):
 
     def __repr__(self) -> str:
         return f"BearerAuth(realm={self.realm!r})"
+
+
+def _field(tokens: BearerTokens) -> str:
+    return f"Bearer {tokens.access_token}"
 
 
 class _TooLate(Exception):

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ktor_client.errors import AuthError
-from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
+from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
-from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
+from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send, When
 from ktor_client.plugins.auth.challenge import Challenge, parse_challenges
 from ktor_client.plugins.auth.provider import AuthProvider, Refusal
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Auth"]
 
 Judge: TypeAlias = Callable[[HttpResponse], bool | Awaitable[bool]]
-
-_UNASKED: AttributeKey[tuple[AuthProvider, ...]] = AttributeKey("who sends credentials unasked")
 
 MAX_ANSWERS = 10
 """Answers to 401s in one call, whatever providers may say."""
@@ -70,7 +68,10 @@ class Auth(HttpClientPlugin):
         self._scope = scope
         for provider in self._providers:
             provider.install(scope.engine)
-        scope.on_send(self._send, kind=LayerKind.AUTH, when=self._is_for)
+        when: When = _is_at_home
+        if self._reauthorize_on is None and all(one._waits for one in self._providers):
+            when = _may_be_refused
+        scope.on_send(self._send, kind=LayerKind.AUTH, when=when)
         scope.on_close(self._close)
 
     @property
@@ -83,28 +84,21 @@ class Auth(HttpClientPlugin):
         for provider in self._providers:
             provider.clear()
 
-    def _is_for(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
-        """Return True where a provider sends credentials unasked, or else what a refusal is."""
-        if request.is_elsewhere:
-            return False
-        unasked: tuple[AuthProvider, ...] = ()
-        for provider in self._providers:
-            if provider.sends_unasked(request):
-                unasked = (*unasked, provider)
-        request.attributes[_UNASKED] = unasked
-        return True if unasked or self._reauthorize_on is not None else _is_refusal
-
     async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
-        sent: list[AuthProvider] = []
-        ready = request
-        for provider in request.attributes[_UNASKED]:
-            if not (provider.keeps_out(request) or provider.keeps_out(ready)):
+        ready, sent = request, list[AuthProvider]()
+        for provider in self._providers:
+            if (
+                provider.sends_unasked(request)
+                and not provider.keeps_out(request)
+                and not provider.keeps_out(ready)
+            ):
                 with_credentials = await provider.authorize(ready, None)
                 if with_credentials is not None:
                     ready = with_credentials
                     sent.append(provider)
         response = await send(ready)
         answers: dict[AuthProvider, int] = dict.fromkeys(sent, 0)
+        refreshed: set[AuthProvider] = set()
         judge = self._reauthorize_on
         for _ in range(MAX_ANSWERS):
             if not (_is_refusal(response) if judge is None else await _says(judge, response)):
@@ -112,8 +106,7 @@ class Auth(HttpClientPlugin):
                     provider.accepted(ready, response)
                 break
             providers = [one for one in self._providers if not one.keeps_out(request)]
-            challenges = parse_challenges(response.headers.get_all("www-authenticate"))
-            response, again = await self._answer(ready, response, providers, challenges, answers)
+            response, again = await self._answer(ready, response, providers, answers, refreshed)
             if again is None:
                 break
             _check_body(request, response)
@@ -127,10 +120,11 @@ class Auth(HttpClientPlugin):
         request: HttpRequest,
         response: HttpResponse,
         providers: Sequence[AuthProvider],
-        challenges: Sequence[Challenge],
         answers: dict[AuthProvider, int],
+        refreshed: set[AuthProvider],
     ) -> tuple[HttpResponse, HttpRequest | None]:
         """Return the response, perhaps with its body read ahead, and what to send now."""
+        challenges = parse_challenges(response.headers.get_all("www-authenticate"))
         for provider in providers:
             challenge = next((one for one in challenges if provider.can_answer(one)), None)
             was_sent = provider in answers
@@ -143,11 +137,14 @@ class Auth(HttpClientPlugin):
                 was_sent=was_sent,
                 unasked=was_sent and answers[provider] == 0,
                 repeats=answers.get(provider, 0),
+                was_refreshed=provider in refreshed,
                 make_client=self._client_without_auth,
             )
             again = None if was_sent else await provider.authorize(request, challenge)
-            if again is None and await provider.refresh(refusal):
-                again = await provider.authorize(request, challenge)
+            if again is None:
+                refreshed.add(provider)
+                if await provider.refresh(refusal):
+                    again = await provider.authorize(request, challenge)
             response = refusal.response
             if again is not None:
                 answers[provider] = answers.get(provider, 0) + 1
@@ -176,6 +173,14 @@ class Auth(HttpClientPlugin):
     async def _close(self) -> None:
         for provider in self._providers:
             await provider.close()
+
+
+def _is_at_home(request: HttpRequest) -> bool:
+    return not request.is_elsewhere
+
+
+def _may_be_refused(request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
+    return False if request.is_elsewhere else _is_refusal
 
 
 def _is_refusal(response: HttpResponse) -> bool:

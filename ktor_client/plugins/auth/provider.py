@@ -45,6 +45,8 @@ class Refusal:
     """Whether these were sent before this call had seen any challenge."""
     repeats: int
     """How often the provider has answered in this call."""
+    was_refreshed: bool
+    """Whether `refresh` was called in this call before."""
     make_client: Callable[[], HttpClient]
     """Returns the client without `Auth`."""
 
@@ -98,6 +100,12 @@ class AuthProvider(ABC):
         """Whether to send credentials with a request that has had no challenge."""
         choice = self._send_without_request
         return choice if isinstance(choice, bool) else bool(choice(request))
+
+    @property
+    def _waits(self) -> bool:
+        """Whether no request ever has credentials before a challenge."""
+        is_as_said = type(self).sends_unasked is AuthProvider.sends_unasked
+        return is_as_said and self._send_without_request is False
 
     def can_answer(self, challenge: Challenge) -> bool:
         """Whether a challenge has this provider's scheme and realm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from ktor_client import (
     HttpResponse,
     KtorClientError,
     OpenTimeoutError,
+    ResponseReceived,
     UnsafeHeaderError,
     WebSocketHandshakeError,
     install,
@@ -28,8 +30,12 @@ from ktor_client.plugins import (
     BearerAuth,
     BearerTokens,
     HttpCookies,
+    LayerKind,
+    PluginScope,
     RefreshTokensParams,
+    Send,
     WebSockets,
+    client_plugin,
 )
 from ktor_client.plugins.auth import provider as provider_module
 from ktor_client.testing import (
@@ -44,6 +50,7 @@ from ktor_client.testing import (
     respond,
 )
 from tests.support.raw_server import Peer, raw_server
+from tests.support.twice import Twice
 
 UNASKED = BearerTokens("old", "refresh")
 
@@ -259,6 +266,67 @@ async def test_a_401_that_comes_late_uses_what_is_fresh() -> None:
         assert (await client.get("http://h.test/")).status == 200
         holds.set()
         assert (await slow).status == 200
+    assert server.tokens == 1
+
+
+async def test_a_layer_above_may_send_a_request_several_times() -> None:
+    """The server takes each token once, and each sending has a refresh of its own."""
+    numbers = itertools.count(1)
+    server = TokenServer()
+    answers: list[int] = []
+
+    def refresh(_: RefreshTokensParams) -> BearerTokens:
+        server.valid = f"valid {next(numbers)}"
+        return BearerTokens(server.valid)
+
+    @client_plugin
+    def Repeating(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            for _ in range(3):
+                server.valid = "another"
+                answers.append((await send(request)).status)
+            return await send(request)
+
+        scope.on_send(layer, kind=LayerKind.COOKIES)
+
+    async with client_with(server, BearerAuth(old_token, refresh)).config(
+        install(Repeating)
+    ) as client:
+        assert (await client.get("http://h.test/")).status == 200
+    assert answers == [200, 200, 200]
+
+
+async def test_a_login_is_kept_while_tokens_are_loaded() -> None:
+    """Another request began to load tokens before it, and there are none."""
+    loading, loads, body, arrived = (asyncio.Event() for _ in range(4))
+    loads.set()
+    server = TokenServer()
+
+    async def load() -> None:
+        loading.set()
+        await loads.wait()
+
+    async def no() -> AsyncIterator[bytes]:
+        arrived.set()
+        await body.wait()
+        yield b"no"
+
+    async def handle(request: HttpRequest) -> MockResponse | str:
+        answer = await server(request)
+        return answer if isinstance(answer, str) else respond(no(), 401)
+
+    async with client_with(handle, BearerAuth(load, fetch_token)) as client:
+        first = asyncio.create_task(client.get("http://h.test/"))
+        await arrived.wait()
+        loading.clear()
+        loads.clear()
+        second = asyncio.create_task(client.get("http://h.test/"))
+        await loading.wait()
+        body.set()
+        assert (await first).status == 200
+        loads.set()
+        assert (await second).status == 200
+        assert (await client.get("http://h.test/")).status == 200
     assert server.tokens == 1
 
 
@@ -841,6 +909,21 @@ async def test_on_sockets(engine: EngineFactory, server: EchoServer) -> None:
 
 def client_on(engine: Any, provider: BearerAuth) -> HttpClient:
     return HttpClient(engine, install(WebSockets), install(Auth, providers=[provider]))
+
+
+async def test_one_request_that_is_sent_twice_at_a_time(
+    engine: EngineFactory, server: EchoServer
+) -> None:
+    seen = guard(server)
+    statuses: list[int] = []
+    twice = install(Twice, kinds=(LayerKind.COOKIES,))
+    async with client_on(engine, refresh_at(server)).config(twice) as client:
+        client.events.subscribe(ResponseReceived, lambda answer: statuses.append(answer.status))
+        assert (await client.get(f"{server.http_url}/auth/bearer")).status == 200
+        async with client.web_socket(f"{server.url}/auth/websocket") as session:
+            assert await session.receive_text() == "Hello from server"
+    assert seen == [None, None]  # one refresh, which is sent twice too
+    assert sorted(statuses) == [101] * 2 + [200] * 4 + [401] * 2
 
 
 async def test_ten_handshakes_one_refresh(engine: EngineFactory, server: EchoServer) -> None:

@@ -13,10 +13,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktor_client import AuthError, Body, Headers, HttpClient, HttpRequest, Url, install
+from ktor_client import (
+    AuthError,
+    Body,
+    Headers,
+    HttpClient,
+    HttpRequest,
+    HttpResponse,
+    Url,
+    install,
+)
 from ktor_client.engines import MockEngine
 from ktor_client.http import HttpMethod
-from ktor_client.plugins import Auth, DigestAuth, WebSockets
+from ktor_client.plugins import (
+    Auth,
+    DigestAuth,
+    LayerKind,
+    PluginScope,
+    Send,
+    WebSockets,
+    client_plugin,
+)
 from ktor_client.plugins.auth import digest
 from ktor_client.plugins.auth.challenge import parse_challenges
 from ktor_client.plugins.auth.digest import MAX_ORIGINS, MAX_REPEATS
@@ -379,6 +396,38 @@ async def test_many_requests_at_once_count_up() -> None:
         await client.get("http://h.test/")
         await asyncio.gather(*(client.get("http://h.test/") for _ in range(20)))
     assert [int(one["nc"], 16) for one in server.answers] == list(range(1, 22))
+
+
+async def test_a_request_that_is_sent_once_more_before_its_first_answer() -> None:
+    """The challenge came meanwhile, to somebody else."""
+    holds, waits = asyncio.Event(), asyncio.Event()
+    server = DigestServer()
+
+    async def handle(request: HttpRequest) -> MockResponse | str:
+        if request.url.path == "/slow" and "authorization" not in request.headers:
+            waits.set()
+            await holds.wait()
+        return server(request)
+
+    @client_plugin
+    def Hedging(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            async def hedge() -> HttpResponse:
+                await waits.wait()
+                await client.get("http://h.test/")
+                response = await send(request)
+                holds.set()
+                return response
+
+            _, response = await asyncio.gather(send(request), hedge())
+            return response
+
+        scope.on_send(layer, kind=LayerKind.COOKIES, when=lambda one: one.url.path == "/slow")
+
+    auth = install(Auth, providers=[DigestAuth(USER, PASSWORD)])
+    async with HttpClient(MockEngine(handle), auth, install(Hedging)) as client:
+        assert (await client.get("http://h.test/slow")).status == 200
+    assert server.refusals == ["no credentials"] * 2
 
 
 async def test_handshakes() -> None:
