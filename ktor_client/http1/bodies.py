@@ -197,9 +197,9 @@ class ChunkedBody(AnswerBody):
             lone = _find_lone_lf(data)
             if lone is not None and not 0 <= end < lone.start():
                 raise AnswerError(_LONE_LF)
+            if (len(data) - 3 if end < 0 else end) > MAX_TRAILER:
+                raise AnswerError("the trailer behind its last chunk is too long")
             if end < 0:
-                if len(data) > MAX_TRAILER:
-                    raise AnswerError("the trailer behind its last chunk is too long")
                 self._line = data
                 return
             self.trailer = parse_fields(split_lines(data[:end]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from ktor_client.http1 import AnswerError, AnswerParser
 from ktor_client.http1.rules import MAX_CHUNK_LINE, MAX_HEAD, MAX_TRAILER
-from tests.http1.reading import read_answer
+from tests.http1.reading import pieces, read_answer
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -93,6 +95,15 @@ def test_a_trailer_is_kept() -> None:
 def test_broken_chunks_are_refused_at_once(rest: bytes) -> None:
     with pytest.raises(AnswerError):
         read_answer([OK + b"Transfer-Encoding: chunked\r\n\r\n", rest], is_handshake=False)
+
+
+@pytest.mark.parametrize("size", [100, 4096, MAX_TRAILER * 2])
+def test_a_trailer_has_its_limit_however_it_is_cut(size: int) -> None:
+    for length in (MAX_TRAILER, MAX_TRAILER + 1):
+        answer = OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n%b\r\n\r\n"
+        parts = pieces(answer % b"X: ".ljust(length, b"a"), size)
+        with nullcontext() if length == MAX_TRAILER else pytest.raises(AnswerError, match="long"):
+            read_answer(parts)
 
 
 def test_a_switch_of_protocols() -> None:
