@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeAlias
 
 from ktor_client.errors import ConnectionClosedError
@@ -58,12 +59,8 @@ async def _until_the_end(sending: Sending) -> AsyncGenerator[None]:
     Raises:
         ConnectionClosedError: the session has ended.
     """
-    limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
-
-    def expire() -> None:
-        if not loop.is_closed():
-            limit.reschedule(loop.time())
-
+    limit = asyncio.timeout(None)
+    expire = partial(_expire, limit, asyncio.get_running_loop())
     sending.on_end.append(expire)
     try:
         async with limit:
@@ -75,10 +72,17 @@ async def _until_the_end(sending: Sending) -> AsyncGenerator[None]:
         try:
             raise error from error.__cause__
         finally:
+            error.__context__ = None  # whose frames refer to the task, which may end with this
             del error  # which refers to this frame
     finally:
         if expire in sending.on_end:
             sending.on_end.remove(expire)
+        del limit, expire  # which refer to the task, too
+
+
+def _expire(limit: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
+    if not loop.is_closed():
+        limit.reschedule(loop.time())
 
 
 def _fragment(

@@ -269,24 +269,35 @@ async def test_the_collector_is_not_needed(engine: EngineFactory) -> None:
             gc.enable()
 
 
+@pytest.mark.parametrize("in_a_task", [False, True])
 @pytest.mark.parametrize("waits", ["receive", "iterate", "send", "ping", "stream", "flush"])
-async def test_who_hears_of_a_loss_needs_no_collector(engine: EngineFactory, waits: str) -> None:
+async def test_who_hears_of_a_loss_needs_no_collector(
+    engine: EngineFactory, waits: str, in_a_task: bool
+) -> None:
     async def hears(session: DefaultClientWebSocketSession) -> None:
-        with pytest.raises(ConnectionClosedError):
-            if waits == "receive":
-                await session.incoming.receive()
-            elif waits == "iterate":
-                async for _ in session:
-                    pass
-            elif waits == "ping":
-                await session.ping()
-            elif waits == "stream":
-                await session.send_stream(stalled())
-            else:
-                while True:
-                    await session.send(bytes(300_000))
-                    if waits == "flush":
-                        await session.flush()
+        if waits == "receive":
+            await session.incoming.receive()
+        elif waits == "iterate":
+            async for _ in session:
+                pass
+        elif waits == "ping":
+            await session.ping()
+        elif waits == "stream":
+            await session.send_stream(stalled())
+        else:
+            while True:
+                await session.send(bytes(300_000))
+                if waits == "flush":
+                    await session.flush()
+
+    async def wait(session: DefaultClientWebSocketSession) -> None:
+        if in_a_task:
+            task = asyncio.create_task(hears(session))
+            await asyncio.wait([task])
+            assert isinstance(task.exception(), ConnectionClosedError)
+        else:
+            with pytest.raises(ConnectionClosedError):
+                await hears(session)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"begun"
@@ -307,7 +318,7 @@ async def test_who_hears_of_a_loss_needs_no_collector(engine: EngineFactory, wai
         gc.collect()
         gc.disable()
         try:
-            await hears(session)
+            await wait(session)
             await session.wait_closed()
             del session
             await steps()
