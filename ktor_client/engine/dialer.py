@@ -21,7 +21,7 @@ from ktor_client.engine.proxies import Proxy, environment_proxy
 from ktor_client.engine.resolver import Resolver
 from ktor_client.engine.settings import CONNECT_TIMEOUT
 from ktor_client.engine.socket_options import SocketOptions
-from ktor_client.engine.socket_stream import SocketStream
+from ktor_client.engine.socket_stream import HANDSHAKE_LIMIT, SocketStream
 from ktor_client.engine.tunnel import Exactly, Send, TunnelRefusedError
 from ktor_client.errors import KtorClientError, ProxyError, TlsError
 from ktor_client.http import HttpRequest, Url
@@ -229,6 +229,7 @@ class Dialer:
                 sock=connection,
                 ssl=context,
                 server_hostname=self._name_on_certificate(host),
+                ssl_handshake_timeout=HANDSHAKE_LIMIT,
             )
             self._check_protocol(transport, where)
         except BaseException:

@@ -16,7 +16,10 @@ from ktor_client.engine.silence import Silence
 if TYPE_CHECKING:
     from ktor_client.engine.deadlines import Deadline
 
-__all__ = ["SocketStream"]
+__all__ = ["HANDSHAKE_LIMIT", "SocketStream"]
+
+HANDSHAKE_LIMIT = 86_400.0
+"""Seconds that asyncio gives a TLS handshake: a day, for `connect_timeout` is the limit."""
 
 _HIGH_WATER = 256 * 1024
 """Bytes that may wait for a reader before the socket is no longer read."""
@@ -141,7 +144,13 @@ class SocketStream(asyncio.Protocol):
         """
         if self._buffer:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer sent bytes before TLS began")
-        transport = await self._loop.start_tls(self.transport, self, context, server_hostname=host)
+        transport = await self._loop.start_tls(
+            self.transport,
+            self,
+            context,
+            server_hostname=host,
+            ssl_handshake_timeout=HANDSHAKE_LIMIT,
+        )
         if transport is None:
             raise ConnectionResetError("the connection ended during the TLS handshake")
         self._transport = transport

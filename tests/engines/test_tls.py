@@ -97,6 +97,20 @@ async def test_a_unix_socket(engine: EngineFactory, tmp_path: Path, scheme: str)
         await client.close()
 
 
+@pytest.mark.parametrize("way", ["direct", "unix"])
+async def test_the_time_for_a_handshake_is_ours(
+    engine: EngineFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Asyncio has a limit of its own, which a longer `connect_timeout` must not meet."""
+    path = os.fspath(tmp_path / "socket") if way == "unix" else None
+    async with raw_server(serve, tls=server_context(), path=path) as server:
+        monkeypatch.setattr("asyncio.constants.SSL_HANDSHAKE_TIMEOUT", 1e-6)
+        client = engine(ssl_context=client_context(), **({"unix_socket": path} if path else {}))
+        url = f"https://127.0.0.1{'' if path else f':{server.port}'}/"
+        assert (await client.execute(get(url))).status == 200
+        await client.close()
+
+
 @pytest.mark.parametrize("scheme", ["https", "wss"])
 async def test_a_port_without_tls_says_so_at_once(engine: EngineFactory, scheme: str) -> None:
     async with echo_server() as server, HttpClient(engine, install(WebSockets)) as client:

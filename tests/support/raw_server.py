@@ -13,6 +13,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -169,10 +170,11 @@ async def raw_server(
             running.discard(task)
             info.finished.set()
 
+    options: Any = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": 60.0}
     if path is None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, **options)
     else:
-        server = await asyncio.start_unix_server(serve, path, ssl=tls)
+        server = await asyncio.start_unix_server(serve, path, **options)
     port = server.sockets[0].getsockname()[1] if path is None else 80
     info = RawServer(port, "wss" if tls else "ws")
     try:
