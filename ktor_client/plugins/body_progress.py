@@ -74,9 +74,10 @@ class _Meter:
         self._done, self._told, self._due = 0, -1, 0.0
 
     async def advance(self, size: int) -> None:
-        """Take note of bytes; tell if the last call was long enough ago."""
+        """Take note of bytes; tell if they are the last, or the last call was long enough ago."""
         self._done += size
-        if self._told < 0 or self._clock.time() >= self._due:
+        is_last = self._done == self._total  # an answer may come before the body says its end
+        if is_last or self._told < 0 or self._clock.time() >= self._due:
             await self.tell()
 
     async def tell(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ktor_client import (
+    Body,
     HttpClient,
     HttpRequest,
     HttpResponse,
@@ -87,6 +88,31 @@ async def test_bytes_keep_their_length_on_the_wire(engine: EngineFactory) -> Non
     assert heads[0]["content-length"] == str(len(DATA))
     assert "transfer-encoding" not in heads[0]
     assert is_sound(told, len(DATA), len(DATA))
+
+
+async def test_the_last_bytes_are_told_before_the_body_says_that_it_ends(
+    engine: EngineFactory,
+) -> None:
+    told: Told = []
+    whole = asyncio.Event()
+
+    def listener(done: int, total: int | None) -> None:
+        told.append((done, total))
+        if done == len(DATA):
+            whole.set()
+
+    async def reluctant() -> AsyncIterator[bytes]:
+        async for piece in pieces():
+            yield piece
+        async with asyncio.timeout(5):  # as a file's end is found later, by a thread
+            await whole.wait()
+
+    async with echo_server() as server, HttpClient(engine, install(BodyProgress)) as client:
+        body = Body(reluctant, length=len(DATA))
+        url = f"{server.http_url}/echo-body"
+        response = await client.post(url, on_upload(listener), body=body)
+        assert is_sound(told, len(DATA), len(DATA))
+        assert await response.body_as_bytes() == DATA
 
 
 @pytest.mark.parametrize("which", ["up", "down"])
