@@ -15,7 +15,7 @@ __all__ = ["fields_for_elsewhere", "is_about_body", "may_go_elsewhere", "only_wh
 
 _HARMLESS = frozenset(
     "accept accept-encoding accept-language content-encoding content-length content-type expect "
-    "user-agent".split()
+    "last-event-id user-agent".split()
 )
 
 _is_plain_name = re.compile(r"[a-z0-9]{1,20}(?:[._-][a-z0-9]{1,20})*").fullmatch

@@ -130,6 +130,30 @@ def test_a_stream_whose_loop_is_closed_is_dropped(is_run: bool, first: str) -> N
         assert not raised
 
 
+async def test_a_stream_goes_on_where_a_redirect_leads(engine: EngineFactory) -> None:
+    """To another origin too, as in browsers: else all events would come again."""
+    asked: list[str | None] = []
+
+    async def feed(peer: Peer) -> None:
+        await peer.read_request()
+        last = peer.headers.get("last-event-id")
+        asked.append(last)
+        await peer.send(OVER if last == "2" else HEAD + b"retry: 1\nid: 2\ndata: a\n\n")
+
+    async def lead(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(moved)
+
+    async with raw_server(feed) as other, raw_server(lead) as server:
+        moved = (
+            f"HTTP/1.1 307 See\r\nLocation: {url_of(other)}\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        async with HttpClient(engine, install(SSE)) as client:
+            async with client.sse(url_of(server)) as events:
+                assert [event.data async for event in events] == ["a"]
+    assert asked == [None, "2"]
+
+
 async def test_each_opening_may_refresh_tokens(engine: EngineFactory) -> None:
     """To plugins a stream that is opened again is another request."""
     issued = 0
