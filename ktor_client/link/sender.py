@@ -23,7 +23,12 @@ __all__ = ["StreamSender"]
 BATCH = 64 * 1024
 """Bytes that are joined before they are written, even within one step of the loop."""
 STEP = 256 * 1024
-"""Bytes that may be written in one step of the loop before `send` has to wait for the next."""
+"""Bytes that may be written in one step of the loop before `send` has to wait for the next.
+
+Where extensions transform messages, what they are given counts as well, and not only what leaves.
+"""
+TRANSFORM = 256
+"""Bytes that to transform a message, however short, counts at least."""
 
 
 @twin
@@ -88,6 +93,10 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
         if frame._bits or not self._plain:
             self._plain = encoder.masked and not (encoder.in_message or encoder.transforms)
         self._write(data)
+        if encoder.transforms:
+            self._step_size += max(len(frame.data), TRANSFORM)
+            if self._step_size >= STEP:
+                self._spend_step()
         return None
 
     def send_text(self, text: str) -> None:

@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from ktor_client import Frame
-from ktor_client.link.sender import BATCH, STEP
+from ktor_client.link.sender import BATCH, STEP, TRANSFORM
 from ktor_client.link.write_room import PIECE
+from ktor_client.plugins import WebSocketDeflate
+from ktor_client.protocol.handshake import Negotiated
 from tests.support.fake_transport import feed, link_on, spend_step, unmasked
 from tests.support.raw_server import BINARY, TEXT, frame
 
@@ -118,6 +120,22 @@ async def test_a_step_takes_so_much(size: int) -> None:
     assert link.writable
     assert receiver.room.is_set()
     assert len(unmasked(b"".join(transport.writes))) == count
+
+
+@pytest.mark.parametrize("message", [bytes(STEP // 8), b""])
+async def test_a_step_transforms_so_much(message: bytes) -> None:
+    """However little is left of it: to compress costs more than to write."""
+    deflate = WebSocketDeflate(threshold=0)
+    negotiated = Negotiated(extensions=(deflate,), codecs=(deflate.accept([]),))
+    link, transport, receiver = link_on(negotiated=negotiated)
+    count = 0
+    while link.writable:
+        link.send_binary(message)
+        count += 1
+        assert count * max(len(message), TRANSFORM) <= STEP
+    await receiver.room.wait()
+    assert link.writable
+    assert sum(map(len, transport.writes)) < STEP
 
 
 async def test_one_big_frame_of_a_server_spends_the_step() -> None:
