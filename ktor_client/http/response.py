@@ -354,10 +354,14 @@ class HttpResponse(metaclass=Taught):
             return float(value)
         if not value:
             return None
+        from datetime import UTC
         from email.utils import parsedate_to_datetime
 
         try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+            date = parsedate_to_datetime(value)
+            if date.tzinfo is None:  # as in the oldest of the forms, whose zone is always GMT
+                date = date.replace(tzinfo=UTC)
+            return max(0.0, date.timestamp() - time.time())
         except (ValueError, OverflowError):
             return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -237,6 +237,32 @@ def test_retry_after_a_date() -> None:
     assert found is not None
     assert 0 < found <= 3600
     assert response().retry_after is None
+
+
+@pytest.fixture(params=["America/New_York", "Asia/Tokyo", "UTC"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield request.param
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%a, %d %b %Y %H:%M:%S GMT",
+        "%A, %d-%b-%y %H:%M:%S GMT",
+        "%a %b %d %H:%M:%S %Y",
+        "%a, %d %b %Y %H:%M:%S -0000",
+    ],
+)
+def test_each_form_of_a_date_is_in_gmt(form: str, zone: str) -> None:
+    """RFC 9110 5.6.7, wherever this machine is."""
+    later = time.strftime(form, time.gmtime(time.time() + 3600))
+    seconds = response(Retry_After=later).retry_after
+    assert seconds is not None
+    assert 3000 < seconds <= 3600
 
 
 # --- wrapping and discarding
