@@ -46,8 +46,9 @@ RETRIES = """\
 # What is worth another attempt
 
 `RetryPolicy` asks its `decide` first; what that leaves open, this table decides. A session that
-ended goes by its close code, an answer that refuses by its status, everything else by the error:
-the first row that fits. What no row names is not tried again.
+ended goes by its close code, an answer that refuses by its status (also one that made
+`refresh_tokens` raise), everything else by the error: the first row that fits. What no row names is
+not tried again.
 """
 
 ANSWERS = """\

@@ -7,11 +7,11 @@ import math
 import random as chance
 from collections.abc import Awaitable, Callable
 
-from ktor_client.errors import ConnectionClosedError, ResponseError
+from ktor_client.errors import AuthError, ConnectionClosedError, ResponseError
 from ktor_client.frames import CloseReason
 from ktor_client.http import HttpResponse
 from ktor_client.retry.policy import Failure, Retry, RetryPolicy, Stop
-from ktor_client.retry.table import is_worth_a_retry
+from ktor_client.retry.table import is_worth_a_retry, refusal_of_tokens
 
 __all__ = ["Attempts"]
 
@@ -50,7 +50,7 @@ class Attempts:
             now: the time.
             error: what it raised; `reason` and `response` are taken from it where they are missing.
             reason: how its session ended.
-            response: what was answered.
+            response: what was answered; to a refresh of tokens too, if that raised.
             was_open: whether a session or stream was open.
             hint: how long the server asked to wait; else the response's `Retry-After`.
         """
@@ -58,6 +58,8 @@ class Attempts:
             reason = error.reason
         if response is None and isinstance(error, ResponseError):
             response = error._response
+        elif response is None and isinstance(error, AuthError):
+            response = refusal_of_tokens(error)
         if hint is None and response is not None:
             hint = response.retry_after
         return Failure(

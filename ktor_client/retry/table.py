@@ -10,9 +10,18 @@ from typing import NamedTuple
 
 from ktor_client.causes import causes
 from ktor_client.errors import AuthError, ConnectionClosedError, ResponseError, TlsError
+from ktor_client.http import HttpResponse
 from ktor_client.retry.policy import Failure
 
-__all__ = ["CODES", "ERRORS", "STATUSES", "ErrorRow", "NumberRow", "is_worth_a_retry"]
+__all__ = [
+    "CODES",
+    "ERRORS",
+    "STATUSES",
+    "ErrorRow",
+    "NumberRow",
+    "is_worth_a_retry",
+    "refusal_of_tokens",
+]
 
 
 class ErrorRow(NamedTuple):
@@ -67,11 +76,20 @@ CODES: tuple[NumberRow, ...] = (
 def is_worth_a_retry(failure: Failure) -> bool:
     """Whether the table says to go on. What no row names is not worth it."""
     error = failure.error
-    if error is not None and not isinstance(error, ConnectionClosedError | ResponseError):
+    is_answered = isinstance(error, AuthError) and failure.response is not None
+    if error is not None and not (
+        is_answered or isinstance(error, ConnectionClosedError | ResponseError)
+    ):
         return next(row.again for row in ERRORS if _is_of(error, row))
     if failure.reason is not None and failure.reason.code is not None:
         return _says(CODES, failure.reason.code)
     return failure.response is not None and _says(STATUSES, failure.response.status)
+
+
+def refusal_of_tokens(error: AuthError) -> HttpResponse | None:
+    """Return the answer that loading or refreshing tokens has failed with, if that is known."""
+    answers = [one._response for one in causes(error) if isinstance(one, ResponseError)]
+    return answers[0] if answers else None
 
 
 def _is_of(error: BaseException, row: ErrorRow) -> bool:

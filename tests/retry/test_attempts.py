@@ -76,6 +76,10 @@ def untrusted() -> errors.TlsError:
         ({"error": unauthorized(errors.ConnectError("no way"))}, True),
         ({"error": unauthorized(TimeoutError())}, True),
         ({"error": unauthorized(ValueError())}, False),
+        ({"error": unauthorized(errors.ServerResponseError("", answer(503)))}, True),
+        ({"error": unauthorized(errors.ClientRequestError("", answer(429)))}, True),
+        ({"error": unauthorized(errors.ClientRequestError("", answer(400)))}, False),
+        ({"error": unauthorized(errors.ServerResponseError("made by hand"))}, False),
         ({"error": untrusted()}, False),
         ({"error": OpenTimeoutError("late")}, True),
         ({"error": errors.ConnectTimeoutError("late")}, True),
@@ -134,6 +138,7 @@ async def test_a_failure_tells_what_is_known() -> None:
     refused = WebSocketHandshakeError("", answer(503, retry_after="7"))
     failure = attempts.failed(8, error=refused)
     assert failure.response is refused.response
+    assert attempts.failed(8, error=unauthorized(refused)).response is refused.response
     assert failure.error is refused
     assert (failure.attempt, failure.elapsed, failure.delay) == (1, 3, 7)
     assert failure.reason is None
