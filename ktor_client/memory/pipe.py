@@ -68,14 +68,16 @@ class _Way:
         """Forget what waits at the writer's end."""
         del self._bytes[KERNEL:]
 
+    def drop_all(self) -> None:
+        """Forget what is under way."""
+        self._bytes.clear()
+        self._late.clear()
+        self._due = 0
+
     def end(self, error: Exception | None) -> None:
-        """Let the end follow what is under way; a reset overtakes it."""
+        """Let the end follow what is under way."""
         self._is_over = True
         self._error = error
-        if error is not None:
-            self._bytes.clear()
-            self._late.clear()
-            self._due = 0
         self.schedule()
 
     def schedule(self) -> None:
@@ -212,10 +214,11 @@ class MemoryTransport(asyncio.Transport):
 
     def lose(self, error: Exception) -> None:
         """End the connection on both ends, now, with an error."""
+        self._outgoing.drop_all()
         self._finish(error, error)
 
     def reset(self, error: Exception | None) -> None:
-        """End the connection; the other end hears of `error`."""
+        """End the connection; what was written still arrives, and then `error`."""
         self._finish(None, error)
 
     def ended(self, error: Exception | None) -> None:
@@ -352,7 +355,8 @@ class PipedLink(StreamLink):
         receiver.arrived(size)
 
     def reset(self, error: Exception | None) -> None:
-        """End the connection; the other end hears of `error`."""
+        """End the connection; what was sent still arrives, and then `error`."""
+        self.flush()
         self._pipe.reset(error)
 
     def write_bytes(self, data: bytes) -> None:

@@ -269,7 +269,7 @@ class MockPeerSession(DefaultWebSocketSession):
         await asyncio.sleep(0)  # what has piled up is read, and pings answered
 
     def drop(self, error: Exception | None = None) -> None:
-        """End the connection without a Close frame; the client hears of `error`."""
+        """End the connection without a Close frame: what was sent arrives, and then `error`."""
         self._strict = False
         self._conversation.end = "the peer dropped the connection"
         self._fail(error or ConnectionResetError("the mock peer dropped it"))

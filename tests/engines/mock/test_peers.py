@@ -151,6 +151,28 @@ class TestPeers:
         assert isinstance(lost.value.__cause__, ConnectionResetError)
         assert engine.conversations[0].describe().endswith("the peer dropped the connection")
 
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_what_the_peer_sent_arrives_before_it_drops(
+        self, engine: MockEngine, client: HttpClient, late: bool
+    ) -> None:
+        said: list[str | bytes] = ["one", b"two", "three", "x" * 100_000, "four"]
+
+        async def peer(session: MockPeerSession) -> None:
+            for message in said:
+                await session.send(message)
+            await session.flush()
+            session.drop()
+
+        engine.on_web_socket("/", peer)
+        if late:
+            engine.faults.delay(3)
+        heard: list[str | bytes] = []
+        session = await client.web_socket_session("/")
+        with pytest.raises(ConnectionClosedError, match="the mock peer dropped it"):
+            async for message in session:
+                heard.append(message)
+        assert heard == said
+
     async def test_reconnecting(self, engine: MockEngine, client: HttpClient) -> None:
         async def first(session: MockPeerSession) -> None:
             session.drop()
