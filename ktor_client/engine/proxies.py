@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from ktor_client.engine.tunnel import Conversation, basic_credentials, http_connect, socks5
 from ktor_client.http import Url
 from ktor_client.http.host import in_brackets, normal_host
+from ktor_client.http.url_parts import has_surrogate
 
 __all__ = ["Proxy", "environment_proxy"]
 
@@ -73,10 +74,8 @@ class Proxy:
         user, colon, password = login.partition(":")
         self.user = unquote(user) if at else None
         self.password = unquote(password) if colon else None
-        try:
-            login.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{_LIKE}; its user or password has a lone surrogate") from None
+        if has_surrogate(login):
+            raise ValueError(f"{_LIKE}; its user or password has a lone surrogate")
 
     @property
     def has_tls(self) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "RequestBody",
     "ResponseBody",
     "WrappedBody",
+    "encoded_text",
     "in_slices",
     "once_only",
     "opened",
@@ -25,6 +26,19 @@ __all__ = [
 
 _SLICE = 64 * 1024
 """Bytes of a body in memory that are handed on at once where it has to be streamed."""
+
+
+def encoded_text(text: str, what: str = "body") -> bytes:
+    """Return the bytes of a text that is sent.
+
+    Raises:
+        ValueError: a lone surrogate is in it, which no encoding can send; `what` it is.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass  # it shows all of the text, so that it is no context of ours
+    raise ValueError(f"{what} has a lone surrogate in it, which no encoding can send")
 
 
 class Body(AsyncIterable[bytes]):

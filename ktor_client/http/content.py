@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterable, Iterable
 from typing import IO, Any, ClassVar, Protocol, TypeAlias, cast
 
-from ktor_client.http.body import Body, OnceBody, RequestBody, once_only
+from ktor_client.http.body import Body, OnceBody, RequestBody, encoded_text, once_only
 from ktor_client.http.files import file_body, filename_of, path_body
 from ktor_client.http.multipart import FilesLike, multipart, type_of
 from ktor_client.http.parameters import ParametersLike, encoded_parameters, flat_parameters
@@ -63,13 +63,14 @@ def as_request_body(value: BodyLike) -> tuple[RequestBody | None, str | None]:
 
     Raises:
         TypeError: it is no body.
+        ValueError: a text with a lone surrogate, which no encoding can send.
         OSError: the file is not there.
     """
     content_type: str | None = None
     if value is None or isinstance(value, bytes):
         return value, None
     if isinstance(value, str):
-        return value.encode(), "text/plain; charset=UTF-8"
+        return encoded_text(value), "text/plain; charset=UTF-8"
     if isinstance(value, bytearray | memoryview):
         return bytes(value), None
     if isinstance(value, Body):

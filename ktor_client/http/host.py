@@ -54,7 +54,8 @@ def _address(text: str) -> str:
     try:
         return IPv6Address(address).compressed + mark + zone
     except AddressValueError:
-        raise ValueError("is not an IPv6 address") from None
+        pass  # it shows what stands there, which may be a secret
+    raise ValueError("is not an IPv6 address")
 
 
 def _name(host: str) -> str:

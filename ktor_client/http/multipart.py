@@ -8,7 +8,14 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import IO, Any, TypeAlias, cast
 
-from ktor_client.http.body import Body, OnceBody, checked_chunk, length_of, once_only
+from ktor_client.http.body import (
+    Body,
+    OnceBody,
+    checked_chunk,
+    encoded_text,
+    length_of,
+    once_only,
+)
 from ktor_client.http.files import file_body, filename_of, path_body
 from ktor_client.http.headers import HeadersBuilder, HeadersLike
 from ktor_client.unset import UNSET
@@ -147,7 +154,7 @@ def _file_part(file: Any) -> FilePart:
 
 def _content(content: Any) -> bytes | Body:
     if isinstance(content, str):
-        return content.encode()
+        return encoded_text(content, "a file of the form")
     if isinstance(content, bytes | Body):
         return content
     if isinstance(content, bytearray | memoryview):

@@ -24,9 +24,10 @@ def encoded_parameters(parameters: ParametersLike, what: str = "params") -> str:
     """
     try:
         return urlencode(flat_parameters(parameters, what))
-    except UnicodeEncodeError:  # which would show them
-        kind = InvalidUrlError if what == "params" else ValueError
-        raise kind(f"{what} has a lone surrogate in it, which no encoding can send") from None
+    except UnicodeEncodeError:
+        pass  # it shows them, so that it is no context of ours
+    kind = InvalidUrlError if what == "params" else ValueError
+    raise kind(f"{what} has a lone surrogate in it, which no encoding can send")
 
 
 def flat_parameters(parameters: ParametersLike, what: str = "params") -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from ktor_client.http.content import BodyLike, as_request_body
 from ktor_client.http.headers import Headers, HeadersBuilder, check_field
 from ktor_client.http.method import HttpMethod
 from ktor_client.http.url import Url, UrlBuilder
+from ktor_client.http.url_parts import has_surrogate
 from ktor_client.mistakes import Taught
 
 __all__ = [
@@ -344,11 +345,10 @@ def basic_credentials(user: str, password: str) -> str:
     """
     from binascii import b2a_base64
 
-    try:
-        token = b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
-    except UnicodeEncodeError:  # which has both in it
-        raise UnsafeHeaderError("user or password has a lone surrogate in it") from None
-    return f"Basic {token}"
+    both = f"{user}:{password}"
+    if has_surrogate(both):
+        raise UnsafeHeaderError("user or password has a lone surrogate in it")
+    return f"Basic {b2a_base64(both.encode(), newline=False).decode()}"
 
 
 def with_one_host(headers: Headers) -> Headers:

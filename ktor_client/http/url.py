@@ -199,11 +199,13 @@ class Url(metaclass=Taught):
         try:
             return Url.parse(urljoin(base, place) + mark + query)
         except InvalidUrlError as error:
-            if "@" in fragment:  # perhaps the rest of a password: the error may show its start
-                raise InvalidUrlError(f"cannot follow Location {shown(location)}") from None
-            raise InvalidUrlError(f"cannot follow Location {shown(location)}: {error}") from error
-        except ValueError:  # which may show credentials
-            raise InvalidUrlError(f"cannot follow Location {shown(location)}") from None
+            if "@" not in fragment:  # else it may show the start of a password
+                said = f"cannot follow Location {shown(location)}: {error}"
+                raise InvalidUrlError(said) from error
+        except ValueError:
+            pass
+        # Out of reach of the error above, which may show credentials.
+        raise InvalidUrlError(f"cannot follow Location {shown(location)}")
 
     def with_scheme(self, scheme: str) -> Url:
         """Return this URL under another scheme; a default port becomes the new default."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,20 @@ def made(value: Any) -> RequestBody:
 )
 def test_what_is_in_memory(value: Any, content: bytes, content_type: str | None) -> None:
     assert as_request_body(value) == (content, content_type)
+
+
+def test_a_text_that_cannot_be_encoded_is_not_shown() -> None:
+    secret = "s3cret\ud800"
+    gives: list[Callable[[], object]] = [
+        lambda: as_request_body(secret),
+        lambda: form_body({"a": secret}, None),
+        lambda: form_body(None, {"a": secret}),
+    ]
+    for give in gives:
+        with pytest.raises(ValueError, match="a lone surrogate in it") as caught:
+            give()
+        assert type(caught.value) is ValueError
+        assert caught.value.__context__ is None
 
 
 def test_what_is_in_memory_from_where_it_stands() -> None:
