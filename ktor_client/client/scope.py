@@ -8,12 +8,14 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ktor_client.client.explaining import name_of
 from ktor_client.client.passage import Layer, Passage, Route
 from ktor_client.config import PluginKey
 from ktor_client.engine import HttpClientEngine
 from ktor_client.functions import check_plain, is_async
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
 from ktor_client.http.interruptible import Interruptible
+from ktor_client.link import FrameLink
 from ktor_client.plugin import (
     CloseHook,
     ErrorHook,
@@ -31,7 +33,6 @@ from ktor_client.plugin import (
 
 if TYPE_CHECKING:
     from ktor_client.client.http_client import HttpClient
-    from ktor_client.link import FrameLink
     from ktor_client.session import HttpClientCall
 
 __all__ = ["ClientScope", "PluginView", "Preparation"]
@@ -212,7 +213,13 @@ class PluginView:
         if self._scope.validate_hooks:
             await self._scope.validate(call.response)
         for hook in self._scope.link_hooks:
-            link = hook.run(link, call)
+            made: object = hook.run(link, call)
+            if not isinstance(made, FrameLink):
+                raise TypeError(
+                    f"a hook on links of {name_of(hook.owner)} returned {type(made).__name__}, not "
+                    "a FrameLink; a hook that changes nothing ends with `return link`"
+                )
+            link = made
         return link
 
     def on_send(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, overload
 from urllib.parse import unquote_plus
 
+from ktor_client.functions import check_plain
+
 if TYPE_CHECKING:
     from ktor_client.http.headers import Headers, HeadersLike
     from ktor_client.http.url import Url
@@ -89,9 +91,10 @@ def with_more_secrets(names: Iterable[str] | Callable[[str], bool]) -> IsSecret:
     Names are the same however they are spelt: `X-My-Key`, `x_my_key`, `xMyKey`.
 
     Raises:
-        TypeError: one text in place of names, or a name that is none.
+        TypeError: one text in place of names, a name that is none, or a coroutine function.
     """
     if callable(names):
+        check_plain(names, "what says which names are secret")
         says = names
         return lambda name: is_secret_name(name) or bool(says(name))
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):

@@ -28,13 +28,15 @@ from ktor_client import (
     timeout,
 )
 from ktor_client.engine.capabilities import ALL_CAPABILITIES
-from ktor_client.engines import MockEngine
+from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import FrameLink, MockEngine
 from ktor_client.plugins import (
     BasicAuth,
     HttpClientPlugin,
     HttpRedirect,
     Interceptor,
     LayerKind,
+    Logging,
     PluginScope,
     RequestPhase,
     Send,
@@ -43,7 +45,8 @@ from ktor_client.plugins import (
     WebSockets,
     client_plugin,
 )
-from ktor_client.testing import MockPeerSession, respond
+from ktor_client.session import HttpClientCall
+from ktor_client.testing import MockPeerSession, echo_server, respond
 
 
 def echo(request: HttpRequest) -> bytes:
@@ -169,6 +172,7 @@ async def test_response_error_and_close_hooks_and_handlers_may_be_async() -> Non
         lambda scope, function: scope.on_send(_passing, when=function),
         lambda _, function: BasicAuth("user", "secret", send_without_request=function),
         lambda _, function: WebSocketDeflate(compress_if=function),
+        lambda _, function: Logging(sanitize=function),
         lambda _, function: client_plugin(function),
     ],
 )
@@ -185,6 +189,22 @@ async def test_a_coroutine_function_is_refused_where_nobody_awaits_it(
 
     with pytest.raises(TypeError, match="a plain function, not a coroutine function"):
         HttpClient(MockEngine(), install(Using))
+
+
+async def test_a_hook_on_links_that_forgets_the_link(engine: EngineFactory) -> None:
+    def look(link: FrameLink, call: HttpClientCall) -> FrameLink:
+        return None  # type: ignore[return-value]  # the mistake
+
+    @client_plugin
+    def Looking(scope: PluginScope) -> None:
+        scope.on_link(look)
+
+    limited = functools.partial(engine, limit=1)
+    async with echo_server() as server:
+        async with HttpClient(limited, install(WebSockets), install(Looking)) as client:
+            for _ in range(2):
+                with pytest.raises(TypeError, match=r"of Looking returned NoneType.*`return link`"):
+                    await client.web_socket_session(f"{server.url}/echo")
 
 
 async def _passing(request: HttpRequest, send: Send) -> HttpResponse:
