@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import asynccontextmanager
-from functools import partial
+from types import TracebackType
 from typing import TypeAlias
 
 from ktor_client.errors import ConnectionClosedError
@@ -27,7 +26,7 @@ async def send_stream(core: SessionCore, chunks: Chunks) -> None:
     sending.check_open()
     turn = kind = None
     try:
-        async with _until_the_end(sending):
+        async with _UntilTheEnd(sending):
             async for chunk in chunks:
                 fragment = _fragment(chunk, kind)
                 kind = type(fragment)
@@ -52,37 +51,55 @@ async def send_stream(core: SessionCore, chunks: Chunks) -> None:
             await chunks.aclose()
 
 
-@asynccontextmanager
-async def _until_the_end(sending: Sending) -> AsyncGenerator[None]:
-    """Cut the block short when the session ends, wherever it waits.
+class _UntilTheEnd:
+    """Cuts a block short when the session ends, wherever it waits.
 
-    Raises:
-        ConnectionClosedError: the session has ended.
+    No generator: the frames of `contextlib` would hold the error that goes through them, and that
+    holds the frames. What is raised holds neither the timeout, which knows the task, nor itself.
     """
-    limit = asyncio.timeout(None)
-    expire = partial(_expire, limit, asyncio.get_running_loop())
-    sending.on_end.append(expire)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        error = sending.error()
+
+    __slots__ = ("_limit", "_loop", "_sending")
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._sending.on_end.append(self._expire)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End.
+
+        Raises:
+            ConnectionClosedError: the session has ended.
+        """
+        on_end = self._sending.on_end
+        if self._expire in on_end:
+            on_end.remove(self._expire)
+        limit = self._limit
+        del self._limit
         try:
-            raise error from error.__cause__
+            await limit.__aexit__(exc_type, exc, traceback)
+        except TimeoutError:
+            error = self._sending.error()
+            try:
+                raise error from error.__cause__
+            finally:
+                error.__context__ = None
+                del error
         finally:
-            error.__context__ = None  # whose frames refer to the task, which may end with this
-            del error  # which refers to this frame
-    finally:
-        if expire in sending.on_end:
-            sending.on_end.remove(expire)
-        del limit, expire  # which refer to the task, too
+            del limit
 
-
-def _expire(limit: asyncio.Timeout, loop: asyncio.AbstractEventLoop) -> None:
-    if not loop.is_closed():
-        limit.reschedule(loop.time())
+    def _expire(self) -> None:
+        if not self._loop.is_closed():
+            self._limit.reschedule(self._loop.time())
 
 
 def _fragment(
