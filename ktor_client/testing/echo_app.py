@@ -15,6 +15,7 @@ from ktor_client.engines._asgi import TestEngine
 from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
 from ktor_client.http import Headers, HeadersBuilder
+from ktor_client.http.body import opened
 from ktor_client.link import FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.deflate import WebSocketDeflate
 from ktor_client.protocol.handshake import Negotiated
@@ -115,9 +116,10 @@ class AppExchange(Exchange):
         start = {"type": f"{kind}.response.start", "status": response.status, "headers": fields}
         await self._send(start)
         if not isinstance(body, bytes):
-            async for chunk in body:
-                piece = {"type": f"{kind}.response.body", "body": chunk, "more_body": True}
-                await self._send(piece)
+            async with opened(body) as pieces:
+                async for chunk in pieces:
+                    piece = {"type": f"{kind}.response.body", "body": chunk, "more_body": True}
+                    await self._send(piece)
             body = b""
         await self._send({"type": f"{kind}.response.body", "body": body})
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ktor_client.channels import Channels
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http import Headers
+from ktor_client.http.body import opened
 from ktor_client.http.headers import HeadersBuilder
 from ktor_client.http1 import is_bodiless
 from ktor_client.link import StreamLink
@@ -154,9 +155,10 @@ class Exchange:
             await self.stream.write(head + body)
         else:
             await self.stream.write(head)
-            async for chunk in body:
-                if chunk:
-                    await self.stream.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            async with opened(body) as pieces:
+                async for chunk in pieces:
+                    if chunk:
+                        await self.stream.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             await self.stream.write(b"0\r\n\r\n")
 
     def take(self) -> ServerStream:
