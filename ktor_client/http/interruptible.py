@@ -23,10 +23,15 @@ class Interruptible:
         """End the block with `error`, and every later one. The task that calls goes on."""
         if self.error is None:
             self.error = error
-            if self._task is not None and self._task is not asyncio.current_task():
+            if self._task is not None and not self._is_in(self._task):
                 self._task.cancel()
             else:
                 self._task = None
+
+    @staticmethod
+    def _is_in(task: asyncio.Task[object]) -> bool:
+        """Whether `task` calls, or goes on nowhere any more: its loop was closed."""
+        return task.get_loop().is_closed() or task is asyncio.current_task()
 
     def _begin(self, task: asyncio.Task[object] | None) -> None:
         self._task = task

@@ -30,7 +30,8 @@ from ktor_client.plugins import PluginScope, Send, WebSockets, client_plugin
 from ktor_client.session import DefaultClientWebSocketSession
 from ktor_client.testing import echo_server
 from tests.support.certificates import client_context, server_context
-from tests.support.leaks import Held
+from tests.support.fake_link import steps
+from tests.support.leaks import Held, quiet_destructors
 from tests.support.raw_server import Peer, close_frame, raw_server
 
 Session = DefaultClientWebSocketSession
@@ -581,3 +582,45 @@ async def test_no_warning_for_clients_that_hold_nothing() -> None:
         del borrowed  # the engine is its owner's
         gc.collect()
         await engine.close()
+
+
+# --- a loop that was closed first
+
+
+@pytest.mark.parametrize("path", ["silent", "half", "socket", "whole"])
+def test_a_client_closes_when_its_loop_was_closed_by_hand(engine: EngineFactory, path: str) -> None:
+    """In the midst of a wait for an answer, for its rest or for a handshake, or of none."""
+    opened: list[HttpClient] = []
+    answered = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        if path in ("half", "whole"):
+            size = 3 if path == "whole" else 9
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nabc" % size)
+        answered.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def begin() -> None:
+        async with raw_server(script) as server:
+            client = HttpClient(engine, install(WebSockets))
+            opened.append(client)
+            if path == "socket":
+                call: Awaitable[object] = client.web_socket_session(server.url + path)
+            else:
+                call = client.get(server.url.replace("ws", "http", 1) + path)
+            waiting = asyncio.ensure_future(call)
+            await (waiting if path == "whole" else answered.wait())
+            await steps()
+            loop.stop()  # as a program's own stop button does
+            await asyncio.get_running_loop().create_future()
+
+    with warnings.catch_warnings(action="ignore"), quiet_destructors():
+        loop = asyncio.new_event_loop()
+        beginning = loop.create_task(begin())
+        loop.run_forever()
+        loop.close()
+        asyncio.run(opened[0].close())
+        opened.clear()
+        del beginning
+        gc.collect()

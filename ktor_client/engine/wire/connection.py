@@ -102,7 +102,11 @@ class Connection(ReadInPlace):
     def drop(self) -> None:
         """Close the connection now; what was not sent is lost."""
         self._end_timers()
-        if not self.is_gone:
+        if self.is_gone:
+            return
+        if self.loop.is_closed():
+            self.connection_lost(None)  # the loop will not say it any more
+        else:
             self.transport.abort()
 
     def release(self) -> tuple[asyncio.Transport, Exception | None]:

@@ -19,6 +19,7 @@ from ktor_client.engine.upload import Upload
 from ktor_client.engine.wire.errors import NoAnswerError
 from ktor_client.http import HttpRequest
 from ktor_client.http1 import AnswerError, AnswerHead, AnswerParser
+from ktor_client.link.home_loop import wake
 
 if TYPE_CHECKING:
     from ktor_client.engine.wire.connection import Connection
@@ -285,5 +286,5 @@ class Exchange:
 
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
-        if reader is not None and not reader.done():
-            reader.set_result(None)
+        if reader is not None:
+            wake(reader)

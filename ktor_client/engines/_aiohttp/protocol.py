@@ -124,6 +124,8 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         return not self._poll(0)
 
     def close(self) -> None:
+        if self._loop.is_closed():
+            return  # nobody hears of it; the socket goes with the transport
         transport = self.transport
         if transport is None or transport.is_closing():
             self.abort()
