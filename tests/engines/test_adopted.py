@@ -19,12 +19,14 @@ from hypercorn.config import Config
 from hypercorn.typing import Framework
 
 from ktor_client import HttpClient, install
+from ktor_client.causes import causes
 from ktor_client.engine import HttpClientEngine, WebSocketOptions
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine, HttpxEngine
 from ktor_client.errors import (
     ClientClosedError,
     ConnectError,
+    RedirectError,
     RequestTimeoutError,
     UnsupportedCapabilityError,
 )
@@ -135,6 +137,25 @@ async def test_the_caller_closes_it_first(adopt: Adopt, tls: ssl.SSLContext | No
             await client.execute(get(server.url.replace("ws", "http", 1)))
         await client.close()
         await receiver.end
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["mailto:s3cret", "http://me:s3cret/x@h/", "http://me:s3cret@h:x/", "//me:s3cret@[::1"],
+)
+async def test_a_location_that_is_no_url(adopt: Adopt, location: str) -> None:
+    """Whoever reads it, it is the answer that is wrong, and no error shows what it says."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        head = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        await peer.send(head.encode())
+
+    async with raw_server(script) as server, HttpClient(adopt()) as client:
+        with pytest.raises((ConnectError, RedirectError)) as caught:
+            await client.get(server.url.replace("ws", "http", 1))
+        if location != "mailto:s3cret":
+            assert not any("s3cret" in repr(error) for error in causes(caught.value))
 
 
 async def test_the_server_ends(adopt: Adopt, tls: ssl.SSLContext | None) -> None:

@@ -57,7 +57,13 @@ async def send_on(
     )
     if url.query:
         built.url = OwnUrl(built.url)
-    return await client.send(built, stream=True, follow_redirects=False)
+    try:
+        return await client.send(built, stream=True, follow_redirects=False)
+    except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+        if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
+            raise
+    # httpx reads a Location that it does not follow; what it says of that may show a password.
+    raise httpx.RemoteProtocolError("its Location is not a URL that httpx takes")
 
 
 def _timeout(own: httpx.Timeout, request: HttpRequest) -> httpx.Timeout:
