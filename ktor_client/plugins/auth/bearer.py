@@ -111,7 +111,7 @@ class BearerAuth(AuthProvider):
             timeout: seconds that each of the two functions may take.
 
         Both may be plain or coroutine functions. A refresh continues even if the request that
-        started it is cancelled; it ends with the client.
+        started it is cancelled; it ends with that request's client.
 
         Raises:
             TypeError, ValueError: an option of the wrong type, or out of range.
@@ -129,10 +129,15 @@ class BearerAuth(AuthProvider):
         self._tasks: dict[str, _Task] = {}
         """What runs, or ran last, by the name of the function."""
         self._clearings = 0
+        self._clients = 0
+        """How many use this provider."""
+        self._refreshing: HttpClient | None = None
+        """With what the newest refresh sends."""
 
     def install(self, engine: HttpClientEngine) -> None:
         """Keep the engine's clock."""
         self._engine = engine
+        self._clients += 1
 
     def keeps_out(self, request: HttpRequest) -> bool:
         """Whether the request has its own credentials, or loads or refreshes tokens."""
@@ -177,13 +182,24 @@ class BearerAuth(AuthProvider):
         self._clearings += 1
 
     async def close(self) -> None:
-        """End what runs, unless it is what closes the client."""
+        """End what nobody else is to go on with, unless it is what closes the client."""
+        self._clients -= 1
         this = asyncio.current_task()
-        tasks = [task for task in self._tasks.values() if _is_running(task) and task is not this]
+        tasks = [
+            task
+            for what, task in self._tasks.items()
+            if _is_running(task) and task is not this and self._ends(what)
+        ]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _ends(self, what: str) -> bool:
+        """Whether a call ends with the client that closes now: others may wait for it."""
+        if what == REFRESH:
+            return self._refreshing is None or self._refreshing.is_closed
+        return self._clients == 0
 
     async def _load(self) -> BearerTokens | None:
         clearings = self._clearings
@@ -195,7 +211,8 @@ class BearerAuth(AuthProvider):
     async def _renew(self, refusal: Refusal) -> BearerTokens | None:
         assert self._refresh_tokens is not None
         clearings = self._clearings
-        params = RefreshTokensParams(refusal.make_client(), refusal.response, self._tokens)
+        self._refreshing = refusal.make_client()
+        params = RefreshTokensParams(self._refreshing, refusal.response, self._tokens)
         tokens = await self._call(functools.partial(self._refresh_tokens, params))
         if clearings == self._clearings:
             self._tokens = tokens  # None too: then they are loaded anew

@@ -827,6 +827,31 @@ async def test_a_client_that_closes_does_not_spoil_the_refresh_of_another() -> N
     assert server.tokens == 2
 
 
+async def test_a_twin_that_closes_leaves_the_refresh_of_another_client_alone() -> None:
+    """The server gives each new token once, as where refresh tokens rotate."""
+    server = TokenServer()
+    server.gate.clear()
+    loading, loads = asyncio.Event(), asyncio.Event()
+
+    async def load() -> BearerTokens:
+        loading.set()
+        await loads.wait()
+        return UNASKED
+
+    async with client_with(server, BearerAuth(load, fetch_token)) as client:
+        async with client.config():
+            call = asyncio.create_task(client.get("http://h.test/"))
+            await loading.wait()
+            loading.clear()
+        loads.set()
+        async with client.config():
+            await server.arrived.wait()
+        server.gate.set()
+        assert (await call).status == 200
+    assert not loading.is_set()
+    assert server.tokens == 1
+
+
 def test_a_provider_outlives_its_loop() -> None:
     provider = BearerAuth(old_token, fetch_token)
 
