@@ -59,11 +59,16 @@ class HttpCallValidator(HttpClientPlugin):
         if response.status == 101:
             return response
 
-        def wrap(body: ResponseBody) -> ResponseBody:
-            request.attributes[_BODY] = wrapped = _WatchedBody(body, request, self._show)
-            return wrapped
+        bodies: list[_WatchedBody] = []
 
-        return response.copy(body=wrap)
+        def wrap(body: ResponseBody) -> ResponseBody:
+            bodies.append(_WatchedBody(body, request, self._show))
+            return bodies[0]
+
+        made = response.copy(body=wrap)
+        before = request.attributes.get(_BODIES) or ()
+        request.attributes[_BODIES] = (*before, *((made, body) for body in bodies))
+        return made
 
     async def _show(self, error: Exception, request: HttpRequest) -> None:
         """Show an error to the user's function, once."""
@@ -109,11 +114,13 @@ class _WatchedBody(WrappedBody):
                 yield chunk
 
 
-_BODY: AttributeKey[_WatchedBody] = AttributeKey("the body of the newest answer")
+_BODIES: AttributeKey[tuple[tuple[HttpResponse, _WatchedBody], ...]] = AttributeKey(
+    "the answers that HttpCallValidator has handed up"
+)
 
 
 def _watch(response: HttpResponse) -> None:
     """Watch the body from now on: the response is the caller's."""
-    body = response.request.attributes.get(_BODY)
-    if body is not None:
-        body.is_final = True
+    for made, body in response.request.attributes.get(_BODIES) or ():
+        if response.is_made_of(made):
+            body.is_final = True

@@ -27,7 +27,9 @@ from ktor_client.plugins import (
     HttpCallValidator,
     HttpRequestRetry,
     HttpTimeout,
+    LayerKind,
     PluginScope,
+    Send,
     WebSockets,
     client_plugin,
 )
@@ -196,6 +198,33 @@ async def test_a_body_that_breaks_off_is_shown_once(streamed: bool, translated: 
             else:
                 await client.get("/")
     assert shown == [lost]
+
+
+@pytest.mark.parametrize("kind", [LayerKind.REDIRECT, LayerKind.COOKIES, LayerKind.AUTH])
+@pytest.mark.parametrize("takes", [0, 1])
+async def test_of_several_answers_the_callers_is_watched(kind: LayerKind, takes: int) -> None:
+    """A layer sends twice, as one that hedges does, and takes one of the answers."""
+    seen: list[Exception] = []
+
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise ConnectError("broke off")
+
+    @client_plugin
+    def Hedging(scope: PluginScope) -> None:
+        async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+            return [await send(request), await send(request)][takes]
+
+        scope.on_send(layer, kind=kind)
+
+    engine = MockEngine(lambda request: respond(breaking()))
+    validator = install(HttpCallValidator, on_error=lambda error, request: seen.append(error))
+    async with HttpClient(engine, install(Hedging), validator) as client:
+        async with client.prepare_get("http://h/") as response:
+            with pytest.raises(ConnectError) as caught:
+                async for _ in response.chunks():
+                    pass
+    assert seen == [caught.value]
 
 
 async def test_a_time_limit_that_breaks_a_stream_off() -> None:
