@@ -30,6 +30,7 @@ class AppBody(ResponseBody):
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._complete = False
         self._closed = False
         self._error: BaseException | None = None
@@ -82,5 +83,6 @@ class AppBody(ResponseBody):
         """Tell the app that nobody listens any more."""
         self._closed = True
         self._chunks.clear()
-        self._changed.set()
-        self._on_close()
+        if not self._loop.is_closed():  # else the app does not go on, nor who reads
+            self._changed.set()
+            self._on_close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +17,8 @@ from ktor_client import (
 from ktor_client.engines import TestEngine
 from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
 from tests.engines.asgi.apps import client_of
+from tests.support.fake_link import steps
+from tests.support.leaks import quiet_destructors
 
 
 async def test_a_response_holds_the_app_back() -> None:
@@ -201,6 +205,29 @@ async def test_a_response_that_is_closed_while_a_task_reads_it(is_complete: bool
             await response.close()
             with pytest.raises(ConnectError, match="the response was closed"):
                 await reading
+
+
+def test_a_client_closes_in_the_midst_of_a_body_when_its_loop_was_closed_by_hand() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await asyncio.get_running_loop().create_future()
+
+    async def begin() -> None:
+        waiting = asyncio.ensure_future(client.get("/"))
+        await steps(20)
+        loop.stop()
+        await waiting
+
+    client = client_of(app, lifespan=False)
+    with warnings.catch_warnings(action="ignore"), quiet_destructors():
+        loop = asyncio.new_event_loop()
+        beginning = loop.create_task(begin())
+        loop.run_forever()
+        loop.close()
+        asyncio.run(client.close())
+        del beginning
+        gc.collect()
 
 
 @pytest.mark.parametrize("halfway", [False, True])
