@@ -63,10 +63,11 @@ class DefaultRequest(HttpClientPlugin):
         scope.on_request(self._fill_in, phase=RequestPhase.BEFORE)
 
     def _fill_in(self, request: HttpRequestBuilder) -> None:
+        if request._whole is None:
+            request.url.scheme = request.url.scheme or self._url.scheme
         if not request.has_host:
             mine, theirs = self._url, request.url
             theirs.host = mine.host
-            theirs.scheme = theirs.scheme or mine.scheme
             theirs.port = theirs.port or mine.port
             if theirs.user is None:
                 theirs.user, theirs.password = mine.user, mine.password

@@ -59,6 +59,20 @@ async def test_default_request_fills_in_what_is_open(
     assert await url_of(client, asked) == sent
 
 
+@pytest.mark.parametrize("default", [{"scheme": "https"}, {"url": "https://h.example:8443/v1/"}])
+async def test_a_request_that_names_its_host_alone_has_the_scheme_of_the_default(
+    default: dict[str, str],
+) -> None:
+    """Nothing that was to go over TLS goes without it; port and path are the other host's."""
+
+    def name_host(request: HttpRequestBuilder) -> None:
+        request.url.host = "other"
+
+    for asked, *blocks in (["//other/x"], ["/x", name_host]):
+        client = HttpClient(lambda: MockEngine(echo_url), install(DefaultRequest, **default))  # type: ignore[arg-type]  # pyright: ignore
+        assert await url_of(client, asked, *blocks) == "https://other/x"
+
+
 async def test_the_callers_headers_win() -> None:
     engine = MockEngine(lambda request: request.headers.get("x-id", "").encode())
     default = install(DefaultRequest, headers={"X-Id": "default"}, block=parameter("p", "1"))
