@@ -251,6 +251,8 @@ class HttpClient(HttpCalls, WebSocketCalls, ReconnectingCalls, SseCalls, metacla
         request, scope = draft.request or await draft.finished(), self._scope
         try:
             response = await Passage(scope, scope.route).send(request, judged=True)
+            if not read:
+                response._stream()
             if response._read is None:
                 response._watch(self._responses)
             if request.attributes.get(EXPECT_SUCCESS, self._config.expect_success):

@@ -335,6 +335,11 @@ class HttpResponse(metaclass=Taught):
                 if self._source is not None:
                     await self._source.close()
 
+    def _stream(self) -> None:
+        """Be read once, and until it is closed, also if the engine had the whole body at once."""
+        if self._read is not None and not self._streamed:
+            self._body, self._read = BytesBody(self._read), None
+
     def _watch(self, watched: set[HttpResponse]) -> None:
         """Be one of the responses whose reading `_abandon` ends, until it is closed."""
         if not self._given_back:

@@ -23,8 +23,8 @@ from ktor_client import (
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import MockEngine
 from ktor_client.engines._mock.responses import respond
-from ktor_client.plugins import WebSockets
-from ktor_client.testing import echo_server
+from ktor_client.plugins import HttpCallValidator, WebSockets
+from ktor_client.testing import Exchange, Response, echo_server
 
 
 def shown(request: HttpRequest) -> str:
@@ -160,3 +160,47 @@ async def test_a_wrong_content_length_does_no_harm(engine: EngineFactory) -> Non
                 client.web_socket(f"{server.url}/echo", headers={"Content-Length": length})
         right = await client.post(url, headers={"Content-Length": "6"}, body=chunks())
         assert await right.body_as_bytes() == b"ababab"
+
+
+# --- what `prepare_get` gives is a stream, however its bytes came
+
+
+async def check_that_it_streams(client: HttpClient, url: str) -> None:
+    async with client.prepare_get(url) as response:
+        pass
+    with pytest.raises(RuntimeError, match="the response is closed"):
+        await response.body_as_text()
+    async with client.prepare_get(url) as response:
+        assert b"".join([chunk async for chunk in response.chunks()]) == b"hello"
+        with pytest.raises(RuntimeError, match="already been streamed"):
+            await response.body_as_bytes()
+    async with client.prepare_get(url) as response:
+        assert await response.body_as_text() == "hello"
+    assert await response.body_as_text() == "hello"  # what was read stays
+
+
+async def test_a_body_that_comes_with_its_head_is_a_stream(engine: EngineFactory) -> None:
+    async def hello(exchange: Exchange) -> Response:
+        return Response(200, "hello")
+
+    async with echo_server() as server, HttpClient(engine) as client:
+        server.routes["/greeting"] = hello
+        await check_that_it_streams(client, f"{server.http_url}/greeting")
+
+
+async def test_a_body_in_memory_is_a_stream() -> None:
+    async with HttpClient(MockEngine(lambda _: "hello")) as client:
+        await check_that_it_streams(client, "/")
+
+
+async def test_a_validator_may_read_a_stream() -> None:
+    read: list[str] = []
+
+    async def validate(response: HttpResponse) -> None:
+        read.append(await response.body_as_text())
+
+    rules = install(HttpCallValidator, validate=validate)
+    async with HttpClient(MockEngine(lambda _: "hello"), rules) as client:
+        async with client.prepare_get("/") as response:
+            assert [chunk async for chunk in response.chunks()] == [b"hello"]
+    assert read == ["hello"]
