@@ -18,6 +18,7 @@ from ktor_client.http.body import (
 )
 from ktor_client.http.files import file_body, filename_of, path_body
 from ktor_client.http.headers import HeadersBuilder, HeadersLike
+from ktor_client.http.parameters import pairs_of
 from ktor_client.unset import UNSET
 
 __all__ = ["FileContent", "FilePart", "FilesLike", "multipart"]
@@ -89,7 +90,8 @@ def multipart(fields: Iterable[tuple[str, str]], files: FilesLike) -> tuple[byte
         OSError: a file that is not there.
     """
     parts = [FilePart(value, None)._part(name) for name, value in fields]
-    parts += [_file_part(file)._part(name) for name, file in _pairs(files)]
+    named = pairs_of(files, "files", "{'photo': Path('me.png')}")
+    parts += [_file_part(file)._part(name) for name, file in named]
     boundary = hexlify(os.urandom(16)).decode()
     content_type = f"multipart/form-data; boundary={boundary}"
     begin, end = f"--{boundary}\r\n".encode(), f"--{boundary}--\r\n".encode()
@@ -124,17 +126,6 @@ def type_of(filename: str) -> str | None:
     import mimetypes  # which reads the system's tables
 
     return mimetypes.guess_type(filename)[0]
-
-
-def _pairs(files: FilesLike) -> list[tuple[str, object]]:
-    if isinstance(files, str | bytes) or not isinstance(files, Iterable):
-        raise TypeError(
-            f"files takes a mapping or pairs, such as {{'photo': Path('me.png')}}, "
-            f"not {type(files).__name__}"
-        )
-    if isinstance(files, Mapping):
-        return list(cast("Mapping[str, object]", files).items())
-    return list(files)
 
 
 def _file_part(file: Any) -> FilePart:

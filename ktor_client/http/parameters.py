@@ -8,12 +8,33 @@ from urllib.parse import urlencode
 
 from ktor_client.errors import InvalidUrlError
 
-__all__ = ["ParametersLike", "Scalar", "encoded_parameters", "flat_parameters"]
+__all__ = ["ParametersLike", "Scalar", "encoded_parameters", "flat_parameters", "pairs_of"]
 
 Scalar: TypeAlias = str | int | float | bool
 ParametersLike: TypeAlias = Mapping[str, object] | Iterable[tuple[str, object]]
 """Names with a scalar each, or with an iterable of scalars. (Wider for type checkers, since a dict
 of mixed values is a `dict[str, object]` to them; checked at run time.)"""
+
+
+def pairs_of(given: ParametersLike, what: str, example: str) -> list[tuple[str, object]]:
+    """Return what a mapping or pairs hold.
+
+    Raises:
+        TypeError: neither; two letters in place of a pair are none.
+    """
+    wanted = f"{what} takes a mapping or pairs, such as {example}"
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"{wanted}, not {type(given).__name__}")
+    if isinstance(given, Mapping):
+        return list(cast("Mapping[str, object]", given).items())
+    pairs = list(given)
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(
+                f"{wanted}; this {type(given).__name__} has {type(pair).__name__} in place of a "
+                "pair"
+            )
+    return pairs
 
 
 def encoded_parameters(parameters: ParametersLike, what: str = "params") -> str:
@@ -41,18 +62,8 @@ def flat_parameters(parameters: ParametersLike, what: str = "params") -> list[tu
         TypeError: a value is neither str, int, float or bool, nor an iterable of those; or
             these are no parameters at all.
     """
-    if isinstance(parameters, str | bytes) or not isinstance(parameters, Iterable):
-        raise TypeError(
-            f"{what} takes a mapping or pairs, such as {{'page': 2}}, "
-            f"not {type(parameters).__name__}"
-        )
-    pairs: Iterable[tuple[str, object]] = (
-        cast("Mapping[str, object]", parameters).items()
-        if isinstance(parameters, Mapping)
-        else parameters
-    )
     flat: list[tuple[str, str]] = []
-    for name, value in pairs:
+    for name, value in pairs_of(parameters, what, "{'page': 2}"):
         flat.extend((name, _scalar(what, name, item)) for item in _items(value))
     return flat
 

@@ -292,6 +292,9 @@ def test_what_is_no_form() -> None:
     wrong: Any = "a=1"
     with pytest.raises(TypeError, match=r"^form takes a mapping or pairs"):
         form_body(wrong, None)
+    two_letters: Any = ["ab"]  # which would be a field and its value
+    with pytest.raises(TypeError, match=r"^form takes .*; this list has str in place of a pair"):
+        form_body(two_letters, None)
     with pytest.raises(TypeError, match=r"^form's field 'a' takes str, int, float or bool, not"):
         form_body({"a": None}, None)
 
@@ -403,6 +406,8 @@ async def test_a_form_with_something_that_is_sent_once() -> None:
     ("files", "told"),
     [
         (b"x", "^files takes a mapping or pairs"),
+        (["me.png"], "^files takes a mapping or pairs, .*; this list has str in place of a pair"),
+        ([("a", "b", "c")], "has tuple in place of a pair"),
         ({"a": 5}, "^a file of a form is text, bytes, a path, .* not int"),
         ({"a": ("x",)}, "not 1 values; or a FilePart"),
     ],
