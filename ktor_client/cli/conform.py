@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import os
 from typing import Any
 
@@ -13,6 +14,9 @@ from ktor_client.cli.failure import CommandError
 __all__ = ["add_to", "run"]
 
 WATCHDOG = 30.0
+BLOCKED = 10.0
+"""Seconds beyond the time limit after which the engine has blocked the event loop."""
+
 _MARKS = {"passed": ".", "failed": "F", "skipped": "s"}
 
 
@@ -38,7 +42,8 @@ def add_to(commands: Any) -> None:
         metavar="SECONDS",
         type=float,
         default=WATCHDOG,
-        help="seconds after which a check is given up (default: %(default)g)",
+        help="seconds after which a check is given up (default: %(default)g); an engine that "
+        f"blocks the event loop for {BLOCKED:g} more ends the command, which shows where",
     )
     parser.set_defaults(run=run)
 
@@ -60,16 +65,21 @@ async def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--time-limit is a number of seconds, not {options.time_limit:g}")
     room = ""
 
+    def watch() -> None:
+        faulthandler.dump_traceback_later(options.time_limit + BLOCKED, exit=True)
+
     def show(result: Result) -> None:
         nonlocal room
+        watch()
         if result.check.room != room:
             print(f"{chr(10) if room else ''}{result.check.room:<14} ", end="")
             room = result.check.room
         print(_MARKS[result.outcome], end="", flush=True)
 
-    report = await check_engine(
-        find_engine(options.engine), checks=checks, watchdog=options.time_limit, on_result=show
-    )
+    engine = find_engine(options.engine)
+    watch()
+    report = await check_engine(engine, checks=checks, watchdog=options.time_limit, on_result=show)
+    faulthandler.cancel_dump_traceback_later()
     print("\n")
     print(report, flush=True)
     status = 0 if report.passed else 1

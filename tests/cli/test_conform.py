@@ -100,3 +100,33 @@ async def test_an_engine_that_hangs_is_given_up_check_by_check(tmp_path: Path) -
     )
     assert done.status == 1
     assert "it did not end within 0.05 s, and does not let itself be cancelled" in done.out
+
+
+BLOCKING = """
+import time
+from ktor_client.cli import conform
+from ktor_client.engines import HttpClientEngine
+
+conform.BLOCKED = 0.2
+
+class BlockingEngine(HttpClientEngine):
+    name = "blocking"
+    capabilities = frozenset()
+
+    async def execute(self, request):
+        time.sleep(1_000_000)
+
+    open_web_socket = execute
+
+    async def close(self):
+        pass
+"""
+
+
+async def test_an_engine_that_blocks_the_event_loop_is_shown_where(tmp_path: Path) -> None:
+    (tmp_path / "my_package.py").write_text(BLOCKING)
+    done = await run(
+        "conform", "my_package:BlockingEngine", "-k", "http", "--time-limit", "0.05", cwd=tmp_path
+    )
+    assert done.status == 1
+    assert 'my_package.py", line 13 in execute' in done.err
