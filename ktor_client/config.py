@@ -148,6 +148,9 @@ def apply_blocks(config: HttpClientConfig, blocks: tuple[Any, ...]) -> None:
         if inspect.iscoroutine(result):
             result.close()
             raise TypeError(f"block {block!r} is a coroutine function; blocks are plain functions")
+        if isinstance(result, HttpClientPlugin):  # `client_plugin` made the block
+            name = plugin_name(block)
+            raise TypeError(f"{name} is a plugin, not a block; write install({name})")
 
 
 def plugin_name(plugin: object) -> str:
@@ -173,6 +176,14 @@ def _check_options(plugin: object, args: tuple[object, ...], options: dict[str, 
             f"install({plugin_name(plugin)}, {option}=...)"
         )
     check_names(plugin_name(plugin), plugin, options)
+    if inspect.isfunction(plugin):
+        first = next(iter(inspect.signature(plugin).parameters.values()), None)
+        if first and first.kind is first.POSITIONAL_OR_KEYWORD and first.default is first.empty:
+            if first.name not in options:
+                raise TypeError(
+                    f"{plugin_name(plugin)} lacks its {first.name!r}; a function of a PluginScope "
+                    "becomes a plugin by `@client_plugin` above its def"
+                )
 
 
 def check_names(owner: str, factory: Callable[..., object], options: dict[str, Any]) -> None:

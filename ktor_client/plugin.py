@@ -147,6 +147,10 @@ class Events:
         self, event: ClientEvent[T], handler: Callable[[T], Awaitable[None] | None]
     ) -> Callable[[], None]:
         """Call `handler` for each such event; returns a function that unsubscribes it."""
+        if not isinstance(event, ClientEvent):
+            raise TypeError(f"an event is a ClientEvent, such as ResponseReceived, not {event!r}")
+        if not callable(handler):
+            raise TypeError(f"a handler is a function of what happened, not {handler!r}")
         handlers = self._handlers.setdefault(event, [])
         handlers.append(handler)
         self.are_heard = True

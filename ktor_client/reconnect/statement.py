@@ -107,6 +107,12 @@ class ReconnectingStatement:
         def __await__(self) -> NoReturn:
             raise TypeError(f"a {type(self).__name__} cannot be awaited; write {_INSTEAD}")
 
+        def __getattr__(self, name: str) -> NoReturn:
+            missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_"):
+                missing += f"; it was not entered yet: write {_INSTEAD}"
+            raise AttributeError(missing, name=name)
+
         def __enter__(self) -> NoReturn:
             raise TypeError(f"a {type(self).__name__} needs `async with`; write {_INSTEAD}")
 

@@ -14,6 +14,7 @@ from ktor_client import (
     HttpClient,
     HttpClientConfig,
     PluginNotInstalledError,
+    ResponseReceived,
     WebSocketCapability,
     WrongLoopError,
     install,
@@ -113,6 +114,47 @@ def test_a_block_in_the_engines_place() -> None:
 def test_a_plugin_in_a_blocks_place() -> None:
     text = text_of(lambda: HttpClient(MockEngine, WebSockets))  # type: ignore[arg-type]  # pyright: ignore
     assert text == "WebSockets is a plugin, not a block; write install(WebSockets)"
+
+
+def test_a_plugin_made_of_a_function_in_a_blocks_place() -> None:
+    @client_plugin
+    def stamp(scope: PluginScope, *, name: str = "X-Stamp") -> None: ...
+
+    text = text_of(lambda: HttpClient(MockEngine, stamp))  # type: ignore[arg-type]  # pyright: ignore
+    assert text == "stamp is a plugin, not a block; write install(stamp)"
+
+
+def test_a_function_that_is_no_plugin_yet() -> None:
+    def stamp(scope: PluginScope, *, name: str = "X-Stamp") -> None: ...
+
+    plain: Any = stamp
+    assert text_of(lambda: install(plain, name="X")) == (
+        "stamp lacks its 'scope'; a function of a PluginScope becomes a plugin by `@client_plugin` "
+        "above its def"
+    )
+
+    def made(scope: str) -> UserAgent:  # of OAuth, say
+        return UserAgent(agent=scope)
+
+    HttpClient(MockEngine, install(made, scope="read"))
+
+
+def test_what_is_no_event() -> None:
+    events = HttpClient(MockEngine).events
+    wrong: Any = "ResponseReceived"
+    assert text_of(lambda: events.subscribe(wrong, print)) == (
+        "an event is a ClientEvent, such as ResponseReceived, not 'ResponseReceived'"
+    )
+    wrong = None
+    text = text_of(lambda: events.subscribe(ResponseReceived, wrong))
+    assert text == "a handler is a function of what happened, not None"
+
+
+async def test_sessions_that_come_back_are_entered_first() -> None:
+    async with HttpClient(MockEngine, install(WebSockets)) as client:
+        feed: Any = client.web_socket_reconnecting("/feed")
+        with pytest.raises(AttributeError, match=r"'send'; it was not entered yet: write `async "):
+            await feed.send("hello")
 
 
 def test_a_coroutine_function_is_no_block() -> None:
