@@ -117,12 +117,15 @@ class Sending:
             await self._write(transport, LAST_CHUNK)
 
     async def _told_to_go_on(self) -> None:
+        self.is_ours = True  # by our choice: the wait is no silence of the peer's
         try:
             async with asyncio.timeout(_GO_ON):
                 while not self._was_told:
                     await self._until_woken()
         except TimeoutError:
             pass  # a server that knows nothing of it says nothing
+        finally:
+            self.is_ours = False
 
     async def _write(self, transport: asyncio.Transport, data: bytes | memoryview) -> None:
         if transport.is_closing():

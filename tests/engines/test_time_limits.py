@@ -265,6 +265,21 @@ async def test_a_body_that_takes_its_time(engine: EngineFactory) -> None:
         assert response.status == 200
 
 
+async def test_a_server_that_does_not_ask_for_the_body(engine: EngineFactory) -> None:
+    """It may know nothing of `Expect`; that we wait for its word is no silence."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        assert await peer.reader.readexactly(5) == b"hello"
+        await peer.send(OK)
+        await peer.read_eof()
+
+    async with raw_server(script) as server, HttpClient(engine) as client:
+        expecting = {"Expect": "100-continue"}
+        url = f"http://127.0.0.1:{server.port}/"
+        await client.post(url, timeout(socket=SHORT), body=b"hello", headers=expecting)
+
+
 async def test_a_handshake_that_is_not_answered(engine: EngineFactory) -> None:
     async with (
         raw_server(silent_after(b"HTTP/1.1 101 Swit")) as server,
