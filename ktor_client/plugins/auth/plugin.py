@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ktor_client.errors import AuthError
-from ktor_client.http import HttpRequest, HttpResponse
+from ktor_client.http import AttributeKey, HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
-from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send, When
+from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.plugins.auth.challenge import Challenge, parse_challenges
 from ktor_client.plugins.auth.provider import AuthProvider, Refusal
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Auth"]
 
 Judge: TypeAlias = Callable[[HttpResponse], bool | Awaitable[bool]]
+
+_WAITING: AttributeKey[tuple[int, ...]] = AttributeKey("requests that get credentials when asked")
+"""By their `id`: a copy of one, for the next hop of a redirect, may have them at once."""
 
 MAX_ANSWERS = 10
 """Answers to 401s in one call, whatever providers may say."""
@@ -68,10 +71,7 @@ class Auth(HttpClientPlugin):
         self._scope = scope
         for provider in self._providers:
             provider.install(scope.engine)
-        when: When = _is_at_home
-        if self._reauthorize_on is None and all(one._waits for one in self._providers):
-            when = _may_be_refused
-        scope.on_send(self._send, kind=LayerKind.AUTH, when=when)
+        scope.on_send(self._send, kind=LayerKind.AUTH, when=self._is_for)
         scope.on_close(self._close)
 
     @property
@@ -84,9 +84,28 @@ class Auth(HttpClientPlugin):
         for provider in self._providers:
             provider.clear()
 
+    def _is_for(self, request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
+        """Return True where a provider sends credentials unasked, or else what a refusal is.
+
+        What went without credentials once goes without them each time: its first answer may be
+        still to come, to a layer that sends nothing unasked then.
+        """
+        if request.is_elsewhere:
+            return False
+        if self._reauthorize_on is not None:
+            return True
+        waiting = request.attributes.get(_WAITING)
+        if waiting is None or id(request) not in waiting:
+            for provider in self._providers:
+                if provider.sends_unasked(request):
+                    return True
+            request.attributes[_WAITING] = (id(request), *(waiting or ()))
+        return _is_refusal
+
     async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
         ready, sent = request, list[AuthProvider]()
-        for provider in self._providers:
+        is_waiting = id(request) in (request.attributes.get(_WAITING) or ())
+        for provider in () if is_waiting else self._providers:
             if (
                 provider.sends_unasked(request)
                 and not provider.keeps_out(request)
@@ -173,14 +192,6 @@ class Auth(HttpClientPlugin):
     async def _close(self) -> None:
         for provider in self._providers:
             await provider.close()
-
-
-def _is_at_home(request: HttpRequest) -> bool:
-    return not request.is_elsewhere
-
-
-def _may_be_refused(request: HttpRequest) -> bool | Callable[[HttpResponse], bool]:
-    return False if request.is_elsewhere else _is_refusal
 
 
 def _is_refusal(response: HttpResponse) -> bool:

@@ -101,12 +101,6 @@ class AuthProvider(ABC):
         choice = self._send_without_request
         return choice if isinstance(choice, bool) else bool(choice(request))
 
-    @property
-    def _waits(self) -> bool:
-        """Whether no request ever has credentials before a challenge."""
-        is_as_said = type(self).sends_unasked is AuthProvider.sends_unasked
-        return is_as_said and self._send_without_request is False
-
     def can_answer(self, challenge: Challenge) -> bool:
         """Whether a challenge has this provider's scheme and realm."""
         return challenge.scheme == self.scheme and self.realm in (None, challenge.realm)
