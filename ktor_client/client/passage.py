@@ -188,6 +188,7 @@ class Passage(Interruptible):
             is_elsewhere = may_be_elsewhere and request.url.origin != asked.asked_origin
             elsewhere = request if is_elsewhere else None
         late: list[Late] = []
+        go_on: Send
         for layer, below in route.steps[at:]:
             applies = layer.when(request)
             if not applies:
@@ -195,18 +196,18 @@ class Passage(Interruptible):
             if callable(applies):
                 late.append((layer, applies, below))
                 continue
-            sending = layer.around(request, partial(self._below, below, elsewhere))
+            go_on = partial(layer.around, send=partial(self._below, below, elsewhere))
+            meant = request
             break
         else:
-            if elsewhere is None:
-                sending = self._reach_engine(request)
-            else:
-                sending = self._reach_engine(only_what_was_meant(request, elsewhere))
-        return self._heard(sending, request, late, elsewhere) if late else sending
+            go_on = self._reach_engine
+            meant = request if elsewhere is None else only_what_was_meant(request, elsewhere)
+        return self._heard(go_on, meant, request, late, elsewhere) if late else go_on(meant)
 
     async def _heard(
         self,
-        sending: Awaitable[HttpResponse],
+        go_on: Send,
+        meant: HttpRequest,
         request: HttpRequest,
         late: list[Late],
         elsewhere: HttpRequest | None,
@@ -214,7 +215,7 @@ class Passage(Interruptible):
         """Call those of the late layers that the outcome concerns, innermost first."""
         outcome: HttpResponse | Exception
         try:
-            outcome = await sending
+            outcome = await go_on(meant)
         except Exception as error:
             outcome = error
         try:

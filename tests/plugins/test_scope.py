@@ -31,6 +31,7 @@ from ktor_client.engine.capabilities import ALL_CAPABILITIES
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import FrameLink, MockEngine
 from ktor_client.plugins import (
+    Auth,
     BasicAuth,
     HttpClientPlugin,
     HttpRedirect,
@@ -607,6 +608,25 @@ async def test_such_a_layer_may_not_change_what_was_sent() -> None:
         with pytest.raises(TypeError, match="late_signer changed a request that was sent already"):
             await client.get("http://h/")
     assert len(engine.request_history) == 1
+
+
+async def test_a_sending_that_is_cancelled_before_it_begins() -> None:
+    """Nothing below it was made yet, that nobody would await."""
+
+    async def layer(request: HttpRequest, send: Send) -> HttpResponse:
+        dropped = asyncio.ensure_future(send(request))
+        dropped.cancel()
+        return await send(request)
+
+    @client_plugin
+    def impatient(scope: PluginScope) -> None:
+        scope.on_send(layer, kind=LayerKind.REDIRECT)
+
+    engine = MockEngine(lambda request: respond("ok"))
+    auth = install(Auth, providers=[BasicAuth("user", "password")])
+    async with HttpClient(engine, install(impatient), auth) as client:
+        assert (await client.get("http://h/")).status == 200
+    gc.collect()
 
 
 async def test_such_a_layer_that_returns_no_response_is_named() -> None:
