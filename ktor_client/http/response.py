@@ -321,6 +321,7 @@ class HttpResponse(metaclass=Taught):
                 await chunks.aclose()
                 await self.close()
             self._read = bytes(kept)
+            self._body = _NO_BODY  # who keeps the refusal keeps no connection with it
 
     async def close(self) -> None:
         """Release the connection. Idempotent; what was read stays readable."""

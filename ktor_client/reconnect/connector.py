@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from ktor_client.causes import causes
 from ktor_client.channels import ChannelLimit
 from ktor_client.errors import (
     ClientClosedError,
@@ -285,6 +284,10 @@ def _is_worth_it_to_users(failure: Failure) -> bool:
 
 
 def _forget_tracebacks(error: BaseException) -> None:
-    """Hold nothing by the frames of what is only history now."""
-    for one in causes(error):
+    """Hold nothing by the frames of what is only history now: of causes and contexts, all of it."""
+    known = [error]
+    for one in known:
         one.__traceback__ = None
+        for other in (one.__cause__, one.__context__):
+            if other is not None and not any(other is seen for seen in known):
+                known.append(other)

@@ -13,6 +13,9 @@ from ktor_client.reconnect.outbox import Outbox, Receipt, Sent
 
 __all__ = ["Entry", "Ledger"]
 
+MANY = 64
+"""Messages that no longer wait and may be among those that expire: beyond, they are forgotten."""
+
 
 class Entry:
     """One message on its way."""
@@ -150,6 +153,8 @@ class Ledger:
             self._keys[key] = entry
         if expires is not None:
             self._expiring.append(entry)
+            if len(self._expiring) > 2 * len(self._waiting) + MANY:
+                self._expiring = deque(filter(self._is_new, self._expiring))
         return entry
 
     def make_room(self, size: int) -> bool:

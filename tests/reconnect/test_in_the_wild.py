@@ -6,11 +6,14 @@ Tokens that nobody accepts, names that cannot be had, proxies that refuse.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from ktor_client import (
     ConnectionClosedError,
     DefaultClientWebSocketSession,
     DnsError,
+    Failure,
     FeedEvent,
     HttpClient,
     HttpRequest,
@@ -34,6 +38,7 @@ from ktor_client import (
     RetryPolicy,
     Sent,
     SequenceResume,
+    Waiting,
     WebSocketFeed,
     WebSocketHandshakeError,
     bounded,
@@ -199,6 +204,48 @@ async def test_a_proxy_that_refuses(engine: EngineFactory, status: str) -> None:
                     await feed.receive_text()
     assert isinstance(caught.value.__cause__, ProxyError)
     assert len(log.heads) == 4
+
+
+# --- outages
+
+
+@pytest.mark.parametrize("what", ["refused", "503"])
+async def test_events_of_an_outage_hold_no_frames_and_no_connections(
+    engine: EngineFactory, what: str, unused_tcp_port: int
+) -> None:
+    async def busy(peer: Peer) -> None:
+        await peer.read_request()
+        answer = "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 5\r\n\r\nlater"
+        await peer.send(answer.encode())
+
+    async with raw_server(busy) as server:
+        url = server.url if what == "503" else f"ws://127.0.0.1:{unused_tcp_port}/"
+        async with HttpClient(engine, install(WebSockets)) as client:
+            async with client.web_socket_reconnecting(url, policy=QUICK) as feed:
+                lost: list[Failure] = []
+                async for event in feed.events:
+                    if isinstance(event, Waiting) and len(lost) >= 3:
+                        break
+                    if isinstance(event, Lost):
+                        lost.append(event.failure)
+    for failure in lost:
+        assert held_by(failure) == []
+        assert (failure.response is None) == (what == "refused")
+        if failure.response is not None:
+            assert await failure.response.body_as_text() == "later"
+
+
+def held_by(failure: Failure) -> list[object]:
+    """Return the frames and the connections that a failure keeps alive."""
+    seen: dict[int, object] = {}
+    new: list[object] = [failure]
+    while new:
+        one = new.pop()
+        if id(one) not in seen and not isinstance(one, type | ModuleType | FunctionType | str):
+            seen[id(one)] = one
+            new += gc.get_referents(one)
+    kinds = (FrameType, socket.socket, asyncio.BaseTransport, asyncio.BaseProtocol)
+    return [one for one in seen.values() if isinstance(one, kinds)]
 
 
 # --- servers in a hurry

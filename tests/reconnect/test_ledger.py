@@ -126,6 +126,17 @@ def test_withdrawn() -> None:
     assert not ledger.withdraw(entry)
 
 
+def test_what_was_replaced_is_not_kept_until_it_would_expire() -> None:
+    ledger = books(expires=3600)
+    first = put(ledger, "status", "status")
+    for price in range(10_000):
+        put(ledger, str(price), "price")
+    assert len(ledger._expiring) < 100
+    ledger.expire(3600)
+    assert verdicts(first) == [Sent.NOT_SENT]
+    assert not len(ledger)
+
+
 def test_expiry() -> None:
     ledger = books(expires=10, mode="at_least_once")
     first = put(ledger, "1", "k", now=0)
