@@ -17,6 +17,9 @@ from ktor_client.session import DefaultClientWebSocketSession
 
 __all__ = ["Message", "Position", "PositionResume", "Resume", "Resumed", "SequenceResume"]
 
+DIGITS = 20
+"""Of the largest number that fits into the eight bytes in front of a binary message."""
+
 Message: TypeAlias = str | bytes
 """A whole message: text or bytes."""
 
@@ -39,6 +42,9 @@ class Resume(ABC):
     Positions are whatever the server counts in; only `missed` compares them. Sent messages are
     numbered from 1, in the order in which they leave.
     """
+
+    _before_all: Any = None
+    """The position in front of the first message, where streams count from there."""
 
     def begin(self) -> Any:
         """Begin a new feed; return the position to continue from, or None to start anywhere."""
@@ -176,6 +182,8 @@ class SequenceResume(Resume):
     server remembers the stream.
     """
 
+    _before_all = 0
+
     def __init__(
         self,
         reload: Callable[[], Awaitable[object]] | None = None,
@@ -248,14 +256,14 @@ class SequenceResume(Resume):
     def received(self, message: Message) -> Message | None:
         """Remove the number."""
         if isinstance(message, bytes):
-            if len(message) < 8:
-                raise _violation("the server sent bytes without a number")
+            if len(message) < 8 or not any(message[:8]):
+                raise _violation("the server sent bytes without a number from 1 on")
             return message[8:]
-        number, blank, text = message.partition(" ")
-        if number == "ack":
+        if self.acknowledges(message) is not None:
             return None
-        if not (blank and _is_number(number)):
-            raise _violation(f"the server sent {message[:40]!r}, which has no number")
+        number, blank, text = message.partition(" ")
+        if not (blank and _is_number(number) and int(number)):
+            raise _violation(f"the server sent {message[:40]!r}, which has no number from 1 on")
         return text
 
     def sent(self, message: Message, number: int) -> Message:
@@ -277,7 +285,7 @@ def _position(value: Position | int | None) -> Position | None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= DIGITS
 
 
 def _violation(message: str) -> ProtocolViolationError:

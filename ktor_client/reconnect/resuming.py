@@ -120,8 +120,9 @@ class Resuming:
                 f"position {position!r} came behind {seen!r} on one connection, says "
                 f"{_name(self.plug)}; dropping it as a duplicate would lose it"
             )
-        if self.position is not None:
-            missed = self.plug.missed(self.position, position)
+        before = self.plug._before_all if self.position is None else self.position
+        if before is not None:
+            missed = self.plug.missed(before, position)
             if missed is not None and missed < 0:
                 return False
             if missed or (missed is None and self._is_unproven):

@@ -392,6 +392,30 @@ async def test_a_server_that_has_forgotten_the_stream() -> None:
             assert Gap(1) in until_now(feed)
 
 
+async def test_a_server_that_does_not_begin_at_the_beginning() -> None:
+    """Its first messages were lost with a connection, say, and it has forgotten them."""
+    connections = 0
+
+    async def peer(session: MockPeerSession) -> None:
+        nonlocal connections
+        connections += 1
+        await session.receive_text()
+        await session.send("resumed 0")
+        if connections == 2:
+            await session.send("3 hello")
+            await session.send("4 again")
+        await session.close(CloseReason(1012 if connections == 1 else 1000))
+
+    engine = MockEngine()
+    engine.on_web_socket("/feed", peer)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, policy=STEADY, resume=SequenceResume()
+        ) as feed:
+            seen = [item async for item in feed.merged() if isinstance(item, str | Gap)]
+    assert seen == [Gap(None, 3, missed=2), "hello", "again"]
+
+
 async def test_what_comes_after_a_reset_is_acknowledged() -> None:
     server = SequenceServer()
     engine = MockEngine()
@@ -485,7 +509,13 @@ async def test_receipts_are_a_window() -> None:
                 task.cancel()
 
 
-@pytest.mark.parametrize("answer", ["hello", "resumed", "resumed x", "resumed -1"])
+MANY_DIGITS = "9" * 5000
+"""More than Python makes a number of."""
+
+
+@pytest.mark.parametrize(
+    "answer", ["hello", "resumed", "resumed x", "resumed -1", f"resumed {MANY_DIGITS}"]
+)
 async def test_a_server_that_does_not_speak_it(answer: str) -> None:
     async def peer(session: MockPeerSession) -> None:
         await session.receive_text()
@@ -495,7 +525,21 @@ async def test_a_server_that_does_not_speak_it(answer: str) -> None:
     await stops(peer, SequenceResume(), "the server answered", ProtocolViolationError)
 
 
-@pytest.mark.parametrize("message", ["text", "12", "x y", b"short"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "text",
+        "12",
+        "x y",
+        "0 text",
+        "ack",
+        "ack x",
+        f"{MANY_DIGITS} text",
+        f"ack {MANY_DIGITS}",
+        b"short",
+        bytes(8) + b"text",
+    ],
+)
 async def test_a_server_that_does_not_number(message: str | bytes) -> None:
     async def peer(session: MockPeerSession) -> None:
         await session.receive_text()
