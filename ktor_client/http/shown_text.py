@@ -79,8 +79,10 @@ class Redactor:
         if media_type.lower().startswith(("image/", "audio/", "video/", "font/")):
             return None
         found = _charset(media_type)
+        charset = found[1] if found else "utf-8"
         try:
-            text = codecs.getincrementaldecoder(found[1] if found else "utf-8")().decode(data)
+            "".encode(charset)  # which refuses codecs that are no charsets, such as "zlib"
+            text = codecs.getincrementaldecoder(charset)().decode(data)
         except (LookupError, UnicodeError):
             return None
         return None if _is_no_text(text) else self.text(text, media_type, is_cut=is_cut)
