@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from ktor_client.engine.upload import is_cancelled
-from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
+from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, own_end
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
 from ktor_client.errors import ConnectError
@@ -49,13 +49,16 @@ class Exchange:
         """Run the app; what it raises goes to the client, or into the failures."""
         try:
             await self._app(self._scope, self._receive, self._send)
-        except asyncio.CancelledError:
-            self._response.fail(ConnectError("TestEngine was closed during the request"))
-            raise
+        except asyncio.CancelledError as cancellation:
+            error = own_end(cancellation)
+            if error is None:
+                self._response.fail(ConnectError("TestEngine was closed during the request"))
+                raise
+            self._end(error)
         except GeneratorExit:  # with the loop
             raise
-        except BaseException as error:  # such as that of pytest.fail()
-            self._end(error)
+        except BaseException as raised:  # such as that of pytest.fail()
+            self._end(raised)
         else:
             self._end(None)
         finally:
@@ -93,6 +96,7 @@ class Exchange:
             else:
                 return {"type": "http.request", "body": piece, "more_body": self._has_more}
         await self._response.over.wait()
+        await asyncio.sleep(0)  # an app that asks again and again must not stop the loop
         return {"type": "http.disconnect"}
 
     async def _send(self, event: Event) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ktor_client.causes import causes
+import asyncio
 
-__all__ = ["Failures", "is_about_disconnect"]
+from ktor_client.causes import causes
+from ktor_client.engine.upload import is_cancelled
+
+__all__ = ["Failures", "is_about_disconnect", "own_end"]
 
 
 class Failures:
@@ -44,3 +47,12 @@ def is_about_disconnect(error: BaseException) -> bool:
         isinstance(cause, OSError) or type(cause).__name__.endswith("Disconnect")
         for cause in causes(error)
     )
+
+
+def own_end(cancellation: asyncio.CancelledError) -> RuntimeError | None:
+    """Return the error of an app that nobody had cancelled; None where its task was to end."""
+    if is_cancelled():
+        return None
+    error = RuntimeError("the app raised CancelledError, but nobody had cancelled it")
+    error.__cause__ = cancellation
+    return error

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ktor_client.engines._asgi.failures import own_end
 from ktor_client.engines._asgi.scope import App, Event
 from ktor_client.errors import ClientClosedError
 
 __all__ = ["Lifespan"]
+
+
+class _LastWordError(BaseException):
+    """The app waits on, although its startup has failed or its shutdown is over."""
 
 
 class Lifespan:
@@ -21,6 +26,7 @@ class Lifespan:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._events.put_nowait({"type": "lifespan.startup"})
         self._failed: str | None = None
+        self._has_said_all = False
         loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = loop.create_future()
         self._task = loop.create_task(self._run(), name="TestEngine lifespan")
@@ -53,13 +59,17 @@ class Lifespan:
         }
         error: BaseException | None = None
         try:
-            await self._app(scope, self._events.get, self._send)
-        except asyncio.CancelledError:
-            if not self._started.done():
+            await self._app(scope, self._receive, self._send)
+        except asyncio.CancelledError as cancellation:
+            error = own_end(cancellation)
+            if error is None and not self._started.done():
                 closed = ClientClosedError("TestEngine was closed while the app was starting")
                 self._started.set_exception(closed)
                 self._started.exception()
-            raise
+            if error is None:
+                raise
+        except _LastWordError:
+            pass
         except GeneratorExit:  # with the loop
             raise
         except BaseException as raised:
@@ -76,6 +86,11 @@ class Lifespan:
         else:
             self._started.set_result(None)
 
+    async def _receive(self) -> Event:
+        if self._has_said_all:
+            raise _LastWordError
+        return await self._events.get()
+
     async def _send(self, event: Event) -> None:
         kind = event["type"]
         if kind == "lifespan.startup.complete":
@@ -85,5 +100,8 @@ class Lifespan:
         elif kind in ("lifespan.startup.failed", "lifespan.shutdown.failed"):
             what = kind.removeprefix("lifespan.").removesuffix(".failed")
             self._failed = f"the app's {what} failed: {event.get('message', '')}"
-        elif kind != "lifespan.shutdown.complete":
+            self._has_said_all = True
+        elif kind == "lifespan.shutdown.complete":
+            self._has_said_all = True
+        else:
             raise RuntimeError(f"the app sent {kind!r} during its lifespan")

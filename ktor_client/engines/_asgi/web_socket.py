@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ktor_client.channels import Channels
 from ktor_client.engine import WebSocketUpgrade
-from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
+from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, own_end
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope, headers_from
 from ktor_client.errors import ConnectError, ConnectionClosedError
@@ -65,15 +65,20 @@ class WebSocketConnection:
         """Run the app, and close the WebSocket when it has ended: 1000, or 1011 if it raised."""
         try:
             await self._app(self._scope, self._receive, self._send)
-        except asyncio.CancelledError:
-            self._fail(ConnectError("TestEngine was closed during the handshake"))
-            if self._session is not None:
-                self._session.cancel()
-            raise
+        except asyncio.CancelledError as cancellation:
+            error = own_end(cancellation)
+            if error is None:
+                closed = ConnectError("TestEngine was closed during the handshake")
+                self._fail(closed)
+                self._denial.fail(closed)
+                if self._session is not None:
+                    self._session.cancel()
+                raise
+            await self._end(error)
         except GeneratorExit:  # with the loop
             raise
-        except BaseException as error:  # such as that of pytest.fail()
-            await self._end(error)
+        except BaseException as raised:  # such as that of pytest.fail()
+            await self._end(raised)
         else:
             await self._end(None)
 
@@ -109,6 +114,7 @@ class WebSocketConnection:
             session = self._session
             if session is None:
                 await self._denial.over.wait()
+                await asyncio.sleep(0)  # as below
                 return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         try:
             frame = await session.incoming.receive()
