@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import unquote_plus
 
 from ktor_client.http import Headers, HttpRequestBuilder, RequestBlock, UrlBuilder
-from ktor_client.http.parameters import ParametersLike
+from ktor_client.http.parameters import ParametersLike, encoded_parameters
 from ktor_client.http.request import apply_blocks
 from ktor_client.plugin import HttpClientPlugin, PluginScope, RequestPhase
 
@@ -34,17 +35,18 @@ class DefaultRequest(HttpClientPlugin):
         """Check the defaults.
 
         Args:
-            url: scheme, host, port and path in one; the parts below override it.
+            url: scheme, host, port, path and query in one; the parts below override it.
             scheme: http, https, ws or wss; ws is used for WebSockets where http is given.
             host: host name or address.
             port: from 1 to 65535.
             path: prefix for relative paths when it ends with "/".
-            params: query parameters added to each request.
+            params: query parameters, each set if the request has none of that name.
             headers: set if the request has none of that name.
             block: runs last and may change anything.
 
         Raises:
-            InvalidUrlError: `url` is not a URL.
+            InvalidUrlError: `url` is not a URL, or `params` cannot be sent.
+            TypeError: `params` are no query parameters.
         """
         self._url = UrlBuilder()
         if url is not None:
@@ -54,7 +56,7 @@ class DefaultRequest(HttpClientPlugin):
         self._url.port = port or self._url.port
         if path is not None:
             self._url.set_path(path)
-        self._params = params
+        self._query = "" if params is None else encoded_parameters(params)
         self._headers = Headers(headers or {})
         self._block = block
 
@@ -74,8 +76,10 @@ class DefaultRequest(HttpClientPlugin):
             theirs.path = _join(mine.path, theirs.path)
             if not (theirs.query or theirs.trailing_query):
                 theirs.query, theirs.trailing_query = mine.query, mine.trailing_query
-        if self._params is not None:
-            request.url.add_parameters(self._params)
+            else:
+                _add_missing(theirs, mine.query)
+        if self._query:
+            _add_missing(request.url, self._query)
         for name, value in self._headers.fields():
             request.headers.add_if_absent(name, value)
         if self._block is not None:
@@ -88,3 +92,14 @@ def _join(base: str | None, path: str | None) -> str | None:
     if path.startswith("/"):
         return path
     return base.rpartition("/")[0] + "/" + path
+
+
+def _add_missing(url: UrlBuilder, query: str) -> None:
+    """Add the parameters of a query whose names a URL does not have."""
+    names = {_name(pair) for pair in url.query.split("&")}
+    missing = [pair for pair in query.split("&") if pair and _name(pair) not in names]
+    url.query = "&".join([url.query, *missing] if url.query else missing)
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])

@@ -46,6 +46,10 @@ async def url_of(client: HttpClient, *args: object, **options: object) -> str:
         ({"host": "h.example", "port": 81}, "/x?q=1", "http://h.example:81/x?q=1"),
         ({"host": "h.example"}, "http://other/x", "http://other/x"),
         ({"host": "h.example", "params": {"k": "v"}}, "/x?a=1", "http://h.example/x?a=1&k=v"),
+        ({"url": "http://h/?k=1&k=2&n=3"}, "x?n=4", "http://h/x?n=4&k=1&k=2"),
+        ({"url": "http://h/?k=1", "params": {"n": 3, "k": 2}}, "x", "http://h/x?k=1&n=3"),
+        ({"params": {"a b": ["1", "2"], "n": 3}}, "http://h/?a%20b=0", "http://h/?a%20b=0&n=3"),
+        ({"params": iter([("n", 3)])}, "http://h/?n", "http://h/?n"),
         ({}, "/x", "http://localhost/x"),
     ],
 )
