@@ -216,9 +216,13 @@ class HttpCookies(HttpClientPlugin):
             found.sort(key=lambda cookie: (-len(cookie.path), cookie.created))
         return found
 
-    async def _known(self, url: Url) -> Iterable[Cookie]:
+    async def _known(self, url: Url) -> list[Cookie]:
+        """Return the storage's cookies, but no expired ones, which it need not have forgotten."""
         known = self._storage.get(url)
-        return await known if isinstance(known, Awaitable) else known
+        if isinstance(known, Awaitable):
+            known = await known
+        now = time.time()
+        return [cookie for cookie in known if not cookie.is_expired(now)]
 
     async def _seed(self, url: Url, *, asked: bool) -> None:
         """Put in what the option `cookies` has, once, and nothing over what is there."""

@@ -394,6 +394,24 @@ async def test_a_secure_cookie_is_left_alone() -> None:
             await client.plugin(HttpCookies).set("http://h.test/in/", "a", "evil")
 
 
+async def test_an_expired_cookie_stands_in_nobodys_way() -> None:
+    """A storage need not forget it; the one that deletes another is kept as well."""
+    jar = Jar()
+    await jar.put([Cookie("theme", "old", "h.test", expires=1.0)])
+    engine = MockEngine(lambda request: "ok")
+    engine.enqueue(
+        setting("sid=safe; Secure"),
+        setting("sid=; Secure; Max-Age=0"),
+        setting("sid=plain"),
+    )
+    seeds = [Cookie("theme", "dark", "h.test")]
+    options = install(HttpCookies, storage=jar, cookies=seeds)
+    async with HttpClient(engine, options) as client:
+        for scheme in ("https", "https", "http", "http"):
+            await client.get(f"{scheme}://h.test/")
+    assert sent(engine)[-1] == "theme=dark; sid=plain"
+
+
 async def test_a_cookie_that_is_set_again_keeps_its_place() -> None:
     engine = MockEngine(lambda request: "ok")
     engine.enqueue(setting("a=1"), setting("b=2"), setting("a=3"))
