@@ -143,7 +143,7 @@ class DnsError(ConnectError):
 
 
 class TlsError(ConnectError):
-    """The TLS handshake failed: untrusted certificate, wrong host name, no TLS on that port."""
+    """The TLS handshake failed: untrusted certificate, wrong host name, no TLS, a cut."""
 
 
 class ProxyError(ConnectError):

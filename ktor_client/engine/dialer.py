@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
 from ktor_client.engine.deadlines import Deadline, limit_before
-from ktor_client.engine.error_table import ErrorTable, connect_timeout_error
+from ktor_client.engine.error_table import ErrorTable, connect_timeout_error, tls_broken_off
 from ktor_client.engine.happy_eyeballs import connect_first
 from ktor_client.engine.phases import Phase
 from ktor_client.engine.proxies import Proxy, environment_proxy
@@ -174,7 +174,7 @@ class Dialer:
         """Put TLS on a connection; on failure it is closed. Raises what `open` raises."""
         try:
             async with self.limited(stream.where, stream.deadline or self.deadline()):
-                with self._mapped(stream.where), Phase(f"agreeing on TLS with {stream.where}"):
+                with self._mapped(stream.where), _agreeing_on_tls(stream.where):
                     await stream.start_tls(self.ssl_context(), self._name_on_certificate(host))
                 self._check_protocol(stream.transport, stream.where)
         except BaseException:
@@ -206,7 +206,7 @@ class Dialer:
                 except BaseException:
                     connection.close()
                     raise
-        with Phase(f"agreeing on TLS with {where}"):
+        with _agreeing_on_tls(where):
             return await self._agree_on_tls(factory, host, where, connection, context)
 
     async def _agree_on_tls(
@@ -267,7 +267,7 @@ class Dialer:
             stream = await self._connect(SocketStream, proxy.host, proxy.port, place)
             if proxy.has_tls:
                 try:
-                    with Phase(f"agreeing on TLS with {where}"):
+                    with _agreeing_on_tls(where):
                         name = _name_on_certificates(proxy.host)
                         await stream.start_tls(self.ssl_context(), name)
                     self._check_protocol(stream.transport, where)
@@ -313,6 +313,17 @@ class Dialer:
         ours = self._errors.translate(error, where)
         ours.nothing_sent = True
         return ours
+
+
+@contextmanager
+def _agreeing_on_tls(where: str) -> Generator[None, None, None]:
+    try:
+        with Phase(f"agreeing on TLS with {where}"):
+            yield
+    except KtorClientError:
+        raise
+    except ConnectionError as error:
+        raise tls_broken_off(error) from error
 
 
 def _abort_tls(protocol: asyncio.BaseProtocol) -> None:

@@ -27,7 +27,7 @@ from ktor_client.errors import (
 from ktor_client.http import HttpRequest
 from ktor_client.http.host import in_brackets
 
-__all__ = ["ErrorRow", "ErrorTable", "connect_timeout_error", "place"]
+__all__ = ["ErrorRow", "ErrorTable", "connect_timeout_error", "place", "tls_broken_off"]
 
 ErrorRow = tuple[type[Exception], type[KtorClientError], str]
 """A foreign exception, ours, and what happened: the verb of "<Engine> <verb> <host>: <detail>"."""
@@ -159,3 +159,15 @@ def connect_timeout_error(
         f"{engine} could not connect to {where} within {timeout:g} s (connect_timeout)"
         f"{was_still(error)}"
     )
+
+
+def tls_broken_off(error: OSError) -> ssl.SSLError:
+    """Return the error for a connection that ended during the TLS handshake.
+
+    Of a peer that just hangs up, asyncio says nothing but `ConnectionResetError`.
+    """
+    said = str(error)
+    what = "the connection ended during the handshake" + (f": {said}" if said else "")
+    broken_off = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, what)
+    broken_off.__cause__ = error
+    return broken_off

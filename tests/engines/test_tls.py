@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from ktor_client import HttpClient, install
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engine.resolver import Address, Resolver
+from ktor_client.engines import AiohttpEngine
 from ktor_client.errors import ConnectError, ProxyError, TlsError
 from ktor_client.frames import TextFrame
 from ktor_client.plugins import WebSockets
@@ -117,6 +119,39 @@ async def test_a_port_without_tls_says_so_at_once(engine: EngineFactory, scheme:
         url = f"{scheme}://127.0.0.1:{server.port}/echo"
         with pytest.raises(TlsError, match=f"127.0.0.1:{server.port}.*WRONG_VERSION_NUMBER"):
             await (client.get(url) if scheme == "https" else client.web_socket_session(url))
+
+
+@pytest.mark.parametrize("way", ["direct", "session", "unix", "proxy"])
+@pytest.mark.parametrize("is_reset", [False, True], ids=["ended", "reset"])
+async def test_a_peer_that_hangs_up_during_the_handshake(
+    engine: EngineFactory, tmp_path: Path, way: str, is_reset: bool
+) -> None:
+    """Asyncio says no more of it than `ConnectionResetError`."""
+    path = os.fspath(tmp_path / "socket") if way == "unix" else None
+
+    async def script(peer: Peer) -> None:
+        await peer.reader.read(1)
+        if is_reset:
+            peer.reset()
+
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(raw_server(script, path=path))
+        options: dict[str, Any] = {}
+        if way == "session":
+            if engine is not AiohttpEngine:
+                pytest.skip("its words are those of others")
+            options["session"] = await stack.enter_async_context(aiohttp.ClientSession())
+        elif way == "unix":
+            options["unix_socket"] = path
+        elif way == "proxy":
+            options["proxy"] = f"https://127.0.0.1:{server.port}"
+        client = await stack.enter_async_context(HttpClient(engine(**options)))
+        text = "could not agree on TLS with .*: the connection ended during the handshake"
+        with pytest.raises(ProxyError if way == "proxy" else TlsError, match=text) as caught:
+            await client.get(f"https://127.0.0.1:{server.port}/")
+        assert caught.value.nothing_sent
+        assert ("reset" in str(caught.value).lower()) is (is_reset and way != "unix")
+        await client.engine.close()
 
 
 @pytest.mark.parametrize(

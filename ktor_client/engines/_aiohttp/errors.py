@@ -7,7 +7,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ktor_client.engine.error_table import ErrorRow, ErrorTable
+from ktor_client.engine.error_table import ErrorRow, ErrorTable, tls_broken_off
 from ktor_client.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -34,7 +34,15 @@ class NoAnswerError(aiohttp.ClientConnectionError):
 
 
 def or_no_answer(error: Exception) -> Exception:
-    """Return an error, or ours for a connection that ended where the head of an answer was due."""
+    """Return an error, or ours for a connection that ended where the head of an answer was due.
+
+    Of one that ends during the TLS handshake aiohttp says that there was none.
+    """
+    if type(error) is aiohttp.ClientConnectorError and _is_of_tls(error):
+        cut = tls_broken_off(error.os_error)
+        broken_off = aiohttp.ClientConnectorSSLError(error._conn_key, cut)
+        broken_off.__cause__ = error
+        return broken_off
     is_end = isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
     if not is_end or isinstance(error, aiohttp.ClientConnectorError):
         return error
@@ -44,6 +52,11 @@ def or_no_answer(error: Exception) -> Exception:
     )
     silent.__cause__ = error
     return silent
+
+
+def _is_of_tls(error: aiohttp.ClientConnectorError) -> bool:
+    refused = isinstance(error.os_error, ConnectionRefusedError)
+    return error._conn_key.is_ssl and isinstance(error.os_error, ConnectionError) and not refused
 
 
 def said(error: Exception) -> str:
