@@ -224,7 +224,8 @@ class Connector:
         except Exception as error:
             core.close_without_waiting(CloseReason(CloseReason.Codes.INTERNAL_ERROR))
             await session.wait_closed()
-            raise _UsersError(error) from error
+            is_own_end = session._is_own_end(error)  # be it of several tasks
+            raise _UsersError(core.ending.error() if is_own_end else error) from error
         except BaseException:
             core.close_without_waiting(CloseReason(CloseReason.Codes.GOING_AWAY))
             raise

@@ -51,7 +51,7 @@ class Target:
         self.urls: tuple[UrlAnew | RequestBlock | None, ...]
         if url is None or isinstance(url, str | Url) or callable(url):
             self.urls = (url,)
-        elif isinstance(url, Sequence):
+        elif isinstance(url, Sequence) and not isinstance(url, bytes | bytearray | memoryview):
             self.urls = tuple(url)
             if not self.urls:
                 raise ValueError("there is no URL to connect to: the sequence is empty")
@@ -78,6 +78,8 @@ class Target:
         url = self.urls[index]
         if callable(url) and _asks_nothing(url):
             url = await _fresh(cast("Anew[str | Url]", url))
+            if url is None:
+                raise TypeError("the function that is asked for the url returned None, not a URL")
         return Asked(
             cast("str | Url | RequestBlock | None", url),
             self._blocks,

@@ -625,6 +625,24 @@ async def test_an_on_open_that_fails(form: str, caplog: pytest.LogCaptureFixture
     assert "not today" in caplog.text
 
 
+async def test_an_on_open_of_several_tasks_whose_session_ends() -> None:
+    """The end decides, as it does for one task: this code stops."""
+
+    async def on_open(session: DefaultClientWebSocketSession) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(session.receive_text())
+            group.create_task(session.receive_text())
+
+    engine, policy = MockEngine(), RetryPolicy(STEADY.backoff, max_attempts=3)
+    engine.on_web_socket("/feed", says(code=4001))
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(URL, policy=policy, on_open=on_open) as feed:
+            with pytest.raises(ReconnectStoppedError, match="4001") as caught:
+                await feed.opened()
+            assert caught.value.reason.code == 4001
+    assert len(engine.handshakes) == 1
+
+
 async def test_an_on_open_that_never_returns() -> None:
     async def on_open(session: DefaultClientWebSocketSession) -> None:
         await session.receive_text()

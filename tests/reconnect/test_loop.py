@@ -454,6 +454,16 @@ async def test_a_request_block_in_place_of_the_url() -> None:
                 assert [message async for message in session] == ["a"]
 
 
+async def test_a_function_that_forgets_to_return_the_url() -> None:
+    """Without a URL the request would go to localhost."""
+    engine = MockEngine()
+    async with engine, client_of(engine) as client:
+        with pytest.raises(ReconnectStoppedError, match="url returned None, not a URL"):
+            async for _ in client.web_socket_reconnecting([].clear):  # type: ignore[arg-type]
+                pass
+    assert not engine.handshakes
+
+
 async def test_a_function_that_fails_is_a_failed_attempt() -> None:
     calls = 0
 
@@ -518,6 +528,8 @@ async def test_mistakes_raise_at_the_call() -> None:
             call([])
         with pytest.raises(TypeError, match="url is a URL"):
             call(5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="not bytes"):
+            call(b"ws://test/")  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="policy takes RetryPolicy"):
             call(URL, policy=5)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="opens with GET"):
