@@ -47,7 +47,10 @@ def from_json(data: str | bytes, type_: type[T]) -> T:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise DeserializationError(f"not JSON: {error}; got {_beginning(data)}") from error
-    result: T = structure(value, type_)
+    try:
+        result: T = structure(value, type_)
+    except RecursionError as error:
+        raise DeserializationError(f"nested too deeply; got {_beginning(data)}") from error
     return result
 
 
@@ -87,9 +90,11 @@ def structure(value: Any, type_: Any, where: str = "$") -> Any:
     base = origin or type_
     if base in (list, tuple, set, frozenset):
         return _structure_sequence(value, base, get_args(type_), where)
+    if typing.is_typeddict(base):
+        return _structure_typed_dict(value, type_, where)
     if _is_subclass(base, Mapping):
         return _structure_mapping(value, get_args(type_), where)
-    if hasattr(type_, "__dataclass_fields__"):
+    if hasattr(base, "__dataclass_fields__"):
         return _structure_dataclass(value, type_, where)
     raise TypeError(f"JSON cannot be turned into {type_!r}; use a dataclass or a JSON type")
 
@@ -100,7 +105,8 @@ def _is_subclass(type_: Any, base: type) -> bool:
 
 def _structure_union(value: Any, type_: Any, where: str) -> Any:
     troubles: list[str] = []
-    for option in get_args(type_):
+    # An int fits float as well, but large ones would not stay the same.
+    for option in sorted(get_args(type_), key=lambda option: option is float):
         try:
             return structure(value, option, where)
         except DeserializationError as error:
@@ -129,14 +135,50 @@ def _structure_mapping(value: Any, args: tuple[Any, ...], where: str) -> Any:
     return {structure(k, name, where): structure(v, item, f"{where}.{k}") for k, v in pairs}
 
 
+def _structure_typed_dict(value: Any, type_: Any, where: str) -> Any:
+    origin: Any = get_origin(type_) or type_
+    if not isinstance(value, dict):
+        return _refuse(value, origin.__name__, where)
+    members = cast("dict[str, Any]", value)
+    for name, hint in typing.get_type_hints(origin, include_extras=True).items():
+        # `__required_keys__` does not see what postponed annotations say.
+        mark = get_origin(hint)
+        is_optional = mark is typing.NotRequired or (
+            mark is not typing.Required and name not in origin.__required_keys__
+        )
+        if name not in members and not is_optional:
+            raise DeserializationError(f"{where}: {origin.__name__} needs {name!r}")
+    hints = _hints(type_, include_extras=False)  # without these marks
+    return {
+        name: structure(item, hints.get(name, Any), f"{where}.{name}")
+        for name, item in members.items()
+    }
+
+
+def _hints(type_: Any, *, include_extras: bool = True) -> dict[str, Any]:
+    """Return the types of a class's members; those of `Page[Order]` know what its T is."""
+    origin = get_origin(type_)
+    hints = typing.get_type_hints(origin or type_, include_extras=include_extras)
+    if origin is None:
+        return hints
+    known: dict[Any, Any] = dict(zip(origin.__parameters__, get_args(type_), strict=False))
+    for name, hint in hints.items():
+        if isinstance(hint, TypeVar):
+            hints[name] = known.get(hint, hint)
+        elif variables := getattr(hint, "__parameters__", ()):
+            hints[name] = hint[tuple(known.get(one, one) for one in variables)]
+    return hints
+
+
 def _structure_dataclass(value: Any, type_: Any, where: str) -> Any:
     import dataclasses
 
+    class_: Any = get_origin(type_) or type_
     if not isinstance(value, dict):
-        return _refuse(value, type_.__name__, where)
-    hints = typing.get_type_hints(type_, include_extras=True)
+        return _refuse(value, class_.__name__, where)
+    hints = _hints(type_)
     arguments: dict[str, Any] = {}
-    for field in dataclasses.fields(type_):
+    for field in dataclasses.fields(class_):
         if not field.init:
             continue
         if field.name in value:
@@ -144,16 +186,18 @@ def _structure_dataclass(value: Any, type_: Any, where: str) -> Any:
                 value[field.name], hints[field.name], f"{where}.{field.name}"
             )
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise DeserializationError(f"{where}: {type_.__name__} needs {field.name!r}")
+            raise DeserializationError(f"{where}: {class_.__name__} needs {field.name!r}")
     try:
-        return type_(**arguments)
+        return class_(**arguments)
     except ValueError as error:
-        raise DeserializationError(f"{where}: {type_.__name__} refused: {error}") from error
+        raise DeserializationError(f"{where}: {class_.__name__} refused: {error}") from error
 
 
 def _unstructure(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+        import dataclasses
+
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, set | frozenset):

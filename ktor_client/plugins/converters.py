@@ -17,7 +17,7 @@ __all__ = ["JsonConverter", "MsgspecConverter", "PydanticConverter"]
 
 
 class JsonConverter(WebSocketContentConverter, ContentConverter):
-    """JSON in text frames: plain JSON types, dataclasses, enums, and collections of them."""
+    """JSON in text frames: JSON types, dataclasses, typed dicts, enums, and collections of them."""
 
     media_types = ("application/json",)
 
@@ -62,7 +62,7 @@ class MsgspecConverter(WebSocketContentConverter, ContentConverter):
         """Return the object, validated by msgspec."""
         try:
             return self._codec.decode(data, type=type_)
-        except self._error as error:
+        except (self._error, RecursionError) as error:
             raise DeserializationError(str(error)) from error
 
     def serialize(self, value: object) -> Frame:

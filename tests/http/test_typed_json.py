@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NotRequired,
+    Optional,
+    Required,
+    TypedDict,
+    TypeVar,
+    Union,
+)
 
 import pytest
 from hypothesis import given
@@ -14,6 +26,8 @@ from hypothesis import strategies as st
 
 from ktor_client.errors import DeserializationError
 from ktor_client.http.typed_json import from_json, structure, to_json
+
+T = TypeVar("T")
 
 
 class Color(Enum):
@@ -48,6 +62,36 @@ class Positive:
     def __post_init__(self) -> None:
         if self.n <= 0:
             raise ValueError("not positive")
+
+
+@dataclass
+class Node:
+    child: Node | None = None
+
+
+@dataclass
+class Page(Generic[T]):
+    first: T
+    items: list[T] | None = None
+    next: Page[T] | None = None
+    limit: Annotated[int, []] = 0
+
+
+@dataclass
+class Stamp:
+    kind: ClassVar[str] = "stamp"
+    n: int
+    scale: InitVar[int] = 1
+
+
+class Who(TypedDict):
+    name: str
+    age: NotRequired[int]
+
+
+class Part(TypedDict, Generic[T], total=False):
+    item: Required[T]
+    note: str
 
 
 SHAPE = Shape("s", Color.RED, [Point(1, 2), Point(3)], frozenset({"a"}), {"k": [1, None]})
@@ -96,6 +140,18 @@ def test_dataclasses_there_and_back() -> None:
         ({"x": 1}, int | Point, Point(1)),
         (1, Annotated[int, "note"], 1),
         ({"x": 1, "unknown": 2}, Point, Point(1)),
+        (2**53 + 1, float | int, 2**53 + 1),
+        (0.5, float | int, 0.5),
+        ({"first": {"x": 1}}, Page[Point], Page(Point(1))),
+        (
+            {"first": 1, "items": [2], "next": {"first": 3}, "limit": 4},
+            Page[int],
+            Page(1, [2], Page(3), 4),
+        ),
+        ([{"first": {"first": 1}}], list[Page[Page[int]]], [Page(Page(1))]),
+        ({"name": "a"}, Who, {"name": "a"}),
+        ({"name": "a", "age": 1, "more": []}, Who, {"name": "a", "age": 1, "more": []}),
+        ({"item": {"x": 1}}, Part[Point], {"item": Point(1)}),
     ],
 )
 def test_types(value: Any, type_: Any, expected: Any) -> None:
@@ -130,6 +186,15 @@ def test_types(value: Any, type_: Any, expected: Any) -> None:
         ([], Point, r"\$: expected Point, got \[\]"),
         ({"y": 1}, Point, r"\$: Point needs 'x'"),
         ({"x": "1"}, Point, r"\$\.x: expected int, got '1'"),
+        ({"first": "a"}, Page[int], r"\$\.first: expected int, got 'a'"),
+        ({"first": 1, "items": ["a"]}, Page[int], r"\$\.items\[0\]: expected int"),
+        ({"items": []}, Page[int], r"\$: Page needs 'first'"),
+        ([], Page[int], r"\$: expected Page"),
+        ({"age": 1}, Who, r"\$: Who needs 'name'"),
+        ({"name": "a", "age": "b"}, Who, r"\$\.age: expected int, got 'b'"),
+        ({"note": "a"}, Part[int], r"\$: Part needs 'item'"),
+        ({"item": "a"}, Part[int], r"\$\.item: expected int"),
+        ([], Who, r"\$: expected Who"),
         ({"n": 0}, Positive, r"\$: Positive refused: not positive"),
         ("x" * 100, int, r"got 'x{59}\.\.\.$"),
     ],
@@ -139,7 +204,7 @@ def test_what_does_not_fit(value: Any, type_: Any, message: str) -> None:
         structure(value, type_)
 
 
-@pytest.mark.parametrize("type_", [complex, bytes, Exception, 5, "int"])
+@pytest.mark.parametrize("type_", [complex, bytes, Exception, 5, "int", T])
 def test_types_that_json_has_not(type_: Any) -> None:
     with pytest.raises(TypeError, match="JSON cannot be turned into"):
         structure({}, type_)
@@ -166,6 +231,19 @@ def test_what_is_no_json_is_shown(data: str | bytes, shown: str) -> None:
     with pytest.raises(DeserializationError) as caught:
         from_json(data, object)
     assert str(caught.value).endswith(shown)
+
+
+def test_what_is_nested_too_deeply_for_its_type() -> None:
+    depth = 500
+    data = '{"child":' * depth + "null" + "}" * depth
+    assert isinstance(from_json(data, object), dict)
+    with pytest.raises(DeserializationError, match=r"nested too deeply; got '\{\"child\":"):
+        from_json(data, Node)
+
+
+def test_what_is_no_field_is_not_written() -> None:
+    assert to_json(Stamp(1)) == '{"n":1}'
+    assert from_json('{"n":1,"kind":"x"}', Stamp) == Stamp(1)
 
 
 def test_writing() -> None:

@@ -51,6 +51,20 @@ def test_dataclasses_go_there_and_back(make: type[WebSocketContentConverter]) ->
     assert converter.deserialize(Frame.Text("null"), Customer | None) is None
 
 
+@dataclass
+class Node:
+    child: Node | None = None
+
+
+@pytest.mark.parametrize("make", CONVERTERS)
+@pytest.mark.parametrize("depth", [500, 5000])
+def test_what_is_nested_too_deeply_is_refused(
+    make: type[WebSocketContentConverter], depth: int
+) -> None:
+    with pytest.raises(DeserializationError):
+        make().deserialize(Frame.Text('{"child":' * depth + "1" + "}" * depth), Node)
+
+
 @pytest.mark.parametrize("make", CONVERTERS)
 @pytest.mark.parametrize("text", ["{", '{"id":"x","name":"Jane"}', '{"id":1}', "[]"])
 def test_what_does_not_fit_is_refused(make: type[WebSocketContentConverter], text: str) -> None:
