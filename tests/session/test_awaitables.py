@@ -77,6 +77,7 @@ async def test_it_is_a_coroutine_to_asyncio(ready: DefaultWebSocketSession, road
         call = road(ready)
         assert asyncio.iscoroutine(call)
         assert inspect.isawaitable(call)
+        assert inspect.iscoroutine(call)
         assert isinstance(call, collections.abc.Coroutine)
         await use(call)
     await asyncio.wait_for(road(ready), 10)
@@ -93,6 +94,29 @@ async def test_names_and_repr(ready: DefaultWebSocketSession, road: Road) -> Non
     task = asyncio.ensure_future(call)
     assert call.__qualname__ in repr(task)
     await task
+
+
+async def test_inspect_tells_its_state(ready: DefaultWebSocketSession, road: Road) -> None:
+    call = road(ready)
+    assert inspect.getcoroutinestate(call) == inspect.CORO_CREATED
+    assert call.cr_frame.f_globals["__name__"].startswith("ktor_client.session.")
+    await call
+    assert inspect.getcoroutinestate(call) == inspect.CORO_CLOSED
+    closed = road(ready)
+    closed.close()
+    assert inspect.getcoroutinestate(closed) == inspect.CORO_CLOSED
+
+
+async def test_who_drives_it_by_hand_gets_its_result() -> None:
+    session, _ = opened()
+    read(session, "a", "b", "c")
+    kept = []
+    for _ in range(3):
+        with pytest.raises(StopIteration) as caught:
+            next(session.incoming.receive().__await__())  # which is gone when the error is handled
+        kept.append(caught.value)
+    assert [error.value for error in kept] == [TextFrame("a"), TextFrame("b"), TextFrame("c")]
+    session._core.cancel()
 
 
 async def test_it_gives_its_result_without_suspending(
@@ -221,6 +245,7 @@ async def test_one_that_finds_nothing_waits_as_any_other(name: str) -> None:
     await asyncio.sleep(0)
     assert not task.done()
     assert late.cr_await is not None
+    assert inspect.getcoroutinestate(late) == inspect.CORO_SUSPENDED
     read(session, "2")
     got = await task
     assert (got if isinstance(got, str) else got.text) == "2"

@@ -22,6 +22,7 @@ typedef struct {
 #define KEPT 8
 
 static PyTypeObject *ready_type;
+static PyObject *coroutine_type;
 static Ready *kept[KEPT]; /* dead ones, to be used again */
 static int kept_count;
 
@@ -71,15 +72,20 @@ static int clear(Ready *self)
 
 void forget_result(void)
 {
-    if (stop_is_used) {
-        stop_is_used = 0;
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        if (PyObject_SetAttr(stop, value_name, Py_None) < 0) {
-            PyErr_Clear();
-        }
-        PyErr_Restore(type, value, traceback);
+    if (!stop_is_used) {
+        return;
     }
+    stop_is_used = 0;
+    if (Py_REFCNT(stop) != 1) { /* it is still under way, or kept: theirs from now on */
+        Py_CLEAR(stop);
+        return;
+    }
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (PyObject_SetAttr(stop, value_name, Py_None) < 0) {
+        PyErr_Clear();
+    }
+    PyErr_Restore(type, value, traceback);
 }
 
 /* Wait no more. */
@@ -379,6 +385,37 @@ static PyObject *name_of(Ready *self, void *is_qualified)
     return PyUnicode_FromString(name);
 }
 
+/* --- what is asked about coroutines --- */
+
+/* `isinstance` believes it, and with that `inspect.iscoroutine` and whoever asks it whether to
+   await what a function has returned. */
+static PyObject *class_of(Ready *self, void *nothing)
+{
+    return Py_NewRef(coroutine_type);
+}
+
+/* Only the coroutine of the reference has a frame; once asked for it, that goes on. */
+static PyObject *frame_of(Ready *self, void *nothing)
+{
+    if (self->state == FRESH && ask_reference(self) < 0) {
+        return NULL;
+    }
+    return self->state == GOES_ON ? PyObject_GetAttrString(self->coroutine, "cr_frame")
+                                  : Py_NewRef(Py_None);
+}
+
+static PyObject *tell_running(Ready *self, void *nothing)
+{
+    return self->state == GOES_ON ? PyObject_GetAttrString(self->coroutine, "cr_running")
+                                  : Py_NewRef(Py_False);
+}
+
+static PyObject *tell_suspended(Ready *self, void *nothing)
+{
+    return self->state == GOES_ON ? PyObject_GetAttrString(self->coroutine, "cr_suspended")
+                                  : PyBool_FromLong(self->state == WAITS);
+}
+
 static PyObject *represent(Ready *self)
 {
     return PyUnicode_FromFormat("<coroutine object %s at %p>", self->road->name, self);
@@ -399,6 +436,10 @@ static PyMemberDef MEMBERS[] = {
 static PyGetSetDef ATTRIBUTES[] = {
     {"__name__", (getter)name_of, NULL, NULL, NULL},
     {"__qualname__", (getter)name_of, NULL, NULL, "qualified"},
+    {"__class__", (getter)class_of, NULL, NULL, NULL},
+    {"cr_frame", (getter)frame_of, NULL, "its frame, or None", NULL},
+    {"cr_running", (getter)tell_running, NULL, "whether it runs", NULL},
+    {"cr_suspended", (getter)tell_suspended, NULL, "whether it waits", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -428,7 +469,7 @@ static PyType_Spec SPEC = {
 
 int make_ready_type(PyObject *module)
 {
-    if (intern(&value_name, "value") < 0) {
+    if (intern(&value_name, "value") < 0 || find_in("types", "CoroutineType", &coroutine_type) < 0) {
         return -1;
     }
     if (ready_type == NULL) {
