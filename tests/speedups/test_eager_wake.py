@@ -702,6 +702,27 @@ async def test_who_waits_no_more_gives_back_what_came(end: str, way: Callable[..
         session._core.cancel()
 
 
+async def test_a_cycle_gives_back_what_came_time_after_time() -> None:
+    session, _ = opened()
+
+    def make(has_come: bool) -> None:
+        call: Any = session.incoming.receive()
+        call.send(None)
+        if has_come:
+            read(session, "first")
+        cycle: list[object] = [call]
+        cycle.append(cycle)
+
+    for _ in range(10):
+        make(has_come=False)
+        gc.collect()
+        assert not session._core.incoming._waiters
+        make(has_come=True)
+        gc.collect()
+        assert session.incoming.receive_nowait() == Frame.Text("first")
+    session._core.cancel()
+
+
 async def test_an_end_is_told_to_all_who_wait() -> None:
     session, _ = opened()
     reads = Reads(session)

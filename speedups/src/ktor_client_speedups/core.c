@@ -56,8 +56,9 @@ int is_running(PyObject *loop)
 
 int add_to(PyObject **slot, Py_ssize_t amount)
 {
-    Py_ssize_t before = *slot == NULL ? 0 : PyLong_AsSsize_t(*slot);
-    PyObject *sum = before == -1 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(before + amount);
+    /* More than memory can hold has come and gone where that is small. */
+    long long before = *slot == NULL ? 0 : PyLong_AsLongLong(*slot);
+    PyObject *sum = before == -1 && PyErr_Occurred() ? NULL : PyLong_FromLongLong(before + amount);
     if (sum == NULL) {
         return -1;
     }

@@ -144,7 +144,8 @@ static void deallocate(Ready *self)
     forget_result();
     clear(self);
     PyTypeObject *type = Py_TYPE((PyObject *)self);
-    if (kept_count < KEPT) {
+    /* The collector finalizes an object once, however often it is used again. */
+    if (kept_count < KEPT && !PyObject_GC_IsFinalized((PyObject *)self)) {
         kept[kept_count++] = self;
     }
     else {
