@@ -102,8 +102,9 @@ def redacted_text(text: str, media_type: str = "", is_secret: IsSecret = is_secr
     """Return a text with the values of secrets hidden: of form fields, JSON members, parameters."""
     kind = media_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
-        return "&".join(_field(pair, is_secret) for pair in text.split("&"))
-    if kind == "multipart/form-data" and (found := _boundary(media_type)) is not None:
+        # and then as any text, for not all that is sent as a form is one
+        text = "&".join(_field(pair, is_secret) for pair in text.split("&"))
+    elif kind.startswith("multipart/") and (found := _boundary(media_type)) is not None:
         return _multipart(text, found[1] or found[2], is_secret)
     return _anything(text, is_secret)
 

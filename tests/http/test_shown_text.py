@@ -66,6 +66,8 @@ def test_json_within_json_within_json() -> None:
         ("password=s3", "password=***"),
         ("password=", "password="),
         ("password", "password"),
+        ('{"user":"a","password":"s3=c&ret"}', '{"user":"a","password":"***"}'),  # no form
+        ("user=a; password=s3cret", "user=a; password=***"),
     ],
 )
 def test_secrets_in_forms(text: str, shown: str) -> None:
@@ -88,6 +90,7 @@ def test_secrets_in_parts() -> None:
     assert "cret" not in shown
     assert "\r\n\r\na\r\n--B" in shown
     assert '"n": 1' in shown
+    assert redacted_text(text, "multipart/mixed; boundary=B") == shown
     cut_off = text[: text.index("cret") + 2]
     assert "s3" not in redacted_text(cut_off, "multipart/form-data; boundary=B")
 
