@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from ktor_client.channels import ChannelLimit
@@ -109,6 +110,8 @@ class Connector:
         self._attempts = Attempts(policy, source.clock.time())
         self._rotation = Rotation(len(target.urls), policy.backoff.longest)
         self._last_reason: CloseReason | None = None
+        self._left_in_a_row = 0
+        """Sessions that we ended: they make the waits longer, but are no attempts that failed."""
         self.waits = Waits(source.clock)
         self.stopped_by: Failure | None = None
         """What the policy has stopped."""
@@ -140,14 +143,22 @@ class Connector:
             PeerIsDoneError: the peer closed with 1000.
         """
         reason = await session.close_reason
-        if self.is_stable(session):
-            self._attempts.reset(self._source.clock.time())
+        self.take_stock(session)
         self._last_reason = reason
         error = session._core.ending.error()
         if reason.initiator == "local" and type(error) is ConnectionClosedError:
             await self._left(error)
         else:
             await self.failed(error, was_open=True, at_once=at_once)
+
+    def take_stock(self, session: ReconnectingSession) -> None:
+        """Begin to count anew after a success; after another session, do not count its time."""
+        now = self._source.clock.time()
+        if self.is_stable(session):
+            self._attempts.reset(now)
+            self._left_in_a_row = 0
+        else:
+            self._attempts.excuse(now, session._life.seconds)
 
     def is_stable(self, session: ReconnectingSession) -> bool:
         """Whether a session was a success."""
@@ -192,9 +203,10 @@ class Connector:
         """Wait after a session that we ended: no failure, but no way to hammer at a server."""
         self._source.raise_if_closed()
         failure = self._attempts.failed(self._source.clock.time(), error=error, was_open=True)
-        self._attempts.number += 1
-        self._tell(Lost(failure))
-        await self._pause(failure.delay)
+        delay = self._attempts.policy.backoff.delay(self._left_in_a_row)
+        self._left_in_a_row += 1
+        self._tell(Lost(replace(failure, delay=delay)))
+        await self._pause(delay)
 
     async def _attempt(self) -> ReconnectingSession:
         source, target = self._source, self._target

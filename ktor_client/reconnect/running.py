@@ -230,6 +230,7 @@ class Running:
 
     async def _replace(self, session: ReconnectingSession) -> None:
         """Open another session while the one that is too old goes on, if that can be."""
+        self.connector.take_stock(session)
         try:
             self._successor = await self._connect()
         except (PeerIsDoneError, ReconnectStoppedError) as error:

@@ -34,6 +34,10 @@ class Attempts:
         self.number = 1
         self._since = now
 
+    def excuse(self, now: float, seconds: float) -> None:
+        """Count no time in which what was tried went well."""
+        self._since = min(now, self._since + seconds)
+
     def failed(
         self,
         now: float,

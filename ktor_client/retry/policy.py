@@ -23,7 +23,8 @@ class Failure:
     attempt: int
     """1 for the first; from 1 again after a success."""
     elapsed: float
-    """Seconds since the first of these attempts began."""
+    """Seconds since the first of these attempts began; those in which a session or stream was open
+    do not count."""
     error: BaseException | None = None
     """What it raised; None where an answer or a Close frame is all there is."""
     reason: CloseReason | None = None
@@ -91,7 +92,8 @@ class RetryPolicy:
         Args:
             backoff: the delays; `Backoff()` if None.
             max_attempts: attempts in a row, including the first; None for no limit.
-            max_elapsed: no attempt starts later than this after the first; None for no limit.
+            max_elapsed: no attempt starts later than this after the first; None for no limit. Time
+                in which a session or stream was open does not count.
             stable_after: a session that was open this long and received a message counts as a
                 success, and attempts count from 1 again. Opening alone is not a success.
             decide: called with every failure before the table; may be a coroutine function. It

@@ -223,6 +223,39 @@ async def test_a_block_that_is_left_closes_its_session_and_the_loop_goes_on() ->
         assert [(reason.code, reason.initiator) for reason in reasons] == [(1000, "local")] * 3
 
 
+async def test_sessions_that_we_end_are_no_attempts_that_failed() -> None:
+    engine = MockEngine()
+    engine.on_web_socket("/feed", listens, times=5)
+    engine.on_web_socket("/feed", ConnectError("no"), times=1)
+    engine.on_web_socket("/feed", listens, times=1)
+    policy, seen = RetryPolicy(STEADY.backoff, max_attempts=2), 0
+    async with engine, client_of(engine) as client:
+        async for session in client.web_socket_reconnecting(URL, policy=policy):
+            async with session:
+                seen += 1
+                if seen == 6:
+                    break
+        assert engine.clock.time() >= 1 + 2 + 4 + 8 + 8  # but that is no way to hammer at a server
+
+
+@pytest.mark.parametrize("life", [7, 3600])
+async def test_time_in_which_a_session_was_open_does_not_count_as_elapsed(life: float) -> None:
+    async def quiet(session: MockPeerSession) -> None:
+        await session.delay(life)
+        await session.close(CloseReason(1012))
+
+    engine, seen = MockEngine(), 0
+    engine.on_web_socket("/feed", quiet)
+    policy = RetryPolicy(STEADY.backoff, max_elapsed=6)
+    async with engine, client_of(engine, ping_interval=None) as client:
+        with pytest.raises(ReconnectStoppedError, match="3 attempts in 3 s: max_elapsed=6"):
+            async for session in client.web_socket_reconnecting(URL, policy=policy):
+                async with session:
+                    seen += 1
+                    await session.wait_closed()
+    assert seen == 3
+
+
 async def test_a_body_without_async_with() -> None:
     engine = MockEngine()
     engine.on_web_socket("/feed", says("a", code=1012), times=1)

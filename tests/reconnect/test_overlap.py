@@ -207,6 +207,21 @@ async def test_a_replacement_that_cannot_be_had_is_waited_for() -> None:
             assert (feed.state, feed.generation) == ("open", 2)
 
 
+async def test_a_session_that_was_replaced_was_a_success() -> None:
+    """What came before it is no part of the next outage."""
+    engine, server = MockEngine(), Server()
+    engine.on_web_socket("/feed", server, times=10)
+    engine.on_web_socket("/feed", Server(life=1), times=1)
+    engine.on_web_socket("/feed", server)
+    policy = RetryPolicy(STEADY.backoff, max_elapsed=60)
+    async with engine, client_of(engine) as client:
+        async with client.web_socket_reconnecting(
+            URL, policy=policy, overlap=True, max_age=30
+        ) as feed:
+            await engine.clock.sleep(310)
+            assert (feed.state, feed.generation) == ("open", 12)
+
+
 async def test_a_replacement_that_is_refused_leaves_the_old_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -82,6 +82,7 @@ class SseSession:
         self._options = options
         self._on_end: Callable[[SseSession], object] | None = on_end
         self._attempts = Attempts(options.policy or RetryPolicy(), self._clock.time())
+        self._opened_at: float | None = None
         self._parser = self._new_parser(None)
         self._response: HttpResponse | None = None
         self._chunks: AsyncGenerator[bytes] | None = None
@@ -199,6 +200,7 @@ class SseSession:
             )
         else:
             self._response = response
+            self._opened_at = self._clock.time()
             self._parser = self._new_parser(self._parser)
             self._chunks = response.chunks()
 
@@ -290,8 +292,11 @@ class SseSession:
             hint = DEFAULT_RETRY
         if isinstance(error, SseError) and (asked := error.response.retry_after) is not None:
             hint = max(asked, hint or 0.0)
-        attempts = self._attempts
-        failure = attempts.failed(self._clock.time(), error=error, was_open=True, hint=hint)
+        attempts, now = self._attempts, self._clock.time()
+        if self._opened_at is not None:
+            attempts.excuse(now, now - self._opened_at)
+            self._opened_at = None
+        failure = attempts.failed(now, error=error, was_open=True, hint=hint)
         verdict = await attempts.verdict(
             failure, lambda failure: error is None or is_worth_a_retry(failure)
         )

@@ -475,6 +475,26 @@ async def test_time_limits_on_a_virtual_clock() -> None:
     assert 606 <= asked[2] <= 606.5
 
 
+async def test_time_in_which_a_stream_was_open_does_not_count_as_elapsed() -> None:
+    engine = MockEngine()
+    asked: list[float] = []
+
+    async def quiet() -> AsyncIterator[bytes]:
+        yield b": no news\n\n"
+        await engine.clock.sleep(3600)
+
+    def answer(request: HttpRequest) -> MockResponse:
+        asked.append(engine.clock.time())
+        return respond(quiet(), headers={"Content-Type": "text/event-stream"})
+
+    engine.on_request("/feed", answer)
+    policy = RetryPolicy(Backoff(1, 8, jitter="none"), max_elapsed=6)
+    async with HttpClient(engine, install(SSE, policy=policy)) as client:
+        async with client.sse("/feed") as events:
+            assert [event async for event in events] == []
+    assert asked == [0, 3601, 7203]
+
+
 async def test_an_id_that_no_header_can_carry(engine: EngineFactory) -> None:
     script, peers = server_of(HEAD + b"id: a\x01b\ndata: a\n\n", OVER)
     async with raw_server(script) as server:
