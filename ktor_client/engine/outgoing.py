@@ -33,7 +33,7 @@ def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[st
     if "accept" not in given:
         fields.append(("Accept", "*/*"))
     if "accept-encoding" not in given:
-        fields.append(("Accept-Encoding", accept_encoding()))
+        fields.append(("Accept-Encoding", accept_encoding("range" in given)))
     if "content-length" not in given:
         body = request.body
         if upload is not None and upload.length is None:

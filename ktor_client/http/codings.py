@@ -65,9 +65,12 @@ def _known() -> dict[str, Callable[[], Decoder]]:
 
 
 @cache
-def accept_encoding() -> str:
-    """Return the `Accept-Encoding` that says just what can be decoded, such as "gzip, deflate"."""
-    return ", ".join(_known())
+def accept_encoding(of_a_part: bool = False, /) -> str:
+    """Return the `Accept-Encoding` that says just what can be decoded, such as "gzip, deflate".
+
+    Nothing can of a part of a coded body, which is what a request with `Range` may get.
+    """
+    return "identity" if of_a_part else ", ".join(_known())
 
 
 def codings_of(headers: Headers) -> list[str]:

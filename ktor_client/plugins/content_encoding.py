@@ -77,7 +77,8 @@ class ContentEncoding(HttpClientPlugin):
             scope.on_request(self._prepare, phase=RequestPhase.RENDER)
 
     def _prepare(self, request: HttpRequestBuilder) -> None:
-        if self._accept is not None and not request.is_handshake:
+        is_part = "range" in request.headers  # of which no coding can be undone
+        if self._accept is not None and not (is_part or request.is_handshake):
             request.headers.add_if_absent("Accept-Encoding", self._accept)
         if self._max_size is not UNSET:
             request.attributes[MAX_DECODED_SIZE] = self._max_size

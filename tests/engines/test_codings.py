@@ -325,6 +325,10 @@ async def test_what_is_accepted(engine: EngineFactory) -> None:
         url = f"{server.http_url}/request"
         assert await _accepted(client, url) == ["gzip, deflate, br, zstd"]
         assert await _accepted(client, url, **{"accept-encoding": "identity"}) == ["identity"]
+        assert await _accepted(client, url, range="bytes=0-9") == ["identity"]
+        assert await _accepted(client, url, range="bytes=0-9", **{"accept-encoding": "gzip"}) == [
+            "gzip"
+        ]
 
 
 async def test_what_is_accepted_on_an_adopted_session() -> None:
@@ -344,7 +348,10 @@ async def test_what_is_accepted_on_an_adopted_session() -> None:
         ]
         for engine, accepted in engines:
             async with HttpClient(engine) as client:
-                assert await _accepted(client, f"{server.http_url}/request") == [accepted]
+                url = f"{server.http_url}/request"
+                assert await _accepted(client, url) == [accepted]
+                part = await _accepted(client, url, range="bytes=0-9")
+                assert part == ["gzip" if accepted == "gzip" else "identity"]
 
 
 async def test_what_a_layer_makes_of_a_response_is_decoded() -> None:

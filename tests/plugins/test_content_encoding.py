@@ -46,6 +46,9 @@ async def test_what_is_asked_for(engine: EngineFactory) -> None:
                 own = await client.get(url, header("Accept-Encoding", "deflate"))
                 fields = (await own.body(dict))["headers"]
                 assert [v for n, v in fields if n.lower() == "accept-encoding"] == ["deflate"]
+                part = await client.get(url, header("Range", "bytes=0-9"))
+                fields = (await part.body(dict))["headers"]
+                assert [v for n, v in fields if n.lower() == "accept-encoding"] == ["identity"]
         async with HttpClient(engine, install(ContentEncoding)) as client:
             fields = (await (await client.get(url)).body(dict))["headers"]
             assert ["Accept-Encoding", accept_encoding()] in fields

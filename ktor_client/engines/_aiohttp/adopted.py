@@ -41,7 +41,8 @@ async def send_on(
     _check_proxy(session, url)
     own: dict[str, Any] = {}
     if not (is_handshake or _has("accept-encoding", request, session)):
-        fields.append(("Accept-Encoding", accept_encoding()))
+        accepted = accept_encoding(_has("range", request, session))
+        fields.append(("Accept-Encoding", accepted))
     if upload is not None and upload.length is not None:
         if "content-length" not in request.headers:
             fields.append(("Content-Length", str(upload.length)))

@@ -38,7 +38,7 @@ def make_scope(
     if b"host" not in names:
         fields.insert(0, (b"host", url.authority.encode()))
     if kind == "http" and b"accept-encoding" not in names:
-        fields.append((b"accept-encoding", accept_encoding().encode()))
+        fields.append((b"accept-encoding", accept_encoding(b"range" in names).encode()))
     if request.body is not None and b"content-length" not in names:
         length = length_of(request.body)
         if length is None:

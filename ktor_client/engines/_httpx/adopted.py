@@ -43,7 +43,7 @@ async def send_on(
         extensions["trace"] = _refuse_what_opens_none
     elif "accept-encoding" not in headers:
         if client.headers.get("accept-encoding", _HTTPX_ACCEPTS) == _HTTPX_ACCEPTS:
-            fields.append(("Accept-Encoding", accept_encoding()))
+            fields.append(("Accept-Encoding", accept_encoding("range" in headers)))
     if upload is not None and upload.length is not None and "content-length" not in headers:
         fields.append(("Content-Length", str(upload.length)))
     if CONNECT_TIMEOUT in request.engine_settings or SOCKET_TIMEOUT in request.engine_settings:

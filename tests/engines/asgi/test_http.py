@@ -110,6 +110,20 @@ async def test_a_host_of_the_users_own() -> None:
     assert hosts == [[b"testserver"], [b"tenant.example"]]
 
 
+async def test_a_part_is_asked_for_without_a_coding() -> None:
+    accepted: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        accepted.append(dict(scope["headers"])[b"accept-encoding"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with client_of(app, lifespan=False) as client:
+        await client.get("/")
+        await client.get("/", headers={"Range": "bytes=0-9"})
+    assert accepted == [b"gzip, deflate, br, zstd", b"identity"]
+
+
 @pytest.mark.parametrize("answers", [False, True])
 async def test_the_users_own_exception_comes_out_of_an_upload(answers: bool) -> None:
     seen: list[Event] = []
