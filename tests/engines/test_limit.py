@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import Any
 
 import httpcore
 import pytest
@@ -166,6 +168,28 @@ async def test_closed_while_requests_wait(engine: EngineFactory) -> None:
         for other in waiting[1:]:
             assert isinstance(other.exception(), ClientClosedError)
         await first.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_closed_while_an_answer_is_due(engine: EngineFactory, scheme: str) -> None:
+    """It is not the server that ended it, and not worth another attempt."""
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        asked.set()
+        with contextlib.suppress(OSError):
+            await peer.read_eof()
+
+    client = engine()
+    async with raw_server(script) as server, asyncio.timeout(20):
+        url = server.url.replace("ws", scheme, 1)
+        opening: Any = client.execute(get(url)) if scheme == "http" else open_link(client, url)
+        running = asyncio.ensure_future(opening)
+        await asked.wait()
+        await client.close()
+        with pytest.raises(ClientClosedError, match="was closed during the request"):
+            await running
 
 
 async def test_the_longest_idle_makes_room_for_another_host() -> None:

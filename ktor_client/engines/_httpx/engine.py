@@ -40,7 +40,7 @@ from ktor_client.engines._httpx.adopted import send_on
 from ktor_client.engines._httpx.errors import ERRORS, or_no_answer
 from ktor_client.engines._httpx.responses import to_response
 from ktor_client.engines._httpx.transport import PoolTransport
-from ktor_client.errors import ClientClosedError, UnsupportedCapabilityError
+from ktor_client.errors import ClientClosedError, ConnectError, UnsupportedCapabilityError
 from ktor_client.http import HttpRequest, HttpResponse
 from ktor_client.mistakes import answering
 
@@ -63,6 +63,10 @@ _NEEDS_HTTPX_WS = frozenset(
         WebSocketCapability,
     }
 )
+
+
+_BREAKS: tuple[type[Exception], ...] = (*ERRORS.foreign, ConnectError)
+"""What a request ends with where its connection is taken away."""
 
 
 class HttpxEngine(HttpClientEngine):
@@ -172,17 +176,29 @@ class HttpxEngine(HttpClientEngine):
         """Send a request and return the response unread."""
         if self._closed:
             raise ClientClosedError("HttpxEngine is closed; make a new one")
-        response: httpx.Response
-        if self._client is not None:
-            if self._client.is_closed:
-                raise ClientClosedError("HttpxEngine(client=...): that client is closed")
-            check_home(self._client, "client")
-            response = await send_on(self._client, request, upload)
-        else:
-            if self._transport is None:
-                self._transport = PoolTransport(self._dialer)
-            response = await self._transport.send(request, upload, is_handshake=is_handshake)
+        try:
+            response = await self._sent(request, upload, is_handshake=is_handshake)
+        except _BREAKS as error:
+            if not self._is_over or isinstance(error, ClientClosedError):
+                raise
+            raise ClientClosedError("HttpxEngine was closed during the request") from error
         if self._closed:
             await response.aclose()
             raise ClientClosedError("HttpxEngine was closed during the request")
         return response
+
+    async def _sent(
+        self, request: HttpRequest, upload: Upload | None, *, is_handshake: bool
+    ) -> httpx.Response:
+        if self._client is not None:
+            if self._client.is_closed:
+                raise ClientClosedError("HttpxEngine(client=...): that client is closed")
+            check_home(self._client, "client")
+            return await send_on(self._client, request, upload)
+        if self._transport is None:
+            self._transport = PoolTransport(self._dialer)
+        return await self._transport.send(request, upload, is_handshake=is_handshake)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._closed or (self._client is not None and self._client.is_closed)
