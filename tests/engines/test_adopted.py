@@ -139,6 +139,46 @@ async def test_the_caller_closes_it_first(adopt: Adopt, tls: ssl.SSLContext | No
         await receiver.end
 
 
+@pytest.mark.parametrize("when", ["request", "body", "rest"])
+async def test_the_caller_closes_it_while_somebody_waits(adopt: Adopt, when: str) -> None:
+    """Nobody waits for ever: aiohttp itself forgets who reads a body."""
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        if when == "rest":  # of a second answer on the connection
+            await peer.read_request()
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        try:
+            await peer.read_request()
+        except asyncio.IncompleteReadError:  # aiohttp tries again, and then sees that it may not
+            return
+        if when != "request":
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        asked.set()
+        await peer.read_eof()
+
+    async with raw_server(script) as server, asyncio.timeout(20):
+        engine = adopt()
+        async with HttpClient(engine) as client:
+            url = server.url.replace("ws", "http", 1)
+            if when == "rest":
+                assert await (await client.get(url)).body_as_text() == "ok"
+
+            async def read() -> None:
+                async with client.prepare_get(url) as response:
+                    async for piece in response.chunks():
+                        assert piece == b"half"
+                        reading.set()
+
+            reading = asyncio.Event()
+            running = asyncio.ensure_future(read())
+            await (asked if when == "request" else reading).wait()
+            await _close(_inner(engine))
+            kind = ClientClosedError if when == "request" else ConnectError
+            with pytest.raises(kind, match=r"was closed|the whole body|lost the connection"):
+                await running
+
+
 @pytest.mark.parametrize(
     "location",
     ["mailto:s3cret", "http://me:s3cret/x@h/", "http://me:s3cret@h:x/", "//me:s3cret@[::1"],

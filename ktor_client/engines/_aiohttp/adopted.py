@@ -6,6 +6,7 @@ Its own settings apply: its pool, its time limits, its cookie jar. What it would
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
@@ -53,7 +54,7 @@ async def send_on(
             fields.append(("Host", url.authority))
     if CONNECT_TIMEOUT in request.engine_settings or SOCKET_TIMEOUT in request.engine_settings:
         own["timeout"] = _timeout(session.timeout, request)
-    return await session.request(
+    response = await session.request(
         request.method,
         _as_yarl(url),
         headers=fields,
@@ -64,6 +65,35 @@ async def send_on(
         skip_auto_headers=_NOT_ADDED_TO_HANDSHAKES if is_handshake else _NOT_ADDED,
         **own,
     )
+    _end_with_connection(response)
+    return response
+
+
+def _end_with_connection(response: aiohttp.ClientResponse) -> None:
+    """Tell who reads a body that its session was closed: aiohttp forgets that somebody waits."""
+    connection, content = response.connection, response.content
+    protocol = None if connection is None else connection.protocol
+    closed: asyncio.Future[None] | None = getattr(protocol, "closed", None)  # of late versions
+    if closed is None:
+        return
+
+    def end(_: object) -> None:
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was closed here"))
+
+    def forget() -> None:
+        closed.remove_done_callback(end)
+
+    closed.remove_done_callback(_look)  # of the answer before
+    closed.add_done_callback(_look)
+    closed.add_done_callback(end)
+    content.on_eof(forget)
+
+
+def _look(closed: asyncio.Future[None]) -> None:
+    """Look at an error that aiohttp keeps there: else the loop would tell of it in the log."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 def _has(name: str, request: HttpRequest, session: aiohttp.ClientSession) -> bool:
