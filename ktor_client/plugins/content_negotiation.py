@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ktor_client.errors import ConverterNotFoundError
+from ktor_client.functions import check_plain
 from ktor_client.http import HttpRequestBuilder
 from ktor_client.http.content import is_content
 from ktor_client.http.conversion import CONVERTERS, ContentConverter, converter_for
@@ -28,7 +29,7 @@ class ContentNegotiation(HttpClientPlugin):
             converters: the best first; `[JsonConverter()]` by default.
 
         Raises:
-            TypeError: something is not a converter.
+            TypeError: something is not a converter, or one without media types or with coroutines.
         """
         if isinstance(converters, ContentConverter) or not isinstance(converters, Iterable):
             raise TypeError(f"converters takes a sequence: converters=[{converters!r}]")
@@ -38,6 +39,11 @@ class ContentNegotiation(HttpClientPlugin):
                 raise TypeError(
                     f"converters takes instances such as JsonConverter(), not {converter!r}"
                 )
+            name = type(converter).__name__
+            if not converter.media_types:
+                raise TypeError(f'{name} has no media_types, such as ("application/json",)')
+            check_plain(converter.to_bytes, f"{name}.to_bytes")
+            check_plain(converter.from_bytes, f"{name}.from_bytes")
         types = dict.fromkeys(kind for one in self._converters for kind in one.media_types)
         self._accept = ", ".join(types)
 

@@ -168,3 +168,15 @@ async def test_without_the_plugin_an_object_is_no_body() -> None:
 def test_options_that_make_no_sense(wrong: Any) -> None:
     with pytest.raises(TypeError, match="converters takes"):
         HttpClient("mock", install(ContentNegotiation, converters=wrong))
+
+
+def test_converters_that_cannot_convert() -> None:
+    async def later(converter: object, data: bytes, type_: Any) -> Any: ...
+
+    def of(name: str, member: object) -> Any:
+        return type("Mine", (JsonConverter,), {name: member})()
+
+    with pytest.raises(TypeError, match="Mine has no media_types"):
+        ContentNegotiation(converters=[of("media_types", ())])
+    with pytest.raises(TypeError, match=r"Mine\.from_bytes is a plain function"):
+        ContentNegotiation(converters=[of("from_bytes", later)])
