@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import faulthandler
 import os
+import sys
 from typing import Any
 
 from ktor_client.cli.engine_choice import find_engine
@@ -66,7 +67,9 @@ async def run(options: argparse.Namespace) -> int:
     room = ""
 
     def watch() -> None:
-        faulthandler.dump_traceback_later(options.time_limit + BLOCKED, exit=True)
+        if sys.__stderr__ is not None:  # the process's own: what stands in for it may be no file
+            limit = options.time_limit + BLOCKED
+            faulthandler.dump_traceback_later(limit, file=sys.__stderr__, exit=True)
 
     def show(result: Result) -> None:
         nonlocal room
