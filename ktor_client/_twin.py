@@ -50,12 +50,13 @@ def _find() -> tuple[Any, str]:
         return None, "this Python is free-threaded"
     try:
         core: Any = import_module("ktor_client_speedups")
-    except ModuleNotFoundError:
+        interface = core.INTERFACE
+    except (ModuleNotFoundError, AttributeError):  # or a folder is left, with nothing in it
         return None, "ktor-client-speedups is not installed"
     except ImportError as error:
         return None, str(error)
-    if core.INTERFACE != INTERFACE:
-        why = f"the installed ktor-client-speedups has interface {core.INTERFACE}, not {INTERFACE}"
+    if interface != INTERFACE:
+        why = f"the installed ktor-client-speedups has interface {interface}, not {INTERFACE}"
         warnings.warn(f"pure Python runs: {why}; {ADVICE}", RuntimeWarning, stacklevel=4)
         return None, why
     if not core.claim():

@@ -72,6 +72,15 @@ def test_without_the_core_the_pure_twin_runs(nothing: Path) -> None:
     assert (done.stdout, done.stderr) == ("pure | ktor-client-speedups is not installed\n", "")
 
 
+def test_a_folder_that_was_left_behind_is_no_core(tmp_path: Path) -> None:
+    (tmp_path / "ktor_client_speedups").mkdir()
+    hides_it = (
+        f"import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; {SHOW}"
+    )
+    done = run(hides_it, tmp_path)
+    assert (done.stdout, done.stderr) == ("pure | ktor-client-speedups is not installed\n", "")
+
+
 @pytest.mark.parametrize("wish", [None, "", "0"])
 def test_with_it_the_compiled_one_does(core: Path, wish: str | None) -> None:
     done = run(SHOW, core, wish)
