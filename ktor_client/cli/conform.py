@@ -81,8 +81,12 @@ async def run(options: argparse.Namespace) -> int:
 
     engine = find_engine(options.engine)
     watch()
-    report = await check_engine(engine, checks=checks, watchdog=options.time_limit, on_result=show)
-    faulthandler.cancel_dump_traceback_later()
+    try:
+        report = await check_engine(
+            engine, checks=checks, watchdog=options.time_limit, on_result=show
+        )
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     print("\n")
     print(report, flush=True)
     status = 0 if report.passed else 1
