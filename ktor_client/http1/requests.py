@@ -26,9 +26,10 @@ def request_head(method: str, target: str, host: str, fields: Sequence[tuple[str
         head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{''.join(lines)}\r\n".encode()
     except UnicodeEncodeError:
         head = b""  # the error shows all of it, so that it is no context of ours
+    if not head:
+        raise UnsafeHeaderError("a header has a lone surrogate in it")
     if len(head) - len(head.translate(None, _CONTROLS)) != 2 * (len(lines) + 3):
-        what = "a control character (CR, LF, NUL ...)" if head else "a lone surrogate"
-        raise UnsafeHeaderError(f"a header has {what} in it")
+        raise UnsafeHeaderError("a header has a control character (CR, LF, NUL ...) in it")
     return head
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from ktor_client.engine.upload import is_cancelled
-from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, own_end
+from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, outcome
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
 from ktor_client.errors import ConnectError
@@ -48,19 +48,10 @@ class Exchange:
     async def run(self) -> None:
         """Run the app; what it raises goes to the client, or into the failures."""
         try:
-            await self._app(self._scope, self._receive, self._send)
-        except asyncio.CancelledError as cancellation:
-            error = own_end(cancellation)
-            if error is None:
-                self._response.fail(ConnectError("TestEngine was closed during the request"))
-                raise
-            self._end(error)
-        except GeneratorExit:  # with the loop
+            self._end(await outcome(self._app, self._scope, self._receive, self._send))
+        except asyncio.CancelledError:
+            self._response.fail(ConnectError("TestEngine was closed during the request"))
             raise
-        except BaseException as raised:  # such as that of pytest.fail()
-            self._end(raised)
-        else:
-            self._end(None)
         finally:
             if not self._pieces.ag_running:  # or a task of the app's still asks for more
                 await self._pieces.aclose()

@@ -6,8 +6,9 @@ import asyncio
 
 from ktor_client.causes import causes
 from ktor_client.engine.upload import is_cancelled
+from ktor_client.engines._asgi.scope import App, Receive, Scope, Send
 
-__all__ = ["Failures", "is_about_disconnect", "own_end"]
+__all__ = ["Failures", "is_about_disconnect", "outcome"]
 
 
 class Failures:
@@ -49,10 +50,22 @@ def is_about_disconnect(error: BaseException) -> bool:
     )
 
 
-def own_end(cancellation: asyncio.CancelledError) -> RuntimeError | None:
-    """Return the error of an app that nobody had cancelled; None where its task was to end."""
-    if is_cancelled():
-        return None
-    error = RuntimeError("the app raised CancelledError, but nobody had cancelled it")
-    error.__cause__ = cancellation
-    return error
+async def outcome(app: App, scope: Scope, receive: Receive, send: Send) -> BaseException | None:
+    """Run an app, and return what it raised.
+
+    Raises:
+        CancelledError, GeneratorExit: its task was to end, or its loop.
+    """
+    try:
+        await app(scope, receive, send)
+    except asyncio.CancelledError as cancellation:
+        if is_cancelled():
+            raise
+        error = RuntimeError("the app raised CancelledError, but nobody had cancelled it")
+        error.__cause__ = cancellation
+        return error
+    except GeneratorExit:
+        raise
+    except BaseException as raised:  # such as that of pytest.fail()
+        return raised
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ktor_client.engines._asgi.failures import own_end
+from ktor_client.engines._asgi.failures import outcome
 from ktor_client.engines._asgi.scope import App, Event
 from ktor_client.errors import ClientClosedError
 
@@ -57,23 +57,15 @@ class Lifespan:
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
         }
-        error: BaseException | None = None
         try:
-            await self._app(scope, self._receive, self._send)
-        except asyncio.CancelledError as cancellation:
-            error = own_end(cancellation)
-            if error is None and not self._started.done():
-                closed = ClientClosedError("TestEngine was closed while the app was starting")
-                self._started.set_exception(closed)
-                self._started.exception()
-            if error is None:
-                raise
-        except _LastWordError:
-            pass
-        except GeneratorExit:  # with the loop
+            error = await outcome(self._app, scope, self._receive, self._send)
+        except asyncio.CancelledError:
+            if not self._started.done():
+                what = "TestEngine was closed while the app was starting"
+                self._fail_to_start(ClientClosedError(what))
             raise
-        except BaseException as raised:
-            error = raised
+        if isinstance(error, _LastWordError):
+            error = None
         if self._failed is not None:
             error = error or RuntimeError(self._failed)
         if self._started.done():
@@ -81,10 +73,13 @@ class Lifespan:
                 raise error  # stop() hears it
         elif self._failed is not None or not isinstance(error, Exception | None):
             assert error is not None
-            self._started.set_exception(error)
-            self._started.exception()  # a call that was cancelled does not ask for it
+            self._fail_to_start(error)
         else:
             self._started.set_result(None)
+
+    def _fail_to_start(self, error: BaseException) -> None:
+        self._started.set_exception(error)
+        self._started.exception()  # a call that was cancelled does not ask for it
 
     async def _receive(self) -> Event:
         if self._has_said_all:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ktor_client.channels import Channels
 from ktor_client.engine import WebSocketUpgrade
-from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, own_end
+from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, outcome
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope, headers_from
 from ktor_client.errors import ConnectError, ConnectionClosedError
@@ -64,23 +64,15 @@ class WebSocketConnection:
     async def run(self) -> None:
         """Run the app, and close the WebSocket when it has ended: 1000, or 1011 if it raised."""
         try:
-            await self._app(self._scope, self._receive, self._send)
-        except asyncio.CancelledError as cancellation:
-            error = own_end(cancellation)
-            if error is None:
-                closed = ConnectError("TestEngine was closed during the handshake")
-                self._fail(closed)
-                self._denial.fail(closed)
-                if self._session is not None:
-                    self._session.cancel()
-                raise
-            await self._end(error)
-        except GeneratorExit:  # with the loop
+            error = await outcome(self._app, self._scope, self._receive, self._send)
+        except asyncio.CancelledError:
+            closed = ConnectError("TestEngine was closed during the handshake")
+            self._fail(closed)
+            self._denial.fail(closed)
+            if self._session is not None:
+                self._session.cancel()
             raise
-        except BaseException as raised:  # such as that of pytest.fail()
-            await self._end(raised)
-        else:
-            await self._end(None)
+        await self._end(error)
 
     async def _end(self, error: BaseException | None) -> None:
         session, denial = self._session, self._denial

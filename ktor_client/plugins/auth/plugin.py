@@ -94,12 +94,12 @@ class Auth(HttpClientPlugin):
             return False
         if self._reauthorize_on is not None:
             return True
-        waiting = request.attributes.get(_WAITING)
-        if waiting is None or id(request) not in waiting:
+        waiting = request.attributes.get(_WAITING) or ()
+        if id(request) not in waiting:
             for provider in self._providers:
                 if provider.sends_unasked(request):
                     return True
-            request.attributes[_WAITING] = (id(request), *(waiting or ()))
+            request.attributes[_WAITING] = (id(request), *waiting)
         return _is_refusal
 
     async def _send(self, request: HttpRequest, send: Send) -> HttpResponse:
