@@ -262,10 +262,12 @@ class HttpResponse(metaclass=Taught):
         dropped instead. Errors while discarding are ignored.
         """
         announced = self.headers.single("content-length") or ""
-        if self._read is None and not (self._streamed or self._closed):
-            if not (announced.isascii() and announced.isdigit() and int(announced) > up_to):
-                await self._drain(up_to)
-        await self.close()
+        try:
+            if self._read is None and not (self._streamed or self._closed):
+                if not (announced.isascii() and announced.isdigit() and int(announced) > up_to):
+                    await self._drain(up_to)
+        finally:
+            await self.close()
 
     async def _drain(self, up_to: int) -> None:
         self._begin_reading()

@@ -27,14 +27,14 @@ REQUEST = HttpRequest(HttpMethod.Get, Url.parse("http://me:secret@h/a"))
 class Streamed(ResponseBody):
     """A body in chunks that keeps book of what was done with it."""
 
-    def __init__(self, *parts: bytes | Exception) -> None:
+    def __init__(self, *parts: bytes | BaseException) -> None:
         self.parts = parts
         self.given = 0
         self.closed = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for part in self.parts:
-            if isinstance(part, Exception):
+            if isinstance(part, BaseException):
                 raise part
             self.given += 1
             yield part
@@ -323,6 +323,13 @@ async def test_a_short_rest_is_read_a_long_one_dropped(
     body = Streamed(*parts)
     await response(body, **headers).discard()
     assert body.given == read
+    assert body.closed
+
+
+async def test_who_is_cancelled_while_discarding_has_closed_it() -> None:
+    body = Streamed(b"a", asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await response(body).discard()
     assert body.closed
 
 
