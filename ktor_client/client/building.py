@@ -9,18 +9,16 @@ from functools import partial
 from typing import Any, ParamSpec
 
 from ktor_client.config import HttpClientConfig, Install, PluginKey, check_names, plugin_name
-from ktor_client.engine import HttpClientEngine
+from ktor_client.engine import EngineLike, HttpClientEngine
 from ktor_client.engine.registry import default_engine, engine_class
 from ktor_client.engine.shared import SharedEngine
 from ktor_client.mistakes import advice_on
 from ktor_client.plugin import HttpClientPlugin, PluginScope
 from ktor_client.plugins.redirect import HttpRedirect
 
-__all__ = ["EngineLike", "install_plugins", "make_engine", "make_plugins", "only_known_options"]
+__all__ = ["install_plugins", "make_engine", "make_plugins", "only_known_options"]
 
 P = ParamSpec("P")
-
-EngineLike = HttpClientEngine | Callable[..., HttpClientEngine] | str | None
 
 
 def only_known_options(init: Callable[P, None]) -> Callable[P, None]:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from ktor_client.client.building import (
-    EngineLike,
     install_plugins,
     make_engine,
     make_plugins,
@@ -34,7 +33,7 @@ from ktor_client.client.statements import WebSocketStatement
 from ktor_client.client.verbs import HttpCalls
 from ktor_client.client.web_socket_calls import WebSocketCalls, web_sockets
 from ktor_client.config import Block, HttpClientConfig, PluginKey, apply_blocks, plugin_name
-from ktor_client.engine import Capability, HttpClientEngine
+from ktor_client.engine import Capability, EngineLike, HttpClientEngine
 from ktor_client.engine.capabilities import ManualRedirectsCapability
 from ktor_client.engine.shared import SharedEngine, require
 from ktor_client.errors import ClientClosedError, ConnectError, PluginNotInstalledError

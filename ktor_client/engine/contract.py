@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from ktor_client.channels import Channels
 from ktor_client.engine.capabilities import Capability
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ktor_client.link import Clock, FrameLink
     from ktor_client.link.home_loop import HomeLoop
 
-__all__ = ["HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
+__all__ = ["EngineLike", "HttpClientEngine", "WebSocketOptions", "WebSocketUpgrade"]
 
 
 class WebSocketOptions:
@@ -140,3 +140,7 @@ class HttpClientEngine(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+EngineLike: TypeAlias = HttpClientEngine | Callable[..., HttpClientEngine] | str | None
+"""An engine as `HttpClient` takes it: an instance, a class or factory, a name, or None."""

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ktor_client.engine import Capability, HttpClientEngine, WebSocketOptions, WebSocketUpgrade
+from ktor_client.engine import (
+    Capability,
+    EngineLike,
+    HttpClientEngine,
+    WebSocketOptions,
+    WebSocketUpgrade,
+)
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import ErrorTable
 from ktor_client.engine.registry import BUILT_IN, default_engine, engine_class, engines, register
@@ -37,6 +43,7 @@ __all__ = [
     "CioEngine",
     "DarwinEngine",
     "Dialer",
+    "EngineLike",
     "ErrorTable",
     "FrameLink",
     "HttpClientEngine",

@@ -6,7 +6,7 @@ What goes on behind it is in `running.py`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Hashable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, overload
 
 from ktor_client.channels import ReceiveChannel
 from ktor_client.errors import ConnectionClosedError
@@ -41,9 +41,9 @@ class WebSocketFeed:
     # --- receiving ---
 
     @property
-    def incoming(self) -> ReceiveChannel[Frame]:
+    def incoming(self) -> ReceiveChannel[Frame.Text | Frame.Binary]:
         """The messages of all connections, in order."""
-        return self._running.arriving.incoming
+        return cast("ReceiveChannel[Frame.Text | Frame.Binary]", self._running.arriving.incoming)
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Yield the messages of all connections, in order.

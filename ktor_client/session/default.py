@@ -6,11 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ktor_client._twin import twin
+from ktor_client.channels import ReceiveChannel
 from ktor_client.durations import Duration, optional_seconds
-from ktor_client.frames import TextFrame
+from ktor_client.frames import Frame, TextFrame
 from ktor_client.link.home_loop import wake
 from ktor_client.mistakes import subscripted
 from ktor_client.session.base import WebSocketSession
@@ -189,6 +190,13 @@ class DefaultClientWebSocketSession(DefaultWebSocketSession, ClientWebSocketSess
     """What `web_socket` and `web_socket_session` give (Ktor's `DefaultClientWebSocketSession`)."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # so that a `match` with these two cases is known to be complete
+
+        @property
+        def incoming(self) -> ReceiveChannel[Frame.Text | Frame.Binary]:
+            """Whole messages from the peer."""
+            raise NotImplementedError
 
 
 @twin

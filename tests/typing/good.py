@@ -61,7 +61,7 @@ from ktor_client import (
     timeout,
     unlimited,
 )
-from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
+from ktor_client.engines import AiohttpEngine, EngineLike, HttpxEngine, MockEngine
 from ktor_client.plugins import (
     ApiKeyAuth,
     Auth,
@@ -111,6 +111,13 @@ def company(config: HttpClientConfig) -> None:
 
 def traced(request: HttpRequestBuilder) -> None:
     request.headers.set("X-Trace", "1")
+
+
+class Sdk:
+    """Hands its users' engine on."""
+
+    def __init__(self, engine: EngineLike = None) -> None:
+        self.client = HttpClient(engine, install(WebSockets))
 
 
 async def chat(session: DefaultClientWebSocketSession) -> int:
@@ -213,6 +220,11 @@ async def main() -> None:
     HttpClient(HttpxEngine(), install(WebSockets, ping_interval=None))
     HttpClient(MockEngine(), lambda config: config.install(WebSockets))
     HttpClient("aiohttp")
+    Sdk()
+    Sdk("httpx")
+    Sdk(MockEngine())
+    Sdk(AiohttpEngine)
+    Sdk(partial(AiohttpEngine, limit=5))
     HttpClient(None, install(WebSockets))
     HttpClient()
 
@@ -223,7 +235,7 @@ async def main() -> None:
 
     async with client.web_socket("ws://h/p", header("X-Id", "1"), traced) as session:
         assert_type(session, DefaultClientWebSocketSession)
-        assert_type(await session.incoming.receive(), Frame)
+        assert_type(await session.incoming.receive(), Frame.Text | Frame.Binary)
         assert_type(session.close_reason, CloseReason)
         assert_type(await session.close_reason, CloseReason)
         assert_type(await session.receive_deserialized(Customer), Customer)
@@ -233,14 +245,13 @@ async def main() -> None:
         async for message in session:
             assert_type(message, str | bytes)
         async for frame in session.incoming:
-            assert_type(frame, Frame)
             match frame:
                 case Frame.Text(text):
                     assert_type(text, str)
                 case Frame.Binary(data):
                     assert_type(data, bytes)
                 case _:
-                    pass
+                    assert_never(frame)
             if isinstance(frame, Frame.Text):
                 assert_type(frame.read_text(), str)
 
@@ -253,6 +264,7 @@ async def main() -> None:
         assert_type(secure, DefaultClientWebSocketSession)
     async with client.web_socket_raw("ws://h/") as raw:
         assert_type(raw, ClientWebSocketSession)
+        assert_type(await raw.incoming.receive(), Frame)
     assert_type(await client.web_socket_raw_session("ws://h/"), ClientWebSocketSession)
 
     response = await client.get("http://h/", params={"a": 1, "b": ["x", "y"]})
@@ -393,6 +405,7 @@ async def come_back(client: HttpClient) -> None:
         assert_type(await receipt, Sent)
         assert_type(receipt.verdict, Sent | None)
         assert_type(await feed.receive_deserialized(Customer), Customer)
+        assert_type(await feed.incoming.receive(), Frame.Text | Frame.Binary)
         assert_type(feed.session, DefaultClientWebSocketSession | None)
         async for message in feed:
             assert_type(message, str | bytes)
