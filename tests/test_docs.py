@@ -24,7 +24,7 @@ import pytest
 
 from ktor_client.cli.command_line import _parser
 from ktor_client.testing import BackgroundEchoServer
-from tests.docs_blocks import PAGES, ROOT, Block, anchors_of, blocks_of, links_of
+from tests.docs_blocks import PAGES, ROOT, Block, anchors_of, blocks_of, links_of, text_of
 
 MARK = "\x1eblock\x1e"
 PYTEST_INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
@@ -93,6 +93,32 @@ def test_python_runs(page: str, tmp_path: Path) -> None:
         if block.mark == "output":
             assert seen.replace(port, "8080") == block.text, block.name
             seen = ""
+
+
+@pytest.mark.parametrize("page", with_python(holds_tests=False))
+def test_a_page_that_needs_a_server_says_how_to_start_it(page: str) -> None:
+    code = [block.text for block in blocks_of(page) if block.language == "python" and block.is_run]
+    if any("8080" in text for text in code):
+        assert "ktor-client echo --port 8080" in text_of(page), page
+
+
+def test_types_are_right(tmp_path: Path) -> None:
+    """Files stand beside those of their page, other blocks of a page behind one another."""
+    folders: dict[Path, None] = {}
+    for page in with_python(holds_tests=False):
+        name = re.sub(r"\W", "_", page.removesuffix(".md"))
+        blocks = [block for block in blocks_of(page) if block.language == "python" and block.is_run]
+        folder = tmp_path / (name if any(block.title for block in blocks) else "pages")
+        folder.mkdir(exist_ok=True)
+        folders[folder] = None
+        for block in blocks:
+            if not is_test(block):
+                with (folder / (block.title or f"{name}.py")).open("a") as file:
+                    file.write(block.text)
+    options = ("--strict", "--disable-error-code=no-redef", f"--cache-dir={tmp_path / 'cache'}")
+    for folder in folders:
+        result = python("-m", "mypy", *options, ".", cwd=folder)
+        assert result.returncode == 0, f"{folder}:\n{result.stdout}\n{result.stderr}"
 
 
 @pytest.mark.parametrize("page", with_python(holds_tests=True))
