@@ -60,8 +60,8 @@ class TestEngine(HttpClientEngine):
             extensions: what the server's side offers, such as `[WebSocketDeflate()]`.
             max_frame_size: bytes that a message to the app may have; a larger one closes with 1009,
                 as servers do.
-            shutdown_timeout: seconds that handlers have to end once their clients are gone; then
-                they are cancelled.
+            shutdown_timeout: seconds that handlers have to end once their clients are gone, and the
+                lifespan after its last word; then they are cancelled.
         """
         if not callable(app):
             raise TypeError(f"TestEngine takes an ASGI app, not {app!r}")
@@ -165,7 +165,7 @@ class TestEngine(HttpClientEngine):
         state: dict[str, Any] | None = None
         if self._with_lifespan:
             if self._lifespan is None:
-                self._lifespan = Lifespan(self.app)
+                self._lifespan = Lifespan(self.app, self._shutdown_timeout)
             await self._lifespan.start()
             state = self._lifespan.state
         return make_scope(kind, request, root_path=self._root_path, state=state)

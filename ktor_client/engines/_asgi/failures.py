@@ -56,16 +56,16 @@ async def outcome(app: App, scope: Scope, receive: Receive, send: Send) -> BaseE
     Raises:
         CancelledError, GeneratorExit: its task was to end, or its loop.
     """
+    task = asyncio.current_task()
+    assert task is not None
     try:
         await app(scope, receive, send)
-    except asyncio.CancelledError as cancellation:
-        if is_cancelled():
+    except (asyncio.CancelledError, GeneratorExit) as ended:
+        if is_cancelled() or asyncio.current_task(task.get_loop()) is not task:
             raise
-        error = RuntimeError("the app raised CancelledError, but nobody had cancelled it")
-        error.__cause__ = cancellation
+        error = RuntimeError(f"the app raised {type(ended).__name__}, but nobody had cancelled it")
+        error.__cause__ = ended
         return error
-    except GeneratorExit:
-        raise
     except BaseException as raised:  # such as that of pytest.fail()
         return raised
     return None
