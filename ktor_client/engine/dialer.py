@@ -34,10 +34,6 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 _PIECE = 64 * 1024
 """Bytes of a proxy's answer that are read at a time."""
 
-_WANTS_LOGIN = "it wants a user and a password in the proxy URL"
-_REFUSED_LOGIN = "it refused the user and the password of the proxy URL"
-"""What is meant by what it wants, where the URL has them."""
-
 
 class Dialer:
     """Opens connections as an engine's options say."""
@@ -292,11 +288,8 @@ class Dialer:
         try:
             yield
         except TunnelRefusedError as error:
-            said = str(error)
-            if proxy is not None and proxy.user is not None:
-                said = said.replace(_WANTS_LOGIN, _REFUSED_LOGIN)
             raise ProxyError(
-                f"{self._errors.engine} got no tunnel through {where}: {said}"
+                f"{self._errors.engine} got no tunnel through {where}: {error}"
             ) from error
         except TlsError as error:  # of the protocol's choice
             if proxy is None:

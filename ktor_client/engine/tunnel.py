@@ -6,12 +6,13 @@ Sockets, and which proxy to ask, are the dialer's business.
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from collections.abc import Generator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
-from ktor_client.http1 import AnswerError, AnswerParser
+from ktor_client.http1 import AnswerError, AnswerHead, AnswerParser
 
 __all__ = [
     "Conversation",
@@ -71,6 +72,12 @@ _SOCKS_REPLIES = {
 }
 
 
+_find_schemes = re.compile(
+    r"(?:^|,)[ \t]*([A-Z][\w-]{0,30})(?![\w-]|[ \t]*=)", re.ASCII | re.IGNORECASE
+).findall
+"""Finds the names of the ways to log in, in a `Proxy-Authenticate` (RFC 9110 11.7.1)."""
+
+
 def basic_credentials(user: str, password: str) -> str:
     """Return the value of a `Proxy-Authorization` header (RFC 7617)."""
     return "Basic " + b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
@@ -98,9 +105,23 @@ def http_connect(host: str, port: int, user: str | None, password: str | None) -
     status = head.status
     if not 200 <= status < 300:
         reason = head.reason.decode("latin-1").strip()
-        hint = "; it wants a user and a password in the proxy URL" if status == 407 else ""
+        hint = f"; {_wanted(head, user)}" if status == 407 else ""
         raise TunnelRefusedError(f"it answered CONNECT with {status} {reason}".rstrip() + hint)
     return rest
+
+
+def _wanted(head: AnswerHead, user: str | None) -> str:
+    """Say what a proxy wants that refuses what it got."""
+    schemes = _find_schemes(head.values.get(b"proxy-authenticate", b"").decode("latin-1"))
+    if schemes and "basic" not in map(str.lower, schemes):
+        return f"it wants a login by {schemes[0]}, and only Basic is known here"
+    return _login(user)
+
+
+def _login(user: str | None) -> str:
+    if user is None:
+        return "it wants a user and a password in the proxy URL"
+    return "it refused the user and the password of the proxy URL"
 
 
 def socks5(host: str, port: int, user: str | None, password: str | None) -> Conversation:
@@ -115,8 +136,9 @@ def socks5(host: str, port: int, user: str | None, password: str | None) -> Conv
     if version != 5:
         raise TunnelRefusedError("it does not speak SOCKS5")
     if method not in methods:
-        wants = "a user and a password" if method in (_PASSWORD, _NO_METHOD) else "another login"
-        raise TunnelRefusedError(f"it wants {wants} in the proxy URL")
+        if method in (_PASSWORD, _NO_METHOD):
+            raise TunnelRefusedError(_login(user))
+        raise TunnelRefusedError("it wants another login in the proxy URL")
     if method == _PASSWORD:
         name, secret = (user or "").encode(), (password or "").encode()
         if not 1 <= len(name) <= 255 or len(secret) > 255:

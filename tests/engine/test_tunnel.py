@@ -101,6 +101,24 @@ def test_answers_that_do_not(head: bytes, message: str) -> None:
         talk(http_connect("h", 80, None, None), head + b"\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        (b"", "it refused the user and the password of the proxy URL$"),
+        (b'Basic realm="Digest, and more"', "it refused the user and the password"),
+        (b'Digest realm="x", nonce="y", BASIC realm=x', "it refused the user and the password"),
+        (b"Negotiate\r\nProxy-Authenticate: basic", "it refused the user and the password"),
+        (b'Digest realm="Basic", nonce="y"', "it wants a login by Digest, and only Basic is known"),
+        (b"Negotiate, NTLM", "it wants a login by Negotiate, and only Basic is known here$"),
+        (b"NTLM\r\nProxy-Authenticate: Kerberos abc==", "it wants a login by NTLM, and only"),
+    ],
+)
+def test_a_login_that_is_refused(field: bytes, message: str) -> None:
+    head = b"HTTP/1.1 407 No\r\nProxy-Authenticate: %b\r\n\r\n" % field
+    with pytest.raises(TunnelRefusedError, match=f"^it answered CONNECT with 407 No; {message}"):
+        talk(http_connect("h", 80, "me", "pw"), head)
+
+
 DONE = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 
 
@@ -142,7 +160,7 @@ def test_socks_with_a_password() -> None:
         (None, None, b"\x05\xff", "it wants a user and a password in the proxy URL"),
         (None, None, b"\x05\x02", "it wants a user and a password in the proxy URL"),
         (None, None, b"\x05\x01", "it wants another login in the proxy URL"),
-        ("me", "pw", b"\x05\xff", "it wants a user and a password"),
+        ("me", "pw", b"\x05\xff", "it refused the user and the password of the proxy URL"),
         ("me", "pw", b"\x05\x01", "it wants another login"),
         ("me", "pw", b"\x05\x02\x01\x01", "it refused the user or the password"),
         ("", "pw", b"\x05\x02", "at most 255 bytes"),

@@ -142,6 +142,10 @@ async def test_a_proxy_behind_tls(engine: EngineFactory, scheme: str) -> None:
     [
         (b"HTTP/1.1 403 Not you\r\n\r\n", "403 Not you"),
         (b"HTTP/1.1 407 Who\r\n\r\n", "407 Who; it wants a user and a password"),
+        (
+            b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Digest realm=x, nonce=y\r\n\r\n",
+            "407 Who; it wants a login by Digest, and only Basic is known here",
+        ),
         (b"HTTP/1.1 502\r\nX: y\r\n\r\n", "with 502"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "does not speak HTTP"),
         (b"HTTP/1.1 200", "closed the connection"),
