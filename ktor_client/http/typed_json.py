@@ -124,7 +124,13 @@ def _structure_sequence(value: Any, base: Any, args: tuple[Any, ...], where: str
         pairs = zip(values, args, strict=True)
         return tuple(structure(v, t, f"{where}[{i}]") for i, (v, t) in enumerate(pairs))
     item = args[0] if args else Any
-    return base(structure(v, item, f"{where}[{i}]") for i, v in enumerate(values))
+    made = [structure(v, item, f"{where}[{i}]") for i, v in enumerate(values)]
+    try:
+        return base(made)
+    except TypeError as error:
+        raise DeserializationError(
+            f"{where}: a {base.__name__} cannot hold these: {error}"
+        ) from error
 
 
 def _structure_mapping(value: Any, args: tuple[Any, ...], where: str) -> Any:
@@ -156,18 +162,40 @@ def _structure_typed_dict(value: Any, type_: Any, where: str) -> Any:
 
 
 def _hints(type_: Any, *, include_extras: bool = True) -> dict[str, Any]:
-    """Return the types of a class's members; those of `Page[Order]` know what its T is."""
-    origin = get_origin(type_)
-    hints = typing.get_type_hints(origin or type_, include_extras=include_extras)
-    if origin is None:
+    """Return the types of a class's members; those of `Page[Order]` know what its T is.
+
+    So do those of a class that is made of `Page[Order]`.
+    """
+    class_: Any = get_origin(type_) or type_
+    hints = typing.get_type_hints(class_, include_extras=include_extras)
+    if not any(map(_variables, hints.values())):
         return hints
-    known: dict[Any, Any] = dict(zip(origin.__parameters__, get_args(type_), strict=False))
+    known: dict[Any, Any] = dict(
+        zip(getattr(class_, "__parameters__", ()), get_args(type_), strict=False)
+    )
+    inherited: dict[str, tuple[Any, Any]] = {}
+    for base in reversed(_bases(class_)):
+        of_base = typing.get_type_hints(get_origin(base) or base, include_extras=include_extras)
+        known_there = _hints(base, include_extras=include_extras)
+        inherited.update({name: (of_base[name], hint) for name, hint in known_there.items()})
     for name, hint in hints.items():
+        said, meant = inherited.get(name, (hint, hint))
+        hint = meant if hint == said else hint
         if isinstance(hint, TypeVar):
-            hints[name] = known.get(hint, hint)
-        elif variables := getattr(hint, "__parameters__", ()):
-            hints[name] = hint[tuple(known.get(one, one) for one in variables)]
+            hint = known.get(hint, hint)
+        elif variables := _variables(hint):
+            hint = hint[tuple(known.get(one, one) for one in variables)]
+        hints[name] = hint
     return hints
+
+
+def _bases(class_: type) -> tuple[Any, ...]:
+    bases: tuple[Any, ...] = vars(class_).get("__orig_bases__", class_.__bases__)
+    return bases
+
+
+def _variables(hint: Any) -> tuple[Any, ...]:
+    return (hint,) if isinstance(hint, TypeVar) else getattr(hint, "__parameters__", ())
 
 
 def _structure_dataclass(value: Any, type_: Any, where: str) -> Any:

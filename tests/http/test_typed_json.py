@@ -28,6 +28,7 @@ from ktor_client.errors import DeserializationError
 from ktor_client.http.typed_json import from_json, structure, to_json
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Color(Enum):
@@ -78,6 +79,21 @@ class Page(Generic[T]):
 
 
 @dataclass
+class Points(Page[Point]):
+    total: int = 0
+
+
+@dataclass
+class Labelled(Page[dict[str, U]], Generic[T, U]):
+    label: T | None = None
+
+
+@dataclass
+class Ledger(Labelled[str, int]):
+    pass
+
+
+@dataclass
 class Stamp:
     kind: ClassVar[str] = "stamp"
     n: int
@@ -92,6 +108,10 @@ class Who(TypedDict):
 class Part(TypedDict, Generic[T], total=False):
     item: Required[T]
     note: str
+
+
+class Note(Part[Point]):
+    by: NotRequired[str]
 
 
 SHAPE = Shape("s", Color.RED, [Point(1, 2), Point(3)], frozenset({"a"}), {"k": [1, None]})
@@ -149,6 +169,10 @@ def test_dataclasses_there_and_back() -> None:
             Page(1, [2], Page(3), 4),
         ),
         ([{"first": {"first": 1}}], list[Page[Page[int]]], [Page(Page(1))]),
+        ({"first": {"x": 1}, "total": 1}, Points, Points(Point(1), total=1)),
+        ({"first": {"a": 1}, "label": "b"}, Ledger, Ledger({"a": 1}, label="b")),
+        ({"first": {"a": 1}, "label": "b"}, Labelled[str, int], Labelled({"a": 1}, label="b")),
+        ({"item": {"x": 1}, "by": "a"}, Note, {"item": Point(1), "by": "a"}),
         ({"name": "a"}, Who, {"name": "a"}),
         ({"name": "a", "age": 1, "more": []}, Who, {"name": "a", "age": 1, "more": []}),
         ({"item": {"x": 1}}, Part[Point], {"item": Point(1)}),
@@ -190,6 +214,13 @@ def test_types(value: Any, type_: Any, expected: Any) -> None:
         ({"first": 1, "items": ["a"]}, Page[int], r"\$\.items\[0\]: expected int"),
         ({"items": []}, Page[int], r"\$: Page needs 'first'"),
         ([], Page[int], r"\$: expected Page"),
+        ({"first": {"x": "a"}}, Points, r"\$\.first\.x: expected int, got 'a'"),
+        ({"first": {"a": "b"}}, Ledger, r"\$\.first\.a: expected int, got 'b'"),
+        ({"first": {}, "label": 1}, Ledger, r"\$\.label: no member of "),
+        ({"item": {"x": "a"}}, Note, r"\$\.item\.x: expected int, got 'a'"),
+        ({"a": [[1]]}, dict[str, set[Any]], r"\$\.a: a set cannot hold these: unhashable"),
+        ([{}], frozenset, r"\$: a frozenset cannot hold these: unhashable"),
+        ([[1]], set[list[int]], r"\$: a set cannot hold these: unhashable"),
         ({"age": 1}, Who, r"\$: Who needs 'name'"),
         ({"name": "a", "age": "b"}, Who, r"\$\.age: expected int, got 'b'"),
         ({"note": "a"}, Part[int], r"\$: Part needs 'item'"),
