@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 141 when nobody reads on.
     """
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -72,6 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"unexpected {type(error).__name__}: {error} "
             "(python -X dev -m ktor_client ... shows where)"
         )
+
+
+def _open_what_is_closed() -> None:
+    """Let a stream lead nowhere that is closed: its number would be that of a socket else."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))
 
 
 def _fail(message: str, status: int = FAILED) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from ktor_client import __version__
 from ktor_client.cli import main
-from ktor_client.testing import EchoServer
+from ktor_client.testing import EchoServer, Exchange
 from tests.cli.command import COMMAND, outcome, python, run
 
 
@@ -108,3 +108,26 @@ async def test_a_reader_that_leaves_is_no_error(server: EchoServer) -> None:
     )
     out, err = await process.communicate()
     assert (out.decode().split(), err) == (["x" * 100, "141"], b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("options", ["", " --reconnect"])
+async def test_a_stream_may_be_closed(closed: str, options: str, server: EchoServer) -> None:
+    heard: list[str | bytes] = []
+
+    async def say(exchange: Exchange) -> None:
+        async with exchange.accept() as session:
+            await session.send("hello")
+            heard.extend([message async for message in session])
+
+    server.routes["/say"] = say
+    process = await asyncio.create_subprocess_shell(
+        f"printf 'one\\n' | {' '.join(COMMAND)} ws --wait 0.1 '{server.url}/say'{options} {closed}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert out == (b"" if ">&-" in closed.replace("2>&-", "") else b"hello\n")
+    assert heard == ([] if "<&-" in closed else ["one"])
+    assert (err != b"") == (bool(options) and "2>&-" not in closed)
