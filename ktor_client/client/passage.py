@@ -148,8 +148,8 @@ class Passage(Interruptible):
         self._asked = request
         under_way, task = scope.under_way, current_task()
         self._outer = outer = under_way.get(task)
-        under_way[task] = self
         self._begin(task)
+        under_way[task] = self
         kept: HttpResponse | None = None
         try:
             response = await self._below(0, None, request)

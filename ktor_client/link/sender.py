@@ -217,9 +217,9 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def _join(self) -> None:
         """Join what is sent until the end of this step of the loop."""
-        if not self._scheduled:
-            self._scheduled = True
+        if not self._scheduled:  # what is noted is true: a stack may be too deep for `call_soon`
             self._loop.call_soon(self._end_step)
+            self._scheduled = True
 
     def _hand_over(self, data: bytes | bytearray | memoryview, count: int) -> None:
         """Give the bytes of `count` frames to the transport; once it closes it takes nothing."""
@@ -238,8 +238,8 @@ class StreamSender(FrameLink, asyncio.BaseProtocol):
 
     def _spend_step(self) -> None:
         """Let senders wait for the next step of the loop, so that they cannot starve it."""
-        self.writable = False
         self._join()
+        self.writable = False
 
     def _end_step(self) -> None:
         self._scheduled = False

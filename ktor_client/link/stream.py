@@ -292,8 +292,8 @@ class StreamLink(StreamSender, asyncio.BufferedProtocol, asyncio.Protocol):
 
     def _settle_soon(self) -> None:
         if not self._is_settling:
-            self._is_settling = True
             self._loop.call_soon(self._settle)
+            self._is_settling = True
 
     def _settle(self) -> None:
         """Take what was left for this step; then read or not, as the session wants it now."""

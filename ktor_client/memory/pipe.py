@@ -84,8 +84,8 @@ class _Way:
         """Move on in the next step of the loop, if there is anything that may move."""
         anything = self._bytes or self._due or self._is_over
         if anything and not self._scheduled and self.target.is_reading():
-            self._scheduled = True
             self._loop.call_soon(self._move)
+            self._scheduled = True
 
     def _move(self) -> None:
         self._scheduled = False

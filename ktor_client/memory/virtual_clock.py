@@ -85,8 +85,8 @@ class VirtualClock:
         # A loop that does not show its queue (uvloop) counts as busy, for so many rounds.
         if getattr(loop, "_ready", True) and self._rounds < MAX_ROUNDS:
             self._rounds += 1
-            self._scheduled = True
             loop.call_soon(self._step)
+            self._scheduled = True
             return
         timers = self._timers
         while timers and timers[0][2].cancelled():

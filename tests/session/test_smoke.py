@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -67,3 +68,35 @@ async def test_a_silent_peer_cannot_hold_close(engine: EngineFactory) -> None:
             await session.close(CloseReason(4000, "enough"))
         assert session.close_reason == CloseReason(4000, "enough")
         assert not session.close_reason.clean
+
+
+async def test_a_stack_too_deep_for_send_leaves_the_session_whole(engine: EngineFactory) -> None:
+    texts: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        while texts[-1:] != [b"end"]:
+            texts.append((await peer.read_frame())[1])
+        await peer.send(frame(TEXT, b"heard"))
+        await peer.read_close()
+
+    async with raw_server(script) as server, HttpClient(engine, install(WebSockets)) as client:
+        async with client.web_socket(server.url) as session:
+
+            async def send_below(depth: int) -> None:
+                if depth:
+                    await send_below(depth - 1)
+                else:
+                    await session.send("first")
+                    await session.send("second")
+
+            depth, failed = sys.getrecursionlimit() - 200, 0
+            while failed < 20:
+                try:
+                    await send_below(depth)
+                except RecursionError:
+                    failed += 1
+                depth += 1
+            await session.send("end")
+            assert await session.receive_text() == "heard"
+    assert set(texts) <= {b"first", b"second", b"end"}

@@ -128,8 +128,8 @@ class AppleTransport(asyncio.Transport):
         """Deliver again, from the next step on."""
         self._is_paused = False
         if not self._is_delivering:
-            self._is_delivering = True
             self._loop.call_soon(self._go_on_delivering)
+            self._is_delivering = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the marks; `low` is a quarter of `high` unless given."""
