@@ -41,6 +41,8 @@ def path_body(path: os.PathLike[Any], content_type: str | None = None) -> Body:
         with _open(path) as file:  # with a buffer, whose lock `close` respects
             while piece := await _in_thread(lambda: file.read(_PIECE)):
                 yield piece
+                if _is_last(piece, file):
+                    return
 
     return Body(content, length, content_type)
 
@@ -86,6 +88,17 @@ async def _pieces(file: IO[bytes], start: int | None) -> AsyncGenerator[bytes]:
         file.seek(start)
     while piece := await _in_thread(lambda: file.read(_PIECE)):
         yield piece
+        if _is_last(piece, file):
+            return
+
+
+def _is_last(piece: bytes, file: IO[bytes]) -> bool:
+    """Whether a file is known to have ended with a piece, so that no thread has to look for more.
+
+    Meanwhile the answer could come, and an upload that has not ended costs the connection.
+    """
+    is_buffered = isinstance(file, io.BufferedReader | io.BufferedRandom)
+    return len(piece) < _PIECE and is_buffered and file.seekable()
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import threading
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,37 @@ async def test_a_big_file(engine: EngineFactory, server: EchoServer, tmp_path: P
     async with HttpClient(engine) as client, asyncio.timeout(30):
         response = await client.post(f"{server.http_url}/echo-body", body=path)
         assert await response.body_as_bytes() == path.read_bytes()
+
+
+async def test_nobody_looks_for_more_behind_the_end_of_a_file(
+    engine: EngineFactory, tmp_path: Path
+) -> None:
+    answered = threading.Event()
+    connections: list[Peer] = []
+
+    class File(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() == 10:
+                answered.wait(10)
+            return super().read(size)
+
+    async def script(peer: Peer) -> None:
+        connections.append(peer)
+        with suppress(asyncio.IncompleteReadError):  # the client is closed
+            while True:
+                await peer.read_request()
+                await peer.reader.readexactly(10)
+                await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    path = tmp_path / "a.txt"
+    path.write_text("0123456789")
+    async with asyncio.timeout(60), raw_server(script) as at, HttpClient(engine) as client:
+        with File(io.FileIO(path)) as file:
+            for _ in range(3):
+                file.seek(0)
+                await client.post(at.url.replace("ws", "http", 1), body=file)
+            answered.set()
+    assert len(connections) == 1
 
 
 async def test_redirects_open_a_body_again(
