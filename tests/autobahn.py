@@ -42,7 +42,8 @@ async def fuzzing_server(wstest: str, cases: list[str]) -> AsyncGenerator[tuple[
         spec = Path(folder) / "spec.json"
         spec.write_text(json.dumps({"url": url, "outdir": folder, "cases": cases}))
         process = await asyncio.create_subprocess_exec(
-            *(wstest, "-m", "fuzzingserver", "-s", str(spec)), stdout=asyncio.subprocess.PIPE
+            *(wstest, "-m", "fuzzingserver", "-s", str(spec), "--webport", "0"),
+            stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
         try:
