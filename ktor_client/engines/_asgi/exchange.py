@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from ktor_client.engine.upload import is_cancelled
-from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, outcome
+from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
 from ktor_client.errors import ConnectError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.body import checked_chunk, opened
+from ktor_client.memory.outcome import outcome
 
 __all__ = ["Exchange"]
 
@@ -48,7 +49,7 @@ class Exchange:
     async def run(self) -> None:
         """Run the app; what it raises goes to the client, or into the failures."""
         try:
-            self._end(await outcome(self._app, self._scope, self._receive, self._send))
+            self._end(await outcome("the app", self._app, self._scope, self._receive, self._send))
         except asyncio.CancelledError:
             self._response.fail(ConnectError("TestEngine was closed during the request"))
             raise

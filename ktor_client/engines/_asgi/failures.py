@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from ktor_client.causes import causes
-from ktor_client.engine.upload import is_cancelled
-from ktor_client.engines._asgi.scope import App, Receive, Scope, Send
 
-__all__ = ["Failures", "is_about_disconnect", "outcome"]
+__all__ = ["Failures", "is_about_disconnect"]
 
 
 class Failures:
@@ -48,24 +44,3 @@ def is_about_disconnect(error: BaseException) -> bool:
         isinstance(cause, OSError) or type(cause).__name__.endswith("Disconnect")
         for cause in causes(error)
     )
-
-
-async def outcome(app: App, scope: Scope, receive: Receive, send: Send) -> BaseException | None:
-    """Run an app, and return what it raised.
-
-    Raises:
-        CancelledError, GeneratorExit: its task was to end, or its loop.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    try:
-        await app(scope, receive, send)
-    except (asyncio.CancelledError, GeneratorExit) as ended:
-        if is_cancelled() or asyncio.current_task(task.get_loop()) is not task:
-            raise
-        error = RuntimeError(f"the app raised {type(ended).__name__}, but nobody had cancelled it")
-        error.__cause__ = ended
-        return error
-    except BaseException as raised:  # such as that of pytest.fail()
-        return raised
-    return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ktor_client.engines._asgi.failures import outcome
 from ktor_client.engines._asgi.scope import App, Event
 from ktor_client.errors import ClientClosedError
+from ktor_client.memory.outcome import outcome
 
 __all__ = ["Lifespan"]
 
@@ -66,7 +66,7 @@ class Lifespan:
             "state": self.state,
         }
         try:
-            error = await outcome(self._app, scope, self._receive, self._send)
+            error = await outcome("the app", self._app, scope, self._receive, self._send)
         except asyncio.CancelledError:
             if not self._is_late:
                 if not self._started.done():

@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 from ktor_client.channels import Channels
 from ktor_client.engine import WebSocketUpgrade
-from ktor_client.engines._asgi.failures import Failures, is_about_disconnect, outcome
+from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope, headers_from
 from ktor_client.errors import ConnectError, ConnectionClosedError
 from ktor_client.frames import CloseReason, TextFrame
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.link import FrameLink
+from ktor_client.memory.outcome import outcome
 from ktor_client.protocol.acceptance import accept
 from ktor_client.protocol.extensions import WebSocketExtension
 from ktor_client.protocol.handshake import Negotiated
@@ -64,7 +65,7 @@ class WebSocketConnection:
     async def run(self) -> None:
         """Run the app, and close the WebSocket when it has ended: 1000, or 1011 if it raised."""
         try:
-            error = await outcome(self._app, self._scope, self._receive, self._send)
+            error = await outcome("the app", self._app, self._scope, self._receive, self._send)
         except asyncio.CancelledError:
             closed = ConnectError("TestEngine was closed during the handshake")
             self._fail(closed)

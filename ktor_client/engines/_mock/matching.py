@@ -9,6 +9,7 @@ from difflib import ndiff
 from typing import TypeAlias
 
 from ktor_client.frames import CloseFrame, CloseReason, Frame, FrameType, TextFrame
+from ktor_client.functions import check_plain
 from ktor_client.http.typed_json import to_json
 
 __all__ = ["Expected", "describe", "difference", "fits", "holds", "show"]
@@ -69,6 +70,7 @@ def describe(expected: Expected) -> str:
 
 def _name(predicate: object) -> str:
     if callable(predicate) and not isinstance(predicate, type):
+        check_plain(predicate, "what expect asks about a message")
         return f"a message that {getattr(predicate, '__name__', repr(predicate))} accepts"
     raise TypeError(
         "expect takes str, bytes, a Frame, a kind of frame, a compiled pattern or a function, "

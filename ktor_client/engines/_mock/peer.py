@@ -17,6 +17,7 @@ from ktor_client.engines._mock.matching import (
     holds,
     show,
 )
+from ktor_client.engines._mock.responses import raisable
 from ktor_client.engines._mock.tap import ConversationTap
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.frames import CloseReason, Frame, TextFrame
@@ -268,8 +269,11 @@ class MockPeerSession(DefaultWebSocketSession):
             self._tap.resume()
         await asyncio.sleep(0)  # what has piled up is read, and pings answered
 
-    def drop(self, error: Exception | None = None) -> None:
+    def drop(self, error: Exception | type[Exception] | None = None) -> None:
         """End the connection without a Close frame: what was sent arrives, and then `error`."""
+        error = raisable(error)
+        if not isinstance(error, Exception | None):
+            raise TypeError(f"drop takes an exception that the client sees, not {error!r}")
         self._strict = False
         self._conversation.end = "the peer dropped the connection"
         self._fail(error or ConnectionResetError("the mock peer dropped it"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
+from ktor_client.functions import check_plain
 from ktor_client.http import HttpRequest
 
 __all__ = ["Match", "Route", "Routes"]
@@ -30,6 +31,7 @@ class Route(Generic[T]):
             self.shown = match
             self._predicate = _matcher(match)
         elif callable(match):
+            check_plain(match, "match")
             self.shown = getattr(match, "__name__", repr(match))
             self._predicate = match
         else:

@@ -11,6 +11,7 @@ from ktor_client.engines._mock.sockets import MockAcceptance, answer_handshake
 from ktor_client.errors import ConnectionClosedError
 from ktor_client.http import HttpRequest, redacted
 from ktor_client.memory.faults import Faults
+from ktor_client.memory.outcome import outcome
 from ktor_client.memory.pipe import PipedLink, piped_links
 from ktor_client.memory.real_clock import RealClock
 from ktor_client.memory.virtual_clock import VirtualClock
@@ -99,20 +100,15 @@ class Stage:
     async def _run(self, peer: Peer, session: MockPeerSession) -> None:
         """Run a peer's script to its end, and see to it that the WebSocket ends too."""
         try:
-            try:
-                await peer(session)
-            except ConnectionClosedError:
-                if session.is_open:
-                    raise
-            with self.clock.passing():
-                await session.close()
-            session._check_leftovers()
-        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            error = await outcome("it", self._play, peer, session)
+        except asyncio.CancelledError:
             session.cancel()
             raise
-        except GeneratorExit:  # the loop was closed under the script
-            raise
-        except BaseException as error:  # what pytest.fail() raises is no Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            session.cancel()
+            raise error
+        session.conversation.expected = None  # if it did not wait for it to the end
+        if error is not None:
             if isinstance(error, ExpectationError):
                 failure = error
             else:
@@ -122,3 +118,13 @@ class Stage:
                 failure.__cause__ = error
             self.failures.append(failure.again())
             session._fail(failure)
+
+    async def _play(self, peer: Peer, session: MockPeerSession) -> None:
+        try:
+            await peer(session)
+        except ConnectionClosedError:
+            if session.is_open:
+                raise
+        with self.clock.passing():
+            await session.close()
+        session._check_leftovers()

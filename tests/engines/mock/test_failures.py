@@ -245,6 +245,40 @@ class TestFailures:
         text = await failing(script, hello)
         assert "the script failed: Failed: not what I wanted" in text
 
+    @pytest.mark.parametrize("end", [asyncio.CancelledError, GeneratorExit])
+    async def test_a_script_that_cancels_itself(
+        self, engine: MockEngine, end: type[BaseException]
+    ) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            raise end
+
+        async with asyncio.timeout(20):
+            text = await failing(script, hello)
+        assert f"it raised {end.__name__}, but nobody had cancelled it" in text
+
+    @pytest.mark.parametrize("error", ["gone", ValueError.mro])
+    async def test_a_script_that_drops_with_no_exception(
+        self, engine: MockEngine, error: Any
+    ) -> None:
+        async def script(peer: MockPeerSession) -> None:
+            peer.drop(error)
+
+        text = await failing(script, hello)
+        assert "the script failed: TypeError: drop takes an exception that the client sees" in text
+
+    async def test_an_expectation_that_is_a_coroutine_function(self, engine: MockEngine) -> None:
+        """Its result would always be true."""
+
+        async def is_short(frame: Frame) -> bool:
+            raise AssertionError
+
+        async def script(peer: MockPeerSession) -> None:
+            wrong: Any = is_short
+            await peer.expect(wrong)
+
+        text = await failing(script, hello)
+        assert "the script failed: TypeError: what expect asks about a message is a plain" in text
+
     async def test_a_script_that_lost_another_session(self, engine: MockEngine) -> None:
         async def script(peer: MockPeerSession) -> None:
             raise ConnectionClosedError("a session of the script's own")
@@ -322,6 +356,19 @@ class TestFailures:
                 engine.verify()
             await session.send("hello")
             await session.wait_closed()
+
+    async def test_an_expectation_that_the_script_has_given_up(
+        self, engine: MockEngine, client: HttpClient
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await session.expect("hello")
+            await session.send("nothing came")
+
+        engine.on_web_socket("/", peer)
+        async with client.web_socket("/") as session:
+            assert await session.receive_text() == "nothing came"
 
     def test_a_loop_that_is_closed_under_a_script_is_no_failure(
         self, caplog: pytest.LogCaptureFixture

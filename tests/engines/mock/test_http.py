@@ -257,3 +257,16 @@ class TestCapabilities:
             async with HttpClient(engine, install(WebSockets, max_fragments=131_072)) as client:
                 with pytest.raises(UnsupportedCapabilityError, match="max_fragments needs"):
                     client.web_socket("/")
+
+
+async def test_a_coroutine_function_does_not_match(engine: MockEngine) -> None:
+    """It would match everything."""
+
+    async def is_mine(request: HttpRequest) -> bool:
+        raise AssertionError
+
+    match: Any = is_mine
+    with pytest.raises(TypeError, match="match is a plain function, not a coroutine function"):
+        engine.on_request(match, "hello")
+    with pytest.raises(TypeError, match="match is a plain function, not a coroutine function"):
+        engine.on_web_socket(match, ConnectError("no"))

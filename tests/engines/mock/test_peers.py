@@ -151,6 +151,20 @@ class TestPeers:
         assert isinstance(lost.value.__cause__, ConnectionResetError)
         assert engine.conversations[0].describe().endswith("the peer dropped the connection")
 
+    @pytest.mark.parametrize("error", [TimeoutError, TimeoutError("too late")])
+    async def test_the_peer_drops_with_an_error_of_its_own(
+        self, engine: MockEngine, client: HttpClient, error: Exception | type[Exception]
+    ) -> None:
+        async def peer(session: MockPeerSession) -> None:
+            session.drop(error)
+
+        engine.on_web_socket("/", peer)
+        session = await client.web_socket_session("/")
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectionClosedError) as lost:
+                await session.receive_text()
+        assert isinstance(lost.value.__cause__, TimeoutError)
+
     @pytest.mark.parametrize("late", [False, True])
     async def test_what_the_peer_sent_arrives_before_it_drops(
         self, engine: MockEngine, client: HttpClient, late: bool
