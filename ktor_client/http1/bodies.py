@@ -28,16 +28,14 @@ class AnswerBody(ABC):
     """Whether nothing of it is missing."""
     surplus: bytes
     """What came behind it, which belongs to no answer."""
+    fault: AnswerError | None = None
+    """What has broken its framing: nothing follows what `feed` returned last."""
     framing = b"Content-Length: 0\r\n"
     """The field that says where it ends."""
 
     @abstractmethod
     def feed(self, data: bytes) -> bytes:
-        """Take what came; return what of it is content.
-
-        Raises:
-            AnswerError: the framing is broken.
-        """
+        """Take what came; return what of it is content, up to a `fault` if there is one."""
 
     def relay(self, data: bytes) -> bytes:
         """Do what `feed` does; return the content framed as `framing` says: for others' parsers."""
@@ -112,7 +110,7 @@ class UntilCloseBody(AnswerBody):
 class ChunkedBody(AnswerBody):
     """A body in chunks (RFC 9112 7.1). Its trailer is checked and kept."""
 
-    __slots__ = ("_in_trailer", "_line", "_missing", "is_done", "surplus", "trailer")
+    __slots__ = ("_in_trailer", "_line", "_missing", "fault", "is_done", "surplus", "trailer")
 
     framing = b"Transfer-Encoding: chunked\r\n"
 
@@ -120,6 +118,7 @@ class ChunkedBody(AnswerBody):
         self._line = b""  # of a line that is not whole yet, or of the trailer
         self._missing = 0  # bytes of the open chunk, and the line end behind it
         self._in_trailer = False
+        self.fault = None
         self.is_done = False
         self.surplus = b""
         self.trailer: Fields = []
@@ -127,6 +126,13 @@ class ChunkedBody(AnswerBody):
     def feed(self, data: bytes) -> bytes:
         """See `AnswerBody.feed`."""
         pieces: list[bytes] = []
+        try:
+            self._take(data, pieces)
+        except AnswerError as error:
+            self.fault = error.with_traceback(None)  # whose frames refer to this body
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take(self, data: bytes, pieces: list[bytes]) -> None:
         position, end = 0, len(data)
         if self._line:
             data, self._line = self._line + data, b""
@@ -148,7 +154,6 @@ class ChunkedBody(AnswerBody):
                 position = self._begin_chunk(data, position)
         if self._in_trailer:
             self._take_trailer(data[position:])
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def relay(self, data: bytes) -> bytes:
         """See `AnswerBody.relay`: chunks of ours, without extensions and trailer."""

@@ -37,6 +37,8 @@ def read_answer(
                 surplus += part
             else:
                 content += head.body.feed(part)
+                if head.body.fault is not None:
+                    raise head.body.fault
     if head is None:
         raise EOFError
     head.body.end(in_full=True)

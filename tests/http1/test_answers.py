@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from ktor_client.http1 import AnswerError, AnswerParser
+from ktor_client.http1.bodies import ChunkedBody
 from ktor_client.http1.rules import MAX_CHUNK_LINE, MAX_HEAD, MAX_TRAILER
 from tests.http1.reading import pieces, read_answer
 
@@ -95,6 +96,20 @@ def test_a_trailer_is_kept() -> None:
 def test_broken_chunks_are_refused_at_once(rest: bytes) -> None:
     with pytest.raises(AnswerError):
         read_answer([OK + b"Transfer-Encoding: chunked\r\n\r\n", rest], is_handshake=False)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"zz\r\n", b"\r\n", b"2\r\nabc", b"0\r\nX: y\n\n", b"0\r\n=\r\n\r\n"]
+)
+def test_what_came_before_a_fault_is_content_however_it_is_cut(bad: bytes) -> None:
+    data = b"4\r\ngood\r\n6\r\n chunk\r\n" + bad
+    for size in range(1, len(data) + 1):
+        body, content = ChunkedBody(), b""
+        for part in pieces(data, size):
+            if body.fault is None:
+                content += body.feed(part)
+        assert body.fault is not None
+        assert content.removesuffix(b"ab") == b"good chunk"
 
 
 @pytest.mark.parametrize("size", [100, 4096, MAX_TRAILER * 2])

@@ -222,6 +222,8 @@ class Exchange:
                 data = body.surplus
                 if content:
                     self._take(content)
+                if body.fault is not None:
+                    self._fail(body.fault)
             if body.is_done:
                 # Many servers drop the connection of a refused handshake without a word.
                 self._end(keeps=self.head.keeps and not (data or self._is_handshake))

@@ -197,15 +197,13 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
         if head.body.is_done:  # it belongs to no answer (RFC 9112 6.3)
             head.keeps = False
             return
-        try:
-            framed = head.body.relay(data)
-        except AnswerError as error:
-            self._break_body(error)
-            return
+        framed = head.body.relay(data)
         if head.body.surplus:
             head.keeps = False
         if framed:
             super().data_received(framed)
+        if head.body.fault is not None:
+            self._break_body(head.body.fault)
 
     def _break_body(self, error: AnswerError) -> None:
         if self.transport is not None:

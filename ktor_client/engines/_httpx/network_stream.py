@@ -18,7 +18,7 @@ from ktor_client.engine.silence import socket_timeout_error
 from ktor_client.engine.socket_stream import SocketStream
 from ktor_client.engines._httpx.errors import NoAnswerError, UnheardError
 from ktor_client.errors import ClientClosedError, KtorClientError
-from ktor_client.http1 import AnswerBody, AnswerError, AnswerHead, AnswerParser
+from ktor_client.http1 import AnswerBody, AnswerHead, AnswerParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +105,6 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         self._terms: Terms | None = None
         self._answers: AnswerParser | None = None  # until a head is here
         self._body: AnswerBody | None = None
-        self._broken: AnswerError | None = None
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until: float | None = None
         self.is_spent = False
@@ -114,12 +113,13 @@ class NetworkStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         terms: Terms | None = timeout
         answers = self._answers
-        if self._broken is not None:
-            raise self._broken
         while True:
+            body = self._body
+            if body is not None and body.fault is not None:
+                raise body.fault
             data = await self._read(max_bytes, terms)
             if answers is None or terms is None:
-                body, framed = self._body, self._within_body(data)
+                framed = self._within_body(data)
                 if not (data or body is None or body.is_done):
                     body.end(in_full=self._stream.ended_in_full)
                 if framed or not data or self.is_spent:
@@ -141,11 +141,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         self._body = head.body
         if head.idle_limit is not None:
             self._idle_until = asyncio.get_running_loop().time() + head.idle_limit - 1
-        try:
-            return head.framing() + self._within_body(rest)
-        except AnswerError as error:  # of the body's beginning: the head counts all the same
-            self._broken = error
-            return head.framing()
+        return head.framing() + self._within_body(rest)
 
     def _within_body(self, data: bytes) -> bytes:
         """Leave out what comes behind a body: it belongs to no answer (RFC 9112 6.3)."""
