@@ -14,7 +14,7 @@ def is_public_suffix(domain: str) -> bool:
     Names of one label always are. The others are known where `publicsuffixlist` is installed:
     `pip install publicsuffixlist`.
     """
-    return "." not in domain or _known()(domain)
+    return "." not in domain.removesuffix(".") or _known()(domain)
 
 
 @lru_cache(1)

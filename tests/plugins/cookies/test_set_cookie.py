@@ -181,6 +181,7 @@ def test_domain(host: str, attribute: str, domain: str, host_only: bool) -> None
         ("a.localhost", "localhost"),
         ("bbc.co.uk", "co.uk"),
         ("me.github.io", "github.io"),
+        ("me.github.io.", "github.io."),
         ("xn--85x722f.xn--55qx5d.cn", "xn--55qx5d.cn"),
     ],
 )
@@ -196,6 +197,8 @@ def test_without_a_list_of_public_suffixes(monkeypatch: pytest.MonkeyPatch) -> N
         assert read("n=v; Domain=co.uk", "https://bbc.co.uk/").domain == "co.uk"
         with pytest.raises(CookieRefused, match="public suffix"):
             read("n=v; Domain=uk", "https://bbc.co.uk/")
+        with pytest.raises(CookieRefused, match="public suffix"):
+            read("n=v; Domain=uk.", "https://bbc.co.uk./")
     finally:
         public_suffixes._known.cache_clear()
 
