@@ -89,10 +89,8 @@ def _attributes(text: str) -> dict[str, str]:
 
 def _expiry(attributes: dict[str, str], now: float) -> float | None:
     if "max-age" in attributes:
-        digits = attributes["max-age"]
-        # So many digits are far beyond the limit, and int() takes no more than some thousands.
-        seconds = MAX_AGE if len(digits) > 18 else min(float(digits), MAX_AGE)
-        return now + seconds if seconds > 0 and not digits.startswith("-") else 0.0
+        seconds = min(float(attributes["max-age"]), MAX_AGE)
+        return now + seconds if seconds > 0 else 0.0
     expires = parse_cookie_date(attributes["expires"]) if "expires" in attributes else None
     return None if expires is None else min(expires, now + MAX_AGE)
 

@@ -96,6 +96,8 @@ def test_4096_bytes_are_a_cookie() -> None:
         ("Max-Age=99999999999999999999", NOW + 400 * 86400),
         ("Max-Age=" + "9" * 900, NOW + 400 * 86400),
         ("Max-Age=-" + "9" * 900, 0.0),
+        ("Max-Age=" + "0" * 30, 0.0),
+        ("Max-Age=" + "0" * 30 + "5", NOW + 5),
         ("Max-Age=", None),
         ("Max-Age", None),
         ("Max-Age=+5", None),
