@@ -20,6 +20,8 @@ from ktor_client.http.url_parts import (
     flaw,
     has_surrogate,
     is_query,
+    is_relative_path,
+    joined_path,
     known_parts,
     quoted,
     url_parts,
@@ -197,7 +199,11 @@ class Url(metaclass=Taught):
             mark, query = self.target[len(self.path) :][:1], self.query
         base = self._place if self.scheme.startswith("http") else f"http{self._place[2:]}"
         try:
-            return Url.parse(urljoin(base, place) + mark + query)
+            if is_relative_path(place):  # of which `urljoin` would lose empty segments
+                joined = base.removesuffix(self.path) + joined_path(self.path, place)
+            else:
+                joined = urljoin(base, place)
+            return Url.parse(joined + mark + query)
         except InvalidUrlError as error:
             if "@" not in fragment:  # else it may show the start of a password
                 said = f"cannot follow Location {shown(location)}: {error}"

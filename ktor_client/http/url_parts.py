@@ -16,6 +16,8 @@ __all__ = [
     "flaw",
     "has_surrogate",
     "is_query",
+    "is_relative_path",
+    "joined_path",
     "known_parts",
     "quoted",
     "url_parts",
@@ -31,6 +33,8 @@ _split = re.compile(  # RFC 3986 appendix B, with the scheme's characters
 _split_server = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?").fullmatch
 _encoded_zone = partial(re.compile(r"%25(?=[^\]])").sub, "%", count=1)  # RFC 6874 2
 _has_port = re.compile(r"[^/?#]*:[0-9]+(?![^/?#])").match
+is_relative_path = re.compile(r"[^/:]+(?:/.*)?", re.DOTALL).fullmatch
+"""Whether a reference without a query begins with the name of a segment (RFC 3986 4.2)."""
 is_query = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~%?]*").fullmatch
 
 _Server: TypeAlias = tuple[str, int | None, str | None, str | None]
@@ -78,6 +82,20 @@ def _server(netloc: str, url: str) -> _Server:
 
 
 known_parts = lru_cache(256)(url_parts)
+
+
+def joined_path(base: str, path: str) -> str:
+    """Resolve a relative path against that of a URL (RFC 3986 5.2.3, 5.2.4)."""
+    segments: list[str] = []
+    names = (base[: base.rfind("/") + 1] + path).split("/")[1:]
+    for name in names:
+        if name == "..":
+            del segments[-1:]
+        elif name != ".":
+            segments.append(name)
+    if names[-1] in (".", ".."):
+        segments.append("")
+    return "/" + "/".join(segments)
 
 
 def quoted(text: str, safe: str) -> str:

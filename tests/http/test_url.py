@@ -306,6 +306,15 @@ def test_another_scheme() -> None:
         ("http://h/a?b", "/c?d#part", "http://h/c?d"),
         ("http://h/a", "https://g#", "https://g/"),
         ("http://h/a?b", "#part", "http://h/a?b"),
+        ("http://h/a/b", "c//d", "http://h/a/c//d"),
+        ("http://h/web/http://g/x", "y?z", "http://h/web/http://g/y?z"),
+        ("http://h/a", "to/http://g/x", "http://h/to/http://g/x"),
+        ("http://h/a//b/", "../../c", "http://h/a/c"),
+        ("http://h/a//b", "..", "http://h/a/"),
+        ("http://h/a/b", "./c/./d/.", "http://h/a/c/d/"),
+        ("http://h/a", "../../b/../c", "http://h/c"),
+        ("http://h/a/", "./b:c", "http://h/a/b:c"),
+        ("wss://h/a//b", "c", "https://h/a//c"),
     ],
 )
 def test_joining(base: str, location: str, expected: str) -> None:
