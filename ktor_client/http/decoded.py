@@ -29,6 +29,7 @@ class DecodedBody(ResponseBody):
         self._raw = raw
         self._decoder = decoder
         self._limit = response.request.attributes.get(max_decoded_size)
+        self._way_out = "raise the limit"
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces; see `ResponseBody.chunks`.
@@ -37,15 +38,16 @@ class DecodedBody(ResponseBody):
             ConnectError: the coded data is damaged, or ends in the middle.
             ResponseError: it is larger than the request's own limit.
         """
-        return self._pieces(self._limit)
+        return self._pieces()
 
-    async def read(self) -> bytes:
-        """Return the whole body; without a limit of the request's, `MAX_DECODED_SIZE` holds."""
-        limit = MAX_DECODED_SIZE if self._limit is None else self._limit
-        return b"".join([piece async for piece in self._pieces(limit)])
+    def hold_to_limit(self) -> None:
+        """Be held to `MAX_DECODED_SIZE` where the request has no limit: all of it is kept."""
+        if self._limit is None:
+            self._limit = MAX_DECODED_SIZE
+            self._way_out = "stream it, or raise the limit"
 
-    async def _pieces(self, limit: int | None) -> AsyncIterator[bytes]:
-        decoder, size = self._decoder, 0
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        decoder, limit, size = self._decoder, self._limit, 0
         where = self._response.request.url.authority
         try:
             async with opened(self._raw.chunks()) as chunks:
@@ -55,7 +57,7 @@ class DecodedBody(ResponseBody):
                         if limit is not None and size > limit:
                             raise ResponseError(
                                 f"the body from {where} has more than {limit} bytes when it is "
-                                "decoded (max_decoded_size); stream it, or raise the limit",
+                                f"decoded (max_decoded_size); {self._way_out}",
                                 self._response,
                             )
                         yield piece

@@ -44,6 +44,8 @@ class HttpResponse(metaclass=Taught):
     _read: bytes | None = None
     _coded: Headers | None = None
     """The headers whose `Content-Encoding` the body still has."""
+    _decoded: DecodedBody | None = None
+    """The body below which it is undone, however it was wrapped since."""
     _streamed = False
     _closed = False
     _given_back = False
@@ -119,7 +121,7 @@ class HttpResponse(metaclass=Taught):
             reason=self.reason if reason is None else reason,
             http_version=self.http_version,
         )
-        twin._coded, twin._read = coded, read
+        twin._coded, twin._decoded, twin._read = coded, self._decoded, read
         twin._source = self
         if not is_at_hand:
             twin._streamed, twin._closed = self._streamed, self._closed
@@ -150,6 +152,8 @@ class HttpResponse(metaclass=Taught):
             self._begin_reading()
             try:
                 body = self._decoding()
+                if self._decoded is not None:
+                    self._decoded.hold_to_limit()
                 if self._waiting is None:
                     self._read = await body.read()
                 else:
@@ -232,7 +236,10 @@ class HttpResponse(metaclass=Taught):
     def _decoding(self) -> ResponseBody:
         """Return the body as it is to be read: with its content coding undone."""
         decoder = None if self._coded is None else decoder_for(self._coded)
-        return self._body if decoder is None else DecodedBody(self, self._body, decoder)
+        if decoder is None:
+            return self._body
+        self._decoded = DecodedBody(self, self._body, decoder)
+        return self._decoded
 
     async def _plain_bytes(self) -> bytes:
         """Read the body for somebody who means what it says."""

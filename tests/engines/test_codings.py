@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ import pytest
 from backports import zstd
 
 from ktor_client import HttpClient, install
+from ktor_client.config import Block
 from ktor_client.engine import HttpClientEngine
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine, TestEngine
@@ -30,7 +32,8 @@ from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
 from ktor_client.http import decoded as decoded_module
 from ktor_client.http.body import WrappedBody
 from ktor_client.http.codings import max_decoded_size
-from ktor_client.plugins import WebSockets
+from ktor_client.plugin import HttpClientPlugin, PluginScope, Send
+from ktor_client.plugins import HttpCallValidator, HttpTimeout, Logging, LogLevel, WebSockets
 from ktor_client.testing import echo_server
 from tests.support.raw_server import Peer, Script, raw_server
 from tests.support.receiver import get, open_link
@@ -245,6 +248,40 @@ async def test_a_limit_for_bodies_that_are_read(monkeypatch: pytest.MonkeyPatch)
             assert sum([len(chunk) async for chunk in response.chunks()]) == len(PLAIN)
 
 
+class Own(HttpClientPlugin):
+    """A layer that hands up a body of its own."""
+
+    def install(self, scope: PluginScope) -> None:
+        scope.on_send(self._wrap)
+
+    async def _wrap(self, request: HttpRequest, send: Send) -> HttpResponse:
+        return (await send(request)).copy(body=WrappedBody).copy(body=WrappedBody)
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        install(HttpTimeout, request_timeout=60),
+        install(Logging, level=LogLevel.BODY, logger=logging.getLogger("tests")),
+        install(HttpCallValidator, on_error=lambda error, request: None),
+        install(Own),
+    ],
+    ids=["timeout", "logging", "validator", "own"],
+)
+async def test_the_limit_holds_for_bodies_that_plugins_wrap(
+    engine: EngineFactory, plugin: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoded_module, "MAX_DECODED_SIZE", len(PLAIN) - 1)
+    monkeypatch.setattr(logging.getLogger("tests"), "level", logging.INFO)
+    async with raw_server(answering(200, "gzip", PACKED["gzip"])) as server:
+        url = server.url.replace("ws", "http", 1)
+        async with HttpClient(engine, plugin) as client:
+            with pytest.raises(ResponseError, match=r"has more than 1599999 bytes .*; stream it"):
+                await client.get(url)
+            async with client.prepare_get(url) as response:
+                assert sum([len(chunk) async for chunk in response.chunks()]) == len(PLAIN)
+
+
 async def test_a_limit_of_the_requests_own() -> None:
     async def read(client: HttpClient, limit: int, *, streamed: bool) -> int:
         def block(request: Any) -> None:
@@ -258,7 +295,7 @@ async def test_a_limit_of_the_requests_own() -> None:
     async with of_mock("gzip", PACKED["gzip"]) as client:
         for streamed in (False, True):
             assert await read(client, len(PLAIN), streamed=streamed) == len(PLAIN)
-            with pytest.raises(ResponseError, match="more than 1000 bytes") as caught:
+            with pytest.raises(ResponseError, match=r"more than 1000 bytes .*; raise") as caught:
                 await read(client, 1000, streamed=streamed)
             assert caught.value.response.status == 200
 
