@@ -5,6 +5,7 @@ Credentials and custom headers stay with the origin they were meant for; TLS is 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ktor_client.engine.capabilities import ManualRedirectsCapability
@@ -13,6 +14,7 @@ from ktor_client.errors import InvalidUrlError, RedirectError
 from ktor_client.http import Headers, HttpMethod, HttpRequest, HttpResponse, Url
 from ktor_client.http.body import once_only
 from ktor_client.http.origins import fields_for_elsewhere, is_about_body
+from ktor_client.http.response import DISCARD_TIMEOUT, MAX_REFUSAL_BODY
 from ktor_client.plugin import HttpClientPlugin, LayerKind, PluginScope, Send
 from ktor_client.unset import Unset, known
 
@@ -83,15 +85,19 @@ class HttpRedirect(HttpClientPlugin):
             location = response.headers.single("location")
             if location is None or (self._check_method and request.method not in ("GET", "HEAD")):
                 return response
-            url = self._target(request.url, location, response)
-            if url is None:
-                return response
-            followed += 1
-            if followed > self._max:
-                raise RedirectError(
-                    f"more than {self._max} redirects, last to {url._shown}", response
-                )
-            request = _redirected(request, url, response)
+            try:
+                url = self._target(request.url, location, response)
+                if url is None:
+                    return response
+                followed += 1
+                if followed > self._max:
+                    raise RedirectError(
+                        f"more than {self._max} redirects, last to {url._shown}", response
+                    )
+                request = _redirected(request, url, response)
+            except RedirectError:
+                await response.read_up_to(MAX_REFUSAL_BODY, asyncio.timeout(DISCARD_TIMEOUT))
+                raise
             await response.discard()
 
     def _target(self, url: Url, location: str, response: HttpResponse) -> Url | None:

@@ -51,7 +51,7 @@ async def serve(peer: Peer) -> None:
             path = peer.request.split()[1].decode()
             if int(peer.headers.get("content-length", "0")):
                 await peer.reader.readexactly(int(peer.headers["content-length"]))
-            elif "transfer-encoding" in peer.headers:
+            elif peer.headers.pop("transfer-encoding", ""):
                 await peer.reader.readuntil(b"0\r\n\r\n")
             if path == "/":
                 await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -114,6 +114,26 @@ async def test_what_is_said_of_a_body_goes_with_it(engine: EngineFactory) -> Non
         assert b"\r\nx-id: 1\r\n" in last
 
 
+@pytest.mark.parametrize("location", ["ftp://x/", "/r", "/a\r\nLocation: /b"])
+async def test_an_error_has_the_body_of_the_redirect(engine: EngineFactory, location: str) -> None:
+    none = install(HttpRedirect, max_redirects=0)
+    async with client_of(engine, site := Site(location), none) as client:
+        for _ in range(2):
+            with pytest.raises(RedirectError) as caught:
+                await client.get(f"{site.url}r")
+            assert await caught.value.response.body_as_text() == "moved here"
+    assert site.connections == 1
+
+
+async def test_an_error_does_not_wait_for_the_body_of_the_redirect(engine: EngineFactory) -> None:
+    async with client_of(engine, site := Site("ftp://x/")) as client:
+        site.moved = site.moved.replace(b"Content-Length: 10", b"Content-Length: 11")
+        with pytest.raises(RedirectError) as caught:
+            await client.get(f"{site.url}r")
+        assert await caught.value.response.body_as_text() == "moved here"
+        assert "did not end in time" in str(caught.value.response.body_error)
+
+
 async def test_a_request_does_not_become_a_web_socket(engine: EngineFactory) -> None:
     for location in ("ws://127.0.0.1:9/x", "wss://127.0.0.1:9/x"):
         async with client_of(engine, site := Site(location)) as client:
