@@ -33,6 +33,7 @@ DISCARD_TIMEOUT = 1.0
 """Seconds that the rest of a body is waited for that nobody wants."""
 
 _NO_BODY = BytesBody()
+_PORTABLE = "status", "headers", "reason", "http_version", "body_error", "_read", "_coded"
 _charset = re.compile(r'charset\s*=\s*"?([\w.:-]+)', re.IGNORECASE).search
 
 
@@ -128,6 +129,13 @@ class HttpResponse(metaclass=Taught):
         twin.body_error = self.body_error
         self._streamed = True
         return twin
+
+    __copy__ = copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process, as errors take it there: with its body if that was read."""
+        request, state = self.request, {name: getattr(self, name) for name in _PORTABLE}
+        return _arrived, ((request.method, request.url, request.headers), state)
 
     def is_made_of(self, other: HttpResponse) -> bool:
         """Whether this is the other response, or a `copy` of it."""
@@ -382,3 +390,10 @@ class HttpResponse(metaclass=Taught):
 
     def __repr__(self) -> str:
         return f"HttpResponse({self.status} {self.request.method} {self.request.url!r})"
+
+
+def _arrived(request: tuple[Any, ...], state: dict[str, Any]) -> HttpResponse:
+    """Return a response from another process: no connection is behind it."""
+    response = HttpResponse(HttpRequest(*request), state["status"], state["headers"])
+    vars(response).update(state, _closed=True)
+    return response
