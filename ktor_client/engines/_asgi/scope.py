@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from ktor_client.engine.outgoing import fields_to_send
+from ktor_client.engine.upload import Upload
 from ktor_client.errors import UnsafeHeaderError
 from ktor_client.http import Headers, HttpRequest
-from ktor_client.http.body import length_of
-from ktor_client.http.codings import accept_encoding
 from ktor_client.http.headers import check_field
 
 __all__ = ["App", "Event", "Receive", "Scope", "Send", "bytes_of", "headers_from", "make_scope"]
@@ -32,19 +32,10 @@ def make_scope(
     url = request.url
     fields = [
         (name.lower().encode("latin-1"), value.encode("utf-8", "surrogateescape"))
-        for name, value in request.headers.fields()
+        for name, value in fields_to_send(request, Upload.of(request.body))
     ]
-    names = {name for name, _ in fields}
-    if b"host" not in names:
+    if "host" not in request.headers:
         fields.insert(0, (b"host", url.authority.encode()))
-    if kind == "http" and b"accept-encoding" not in names:
-        fields.append((b"accept-encoding", accept_encoding(b"range" in names).encode()))
-    if request.body is not None and b"content-length" not in names:
-        length = length_of(request.body)
-        if length is None:
-            fields.append((b"transfer-encoding", b"chunked"))
-        else:
-            fields.append((b"content-length", b"%d" % length))
     scope: dict[str, Any] = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": "2.4"},

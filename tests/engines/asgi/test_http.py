@@ -110,6 +110,21 @@ async def test_a_host_of_the_users_own() -> None:
     assert hosts == [[b"testserver"], [b"tenant.example"]]
 
 
+async def test_the_app_sees_the_fields_that_a_server_would() -> None:
+    seen: list[dict[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(dict(scope["headers"]))
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    async with client_of(app, lifespan=False) as client:
+        await client.post("/")
+        await client.get("/", headers={"Accept": "text/html"})
+    assert (seen[0][b"accept"], seen[0][b"content-length"]) == (b"*/*", b"0")
+    assert (seen[1][b"accept"], seen[1].get(b"content-length")) == (b"text/html", None)
+
+
 async def test_a_part_is_asked_for_without_a_coding() -> None:
     accepted: list[bytes] = []
 
