@@ -1,13 +1,20 @@
-"""What a transport tells when it is asked: does a byte or the end wait there; was the end meant?"""
+"""What a transport tells when it is asked: does a byte or the end wait there; was the end meant?
+
+And, when it was lost in writing: what had the peer sent before?
+"""
 
 from __future__ import annotations
 
 import asyncio
 import select
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 
-__all__ = ["ended_in_full", "poll_of"]
+from ktor_client.link.leftover import leftover_of
+from ktor_client.link.read_buffer import READ_SIZE
+
+__all__ = ["ended_in_full", "poll_of", "rest_of"]
 
 
 def poll_of(transport: asyncio.BaseTransport) -> Callable[[int], Sequence[object]]:
@@ -44,3 +51,19 @@ def ended_in_full(transport: asyncio.BaseTransport) -> bool:
         return True
     except ssl.SSLError:  # it waits for more
         return False
+
+
+def rest_of(transport: asyncio.Transport, error: BaseException | None) -> Iterator[bytes]:
+    """Yield what still lies in a connection that was lost by an error, to be asked in
+    `connection_lost`.
+
+    A server that refuses an upload closes, and the next piece of it meets a reset: before the
+    answer is read, as often as not.
+    """
+    if not isinstance(error, OSError) or transport.get_extra_info("sslcontext") is not None:
+        return
+    leftover = leftover_of(transport)
+    if leftover is not None:
+        with closing(leftover), suppress(OSError):
+            while data := leftover.recv(READ_SIZE):
+                yield data

@@ -10,7 +10,7 @@ import ssl
 import weakref
 from typing import TYPE_CHECKING, cast
 
-from ktor_client.engine.readable import ended_in_full
+from ktor_client.engine.readable import ended_in_full, rest_of
 from ktor_client.engine.silence import Silence
 
 if TYPE_CHECKING:
@@ -236,6 +236,9 @@ class SocketStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone; tell who has it now."""
+        if self._transport is not None and not self._ended:
+            for data in rest_of(self._transport, exc):
+                self._buffer += data
         self._ended = True
         self._error = exc
         self._congested = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import threading
 import warnings
 from collections.abc import AsyncIterator
@@ -224,6 +225,37 @@ async def test_a_body_that_is_not_of_its_length(engine: EngineFactory, server: E
             with pytest.raises(UnsafeHeaderError, match=is_told):
                 await client.post(f"{server.http_url}/echo-body", body=Body(pieces, length))
         assert (await client.get(f"{server.http_url}/hello")).status == 200
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 7", "Transfer-Encoding: chunked"])
+async def test_an_answer_before_the_reset_that_stops_the_upload(
+    engine: EngineFactory, length: str
+) -> None:
+    content = "7\r\ntoo big\r\n0\r\n\r\n" if "chunked" in length else "too big"
+    answered = threading.Event()
+
+    def refuse(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while b"begin" not in connection.recv(1024):
+                pass
+            connection.sendall(f"HTTP/1.1 413 No\r\n{length}\r\n\r\n{content}".encode())
+        answered.set()  # and what was not read has reset the connection
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"begin"
+        yield b"more" * 5_000
+        answered.wait()  # nothing is read meanwhile
+        yield b"the piece that meets the reset"
+        yield b"and another"
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = asyncio.create_task(asyncio.to_thread(refuse, listener))
+        async with HttpClient(engine) as client:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            response = await client.post(url, body=body())
+            assert (response.status, await response.body_as_text()) == (413, "too big")
+        await refusing
 
 
 async def test_what_a_call_takes() -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from ktor_client.engine.readable import ended_in_full, poll_of
+from ktor_client.engine.readable import ended_in_full, poll_of, rest_of
 from ktor_client.engine.reading import ReadInPlace
 from ktor_client.engine.silence import Silence
 from ktor_client.engine.wire.errors import NoAnswerError
@@ -171,6 +171,8 @@ class Connection(ReadInPlace):
         if exchange is not None:
             if exchange.sending is not None:
                 exchange.sending.resume()
+            for data in () if exchange.is_over else rest_of(self.transport, exc):
+                exchange.received(data)
             exchange.ended(exc, in_full=False)
         if self._on_gone is not None:
             on_gone, self._on_gone = self._on_gone, None

@@ -16,7 +16,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from ktor_client.engine.phases import phase_of_an_exchange
-from ktor_client.engine.readable import ended_in_full, poll_of
+from ktor_client.engine.readable import ended_in_full, poll_of, rest_of
 from ktor_client.engine.reading import ReadInPlace
 from ktor_client.engine.sending import Sending
 from ktor_client.engine.silence import Silence, socket_timeout_error
@@ -236,7 +236,10 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
             self._break_off(aiohttp.ClientPayloadError(said(exc)))
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        transport: Any = self.transport
         self.transport = None  # which is not to be closed again by who hears of the body's end
+        for data in rest_of(transport, exc) if transport is not None and self._is_busy else ():
+            self.data_received(data)
         self.silence.close()
         self._release()
         if isinstance(exc, OSError):
