@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar, overload
 
 from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
-from ktor_client.http.body import BytesBody, ResponseBody, opened
+from ktor_client.http.body import BytesBody, ResponseBody, WrappedBody, opened
 from ktor_client.http.codings import decoder_for, hindrance
 from ktor_client.http.conversion import CONVERTERS, from_body
 from ktor_client.http.decoded import DecodedBody
@@ -110,8 +110,9 @@ class HttpResponse(metaclass=Taught):
         if wire is not None:
             read, kept = None, wire(kept)
         elif callable(body):
-            coded, kept = None, body(self._decoding() if read is None else BytesBody(read))
-            read = None
+            kept, read = body(self._decoding() if read is None else BytesBody(read)), None
+            if not (coded and hindrance(coded) and isinstance(kept, WrappedBody)):
+                coded = None  # else what passes through is as it came
         elif body is not None:
             coded, read, kept = None, body, _NO_BODY
         twin = HttpResponse(

@@ -197,14 +197,44 @@ async def test_the_slot_of_a_damaged_body_is_free_again(engine: EngineFactory) -
         await client.engine.close()
 
 
+# --- what plugins wrap ---
+
+LOGGER = logging.getLogger("tests.codings")
+LOGGER.setLevel(logging.INFO)
+
+
+class Own(HttpClientPlugin):
+    """A layer that hands up a body of its own."""
+
+    def install(self, scope: PluginScope) -> None:
+        scope.on_send(self._wrap)
+
+    async def _wrap(self, request: HttpRequest, send: Send) -> HttpResponse:
+        return (await send(request)).copy(body=WrappedBody).copy(body=WrappedBody)
+
+
+wrapping = pytest.mark.parametrize(
+    "plugin",
+    [
+        lambda config: None,
+        install(HttpTimeout, request_timeout=60),
+        install(Logging, level=LogLevel.BODY, logger=LOGGER),
+        install(HttpCallValidator, on_error=lambda error, request: None),
+        install(Own),
+    ],
+    ids=["none", "timeout", "logging", "validator", "own"],
+)
+
+
 # --- unknown ---
 
 
-async def test_an_unknown_coding(engine: EngineFactory) -> None:
+@wrapping
+async def test_an_unknown_coding(engine: EngineFactory, plugin: Block) -> None:
     async with (
         raw_server(answering(200, "exi", b"\x80raw")) as server,
         asyncio.timeout(20),
-        HttpClient(engine) as client,
+        HttpClient(engine, plugin) as client,
     ):
         response = await client.get(f"http://127.0.0.1:{server.port}/")
         assert await response.body_as_bytes() == b"\x80raw"
@@ -248,31 +278,11 @@ async def test_a_limit_for_bodies_that_are_read(monkeypatch: pytest.MonkeyPatch)
             assert sum([len(chunk) async for chunk in response.chunks()]) == len(PLAIN)
 
 
-class Own(HttpClientPlugin):
-    """A layer that hands up a body of its own."""
-
-    def install(self, scope: PluginScope) -> None:
-        scope.on_send(self._wrap)
-
-    async def _wrap(self, request: HttpRequest, send: Send) -> HttpResponse:
-        return (await send(request)).copy(body=WrappedBody).copy(body=WrappedBody)
-
-
-@pytest.mark.parametrize(
-    "plugin",
-    [
-        install(HttpTimeout, request_timeout=60),
-        install(Logging, level=LogLevel.BODY, logger=logging.getLogger("tests")),
-        install(HttpCallValidator, on_error=lambda error, request: None),
-        install(Own),
-    ],
-    ids=["timeout", "logging", "validator", "own"],
-)
+@wrapping
 async def test_the_limit_holds_for_bodies_that_plugins_wrap(
     engine: EngineFactory, plugin: Block, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoded_module, "MAX_DECODED_SIZE", len(PLAIN) - 1)
-    monkeypatch.setattr(logging.getLogger("tests"), "level", logging.INFO)
     async with raw_server(answering(200, "gzip", PACKED["gzip"])) as server:
         url = server.url.replace("ws", "http", 1)
         async with HttpClient(engine, plugin) as client:
