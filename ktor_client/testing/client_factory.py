@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ktor_client.client import HttpClient
 from ktor_client.config import Block
+from ktor_client.engine import EngineLike
 
 __all__ = ["ClientFactory", "describe_leaks"]
 
@@ -14,14 +14,15 @@ __all__ = ["ClientFactory", "describe_leaks"]
 class ClientFactory:
     """The fixture `ktor_client_factory`: call it as you would call `HttpClient`."""
 
-    def __init__(self, default_engine: Any = None) -> None:
+    def __init__(self, default_engine: EngineLike = None) -> None:
         self.clients: list[HttpClient] = []
         """Clients that were made."""
         self._default_engine = default_engine
 
-    def __call__(self, engine: Any = None, *blocks: Block) -> HttpClient:
+    def __call__(self, engine: EngineLike = None, *blocks: Block, **options: bool) -> HttpClient:
         """Make a client; see `HttpClient`. None takes the test's engine."""
-        client = HttpClient(self._default_engine if engine is None else engine, *blocks)
+        chosen = self._default_engine if engine is None else engine
+        client = HttpClient(chosen, *blocks, **options)
         self.clients.append(client)
         return client
 

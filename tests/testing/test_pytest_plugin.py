@@ -63,6 +63,20 @@ def test_what_a_test_leaves_is_closed_on_its_own_loop(
     run(pytester, code, *options).assert_outcomes(passed=1)
 
 
+def test_the_factory_takes_what_the_client_takes(pytester: pytest.Pytester) -> None:
+    code = """
+async def test_options(mock_engine, ktor_client_factory):
+    mock_engine.on_request("/", respond(status=302, headers={"Location": "/"}))
+    client = ktor_client_factory(mock_engine, follow_redirects=False, expect_success=True)
+    with pytest.raises(RedirectError, match="gave 302"):
+        await client.get("/")
+    assert len(mock_engine.request_history) == 1
+    with pytest.raises(TypeError, match="HttpClient has no option 'folow_redirects'; it has"):
+        ktor_client_factory(folow_redirects=False)
+"""
+    run(pytester, code, *ASYNCIO).assert_outcomes(passed=1)
+
+
 def test_without_any_asyncio_plugin(pytester: pytest.Pytester) -> None:
     code = """
     def test_chat(mock_engine, ktor_client_factory, echo_server):
