@@ -80,7 +80,10 @@ class MsgspecConverter(WebSocketContentConverter, ContentConverter):
 
 
 class PydanticConverter(WebSocketContentConverter, ContentConverter):
-    """JSON by pydantic 2: models, dataclasses, and everything that `TypeAdapter` takes."""
+    """JSON by pydantic 2: models, dataclasses, and everything that `TypeAdapter` takes.
+
+    A field that has an alias is written, as it is read, under that name.
+    """
 
     media_types = ("application/json",)
 
@@ -92,7 +95,7 @@ class PydanticConverter(WebSocketContentConverter, ContentConverter):
 
     def to_bytes(self, value: object) -> bytes:
         """Return a body."""
-        data: bytes = self._adapter_for(type(value)).dump_json(value)
+        data: bytes = self._adapter_for(type(value)).dump_json(value, by_alias=True)
         return data
 
     def from_bytes(self, data: bytes, type_: Any) -> Any:

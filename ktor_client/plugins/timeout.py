@@ -41,8 +41,8 @@ class HttpTimeout(HttpClientPlugin):
 
         Args:
             request_timeout: for a whole call, from sending the request to reading the last byte of
-                the response. Each repetition by `HttpRequestRetry` has its own. Does not apply to
-                sessions.
+                the response. Each step of a redirect, and each repetition by `HttpRequestRetry`,
+                has its own. Does not apply to sessions.
             connect_timeout: to get a connection, including the wait for a free one, DNS, TCP, TLS
                 and proxy. By default the engine's own limit, usually 10 s.
             socket_timeout: without a byte in either direction; 60 s by default. For a handshake,

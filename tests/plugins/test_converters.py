@@ -80,6 +80,16 @@ def test_types_of_the_library(converter: WebSocketContentConverter, value: Any) 
     assert converter.deserialize(converter.serialize(value), type(value)) == value
 
 
+def test_an_alias_is_written_as_it_is_read() -> None:
+    class Renamed(pydantic.BaseModel):
+        user_id: int = pydantic.Field(alias="userId")
+
+    converter, value = PydanticConverter(), Renamed(userId=7)
+    assert converter.to_bytes([value]) == b'[{"userId":7}]'
+    assert converter.from_bytes(converter.to_bytes(value), Renamed) == value
+    assert converter.deserialize(converter.serialize(value), Renamed) == value
+
+
 def test_message_pack_is_binary() -> None:
     converter = MsgspecConverter(format="msgpack")
     frame = converter.serialize(Order(7))
