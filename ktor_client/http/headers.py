@@ -194,7 +194,7 @@ class HeadersBuilder(Headers):
             UnsafeHeaderError: the name is not a token; or the value has CR, LF, NUL or another
                 control character: such bytes could smuggle a second header; or it has a lone
                 surrogate, which no encoding can send. (Other characters beyond ASCII leave as
-                UTF-8; a browser takes none beyond Latin-1 and refuses them.)
+                UTF-8.)
         """
         check_field(name, value)
         value = value.strip(" \t")

@@ -263,7 +263,8 @@ class Site:
     async def status(self, request: web.Request) -> web.Response:
         code = int(request.query["code"])
         text = None if code == 204 else "the body"
-        response = web.Response(status=code, text=text, headers={"X-Twice": "one"})
+        fields = {"X-Twice": "one", "X-Name": "é☃"}
+        response = web.Response(status=code, text=text, headers=fields)
         response.headers.add("X-Twice", "two")
         return response
 

@@ -10,7 +10,7 @@ from ktor_client.engine.upload import is_cancelled
 from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope
-from ktor_client.errors import ConnectError
+from ktor_client.errors import ClientClosedError, ConnectError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.http.body import checked_chunk, opened
 from ktor_client.memory.outcome import outcome
@@ -51,7 +51,8 @@ class Exchange:
         try:
             self._end(await outcome("the app", self._app, self._scope, self._receive, self._send))
         except asyncio.CancelledError:
-            self._response.fail(ConnectError("TestEngine was closed during the request"))
+            error = ConnectError if self._response.head.done() else ClientClosedError
+            self._response.fail(error("TestEngine was closed during the request"))
             raise
         finally:
             if not self._pieces.ag_running:  # or a task of the app's still asks for more

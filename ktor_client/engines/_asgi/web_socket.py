@@ -14,7 +14,7 @@ from ktor_client.engine import WebSocketUpgrade
 from ktor_client.engines._asgi.failures import Failures, is_about_disconnect
 from ktor_client.engines._asgi.response import ResponseInTheMaking
 from ktor_client.engines._asgi.scope import App, Event, Scope, headers_from
-from ktor_client.errors import ConnectError, ConnectionClosedError
+from ktor_client.errors import ClientClosedError, ConnectError, ConnectionClosedError
 from ktor_client.frames import CloseReason, TextFrame
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.link import FrameLink
@@ -67,9 +67,9 @@ class WebSocketConnection:
         try:
             error = await outcome("the app", self._app, self._scope, self._receive, self._send)
         except asyncio.CancelledError:
-            closed = ConnectError("TestEngine was closed during the handshake")
-            self._fail(closed)
-            self._denial.fail(closed)
+            closed = "TestEngine was closed during the handshake"
+            self._fail(ClientClosedError(closed))
+            self._denial.fail(ConnectError(closed))
             if self._session is not None:
                 self._session.cancel()
             raise

@@ -25,6 +25,7 @@ from ktor_client.engines._browser.network import watch_network
 from ktor_client.engines._browser.page_clock import PageClock
 from ktor_client.engines._browser.platform import Platform
 from ktor_client.engines._browser.wakeups import Wakeups
+from ktor_client.errors import ClientClosedError
 from ktor_client.http import Headers, HttpRequest, HttpResponse
 from ktor_client.link import Clock
 
@@ -91,6 +92,7 @@ class BrowserEngine(HttpClientEngine):
         self._bursts = Bursts(self._platform.js)
         self._credentials = credentials
         self._live: set[BrowserLink | Exchange] = set()
+        self._closed = False
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -109,6 +111,7 @@ class BrowserEngine(HttpClientEngine):
 
     async def execute(self, request: HttpRequest) -> HttpResponse:
         """Send a request by `fetch`; see `HttpClientEngine.execute`."""
+        self._raise_if_closed()
         check(request)
         exchange = Exchange(self._platform, self._live.discard)
         self._live.add(exchange)
@@ -125,6 +128,7 @@ class BrowserEngine(HttpClientEngine):
 
         The browser has verified the answer, and shows of it only what it negotiated.
         """
+        self._raise_if_closed()
         require(self, WebSocketCapability)
         require_handshake_headers(self, request.headers)
         socket = self._new_socket(request, options)
@@ -161,6 +165,11 @@ class BrowserEngine(HttpClientEngine):
 
     async def close(self) -> None:
         """Abort every socket and request. Idempotent."""
+        self._closed = True
         for one in list(self._live):
             one.abort()
         self._wakeups.close()
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise ClientClosedError("BrowserEngine is closed; make a new one")

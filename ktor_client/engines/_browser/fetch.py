@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ktor_client.engine.capabilities import StreamingUploadCapability
+from ktor_client.engine.error_table import place
+from ktor_client.engine.received import ReceivedHeaders
 from ktor_client.engines._browser.platform import Platform
-from ktor_client.errors import UnsupportedCapabilityError
-from ktor_client.http import Headers, HttpRequest, HttpResponse, ResponseBody, Url
+from ktor_client.errors import ClientClosedError, ConnectError, UnsupportedCapabilityError
+from ktor_client.http import HttpRequest, HttpResponse, ResponseBody, Url
 
 __all__ = ["Exchange", "check"]
 
@@ -58,12 +60,6 @@ def check(request: HttpRequest) -> None:
                 else ""
             )
             raise _refused(f"the request header {name!r}: browsers set it themselves{hint}")
-    for name, value in request.headers.fields():
-        if any(character > "\xff" for character in value):
-            raise _refused(
-                f"the value of the request header {name!r}: browsers send Latin-1 only; encode it "
-                "as the server expects, such as percent-encoded"
-            )
     if request.method in _FORBIDDEN_METHODS:
         raise _refused(f"the method {request.method}: browsers forbid it")
     if request.body is not None:
@@ -87,16 +83,22 @@ class Exchange(ResponseBody):
         self._on_closed = on_closed
         self._controller: Any = platform.js.AbortController.new()
         self._body: Any = None
-        self._url: Url | None = None
+        self._is_closed = False
+        self._request: HttpRequest
 
     async def send(self, request: HttpRequest, credentials: str) -> HttpResponse:
-        """Return the response as soon as its head is here. Raises `ConnectError`."""
+        """Return the response as soon as its head is here.
+
+        Raises:
+            ConnectError: there is none.
+            ClientClosedError: the engine was closed meanwhile.
+        """
         platform = self._platform
-        self._url = request.url
+        self._request = request
         options: dict[str, Any] = {
             "method": str(request.method),
             "headers": [
-                [name, value]
+                [name, value.encode().decode("latin-1")]  # whose characters leave as bytes
                 for name, value in request.headers.fields()
                 if name.lower() not in _SET_BY_BROWSER
             ],
@@ -108,6 +110,8 @@ class Exchange(ResponseBody):
         try:
             response = await platform.js.fetch(str(request.url), platform.plain_object(options))
         except platform.ffi.JsException as error:
+            if self._is_closed:
+                raise ClientClosedError("BrowserEngine was closed during the request") from error
             await self.close()
             raise platform.error(request.url, error) from error
         except BaseException:
@@ -119,7 +123,10 @@ class Exchange(ResponseBody):
         return HttpResponse(
             request,
             int(response.status),
-            Headers([(str(name), str(value)) for name, value in response.headers]),
+            ReceivedHeaders(
+                (str(name).encode("latin-1"), str(value).encode("latin-1"))
+                for name, value in response.headers
+            ),
             self,
             reason=str(response.statusText),
             http_version="",
@@ -127,6 +134,8 @@ class Exchange(ResponseBody):
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises `ConnectError` where it breaks off."""
+        if self._is_closed:
+            raise self._cut_short()
         if self._body is None:
             return
         reader = self._body.getReader()
@@ -134,10 +143,18 @@ class Exchange(ResponseBody):
             try:
                 part = await reader.read()
             except self._platform.ffi.JsException as error:
-                raise self._platform.error(self._url, error) from error
+                if self._is_closed:
+                    raise self._cut_short() from error
+                raise self._platform.error(self._request.url, error) from error
             if part.done:
                 return
             yield part.value.to_bytes()
+
+    def _cut_short(self) -> ConnectError:
+        where = place(self._request)
+        return ConnectError(
+            f"BrowserEngine did not get the whole body from {where}: the response was closed"
+        )
 
     async def close(self) -> None:
         """Abort the request if it is not over. Idempotent."""
@@ -145,6 +162,7 @@ class Exchange(ResponseBody):
 
     def abort(self) -> None:
         """Tell the browser to stop; without effect on a response that is complete."""
+        self._is_closed = True
         self._controller.abort()
         self._body = None
         self._on_closed(self)

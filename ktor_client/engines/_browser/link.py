@@ -14,7 +14,7 @@ from ktor_client.engine.capabilities import FragmentationCapability, PingCapabil
 from ktor_client.engines._browser.bursts import IN_A_ROW, SLICE, Bursts, MessageArray
 from ktor_client.engines._browser.leaving import POLL, Leaving
 from ktor_client.engines._browser.wakeups import Wakeups
-from ktor_client.errors import ConnectError, UnsupportedCapabilityError
+from ktor_client.errors import ClientClosedError, ConnectError, UnsupportedCapabilityError
 from ktor_client.frames import BinaryFrame, CloseFrame, CloseReason, Frame, TextFrame
 from ktor_client.link import Clock, FrameLink, LinkOptions, LinkReceiver
 from ktor_client.protocol.violation import Violation
@@ -109,6 +109,7 @@ class BrowserLink(FrameLink):
 
         Raises:
             ConnectError: it failed; browsers do not say why.
+            ClientClosedError: the engine was closed meanwhile.
         """
         await self._opening
 
@@ -214,7 +215,7 @@ class BrowserLink(FrameLink):
         """Let go of the socket. A browser cannot drop the connection: it closes it by itself."""
         if not self._is_lost:
             self._socket.close()
-            self._end(None, "the engine was closed while the browser was opening the WebSocket")
+            self._end(None, ClientClosedError("BrowserEngine was closed during the handshake"))
 
     @property
     def taken(self) -> int:
@@ -359,14 +360,13 @@ class BrowserLink(FrameLink):
 
     def _failed(self) -> None:
         error = ConnectionError("the browser reports close code 1006: no Close frame came")
-        asked, query, _ = str(self._socket.url).partition("?")
-        shown = f"{asked}{'?...' if query else ''}"  # pages have their tokens there
-        self._end(
-            error,
-            f"the browser could not open {shown!r}. Browsers hide the reason from "
-            "programs (server not reached, handshake refused, certificate, no common subprotocol, "
-            "Content-Security-Policy); the browser's console shows it",
+        asked, query, _ = str(self._socket.url).partition("?")  # pages have their tokens there
+        why = (
+            f"the browser could not open {asked + '?...' * bool(query)!r}. Browsers hide the "
+            "reason from programs (server not reached, handshake refused, certificate, no common "
+            "subprotocol, Content-Security-Policy); the browser's console shows it"
         )
+        self._end(error, ConnectError(why))
 
     def _broke(self, error: Exception) -> None:
         """End the connection because delivering has failed, and say so as an event loop does."""
@@ -377,7 +377,7 @@ class BrowserLink(FrameLink):
             self._socket.close()
             self._end(error)
 
-    def _end(self, error: Exception | None, why_not_open: str = "") -> None:
+    def _end(self, error: Exception | None, why_not_open: Exception | None = None) -> None:
         """Give everything back: handlers first, for nobody may call a destroyed proxy."""
         self._is_lost = True
         self._error = error
@@ -388,7 +388,7 @@ class BrowserLink(FrameLink):
             proxy.destroy()
         self._proxies.clear()
         if not self._opening.done():
-            self._opening.set_exception(ConnectError(why_not_open))
+            self._opening.set_exception(why_not_open or ConnectError(str(error)))
         if self._receiver is not None:
             self._loop.call_soon(self._receiver.lost, error)
         self._on_ended(self)

@@ -49,7 +49,7 @@ class Platform:
         """Return a plain JavaScript object."""
         return self.ffi.to_js(values, dict_converter=self.js.Object.fromEntries)
 
-    def error(self, url: Url | None, cause: Exception) -> KtorClientError:
+    def error(self, url: Url, cause: Exception) -> KtorClientError:
         """Return our error for an exception of `new WebSocket` or `fetch`.
 
         SyntaxError is a URL that the browser does not take, SecurityError mixed content. Everything
@@ -57,7 +57,7 @@ class Platform:
         The query is not shown: pages have their tokens there.
         """
         name = str(getattr(cause, "name", type(cause).__name__))
-        shown = url._shown if url is not None else "the server"
+        shown = url._shown
         text = str(getattr(cause, "message", cause)).replace(str(url), shown)
         if name == "SyntaxError":
             return InvalidUrlError(f"the browser refuses {shown}: {text}")

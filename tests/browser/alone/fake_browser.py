@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -160,21 +160,35 @@ class Socket:
             self.onclose(SimpleNamespace(code=code, reason=reason, wasClean=code != 1006))
 
 
+class Signal:
+    """An AbortSignal."""
+
+    def __init__(self) -> None:
+        self.aborted = asyncio.Event()
+
+    async def heeded(self) -> NoReturn:
+        """Wait for the abort, as `fetch` and a body that is read do."""
+        await self.aborted.wait()
+        raise JsException("AbortError", "signal is aborted without reason")
+
+
 class Reader:
     """Of a response's body: chunks, then an error, silence or the end."""
 
-    def __init__(self, chunks: list[bytes], error: JsException | None, *, is_stalled: bool) -> None:
+    def __init__(
+        self, chunks: list[bytes], error: JsException | None, stalled_until: Signal | None
+    ) -> None:
         self._chunks = list(chunks)
         self._error = error
-        self._is_stalled = is_stalled
+        self._stalled_until = stalled_until
 
     async def read(self) -> SimpleNamespace:
         if self._chunks:
             return SimpleNamespace(done=False, value=Bytes(self._chunks.pop(0)))
         if self._error is not None:
             raise self._error
-        if self._is_stalled:
-            await asyncio.Event().wait()
+        if self._stalled_until is not None:
+            await self._stalled_until.heeded()
         return SimpleNamespace(done=True, value=None)
 
 
@@ -194,10 +208,12 @@ class Response:
         self.headers = [["content-type", "text/plain"], ["x-id", "1, 2"]]
         self.redirected = bool(redirected_to)
         self.url = redirected_to
+        self.signal = Signal()
+        until = self.signal if is_stalled else None
         self.body = (
             None
             if chunks is None
-            else SimpleNamespace(getReader=lambda: Reader(chunks, error, is_stalled=is_stalled))
+            else SimpleNamespace(getReader=lambda: Reader(chunks, error, until))
         )
 
 
@@ -252,19 +268,23 @@ class Browser:
         return socket
 
     def _controller(self) -> SimpleNamespace:
+        signal = Signal()
+
         def abort() -> None:
             self.aborted += 1
+            signal.aborted.set()
 
-        return SimpleNamespace(signal="signal", abort=abort)
+        return SimpleNamespace(signal=signal, abort=abort)
 
     async def fetch(self, url: str, options: dict[str, Any]) -> Response:
         self.requests.append((url, options))
+        signal: Signal = options["signal"]
         if self.answer is None:
             self.opened.set()
-            await asyncio.Event().wait()
+            await signal.heeded()
         if isinstance(self.answer, JsException):
             raise self.answer
-        assert self.answer is not None
+        self.answer.signal.aborted = signal.aborted
         return self.answer
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ktor_client import (
+    ClientClosedError,
     ConnectError,
     EngineUnavailableError,
     Frame,
@@ -188,8 +189,20 @@ async def test_closing_the_engine_while_opening(browser: Browser) -> None:
     task = await opening(browser, engine)
     await engine.close()
     await engine.close()
-    with pytest.raises(ConnectError, match="engine was closed"):
+    with pytest.raises(ClientClosedError, match="BrowserEngine was closed during the handshake"):
         await task
+
+
+async def test_a_closed_engine(browser: Browser) -> None:
+    engine = BrowserEngine()
+    async with HttpClient(engine, install(WebSockets)) as client:
+        await engine.close()
+        with pytest.raises(ClientClosedError, match="BrowserEngine is closed; make a new one"):
+            await client.get(WEB)
+        with pytest.raises(ClientClosedError, match="BrowserEngine is closed; make a new one"):
+            await client.web_socket_session(URL)
+    assert browser.requests == []
+    assert browser.sockets == []
 
 
 # --- requests
@@ -200,7 +213,6 @@ async def test_closing_the_engine_while_opening(browser: Browser) -> None:
     [
         (get(WEB, ("Cookie", "a=b")), "'Cookie': browsers set it themselves; cookies are the"),
         (get(WEB, ("sec-fetch-mode", "cors")), "'sec-fetch-mode'"),
-        (get(WEB, ("X-Name", "ж")), "value of the request header 'X-Name': browsers send Latin-1"),
         (HttpRequest(HttpMethod("TRACE"), Url.parse(WEB)), "method TRACE"),
         (HttpRequest(HttpMethod.Head, Url.parse(WEB), body=b"x"), "a body with HEAD"),
         (HttpRequest(HttpMethod.Put, Url.parse(WEB), body=streamed()), "StreamingUpload"),
@@ -263,6 +275,38 @@ async def test_a_request_that_is_cancelled(browser: Browser) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert browser.aborted == 1
+
+
+async def test_closing_the_engine_ends_a_request(browser: Browser) -> None:
+    engine = BrowserEngine()
+    task = asyncio.create_task(engine.execute(get(WEB)))
+    await browser.opened.wait()
+    await engine.close()
+    with pytest.raises(ClientClosedError, match="BrowserEngine was closed during the request"):
+        await task
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_closing_the_engine_ends_a_body(browser: Browser, is_read: bool) -> None:
+    """What came of it is not taken for the whole."""
+    browser.answer = Response([b"a"], is_stalled=True)
+    engine = BrowserEngine()
+    response = await engine.execute(get(WEB))
+    reading = asyncio.ensure_future(response.body_as_bytes())
+    if is_read:
+        await asyncio.sleep(0)
+    await engine.close()
+    with pytest.raises(ConnectError, match=r"whole body from example.org:80: the response was clo"):
+        await reading
+
+
+async def test_characters_beyond_ascii_in_headers(browser: Browser) -> None:
+    """They leave as the bytes of UTF-8, and come as UTF-8 or Latin-1, as on every engine."""
+    browser.answer = Response([])
+    browser.answer.headers = [["x-utf8", "é☃".encode().decode("latin-1")], ["x-latin", "caf\xe9"]]
+    response = await BrowserEngine().execute(get(WEB, ("X-Name", "é☃")))
+    assert browser.requests[0][1]["headers"] == [["X-Name", "Ã©â\x98\x83"]]
+    assert (response.headers["x-utf8"], response.headers["x-latin"]) == ("é☃", "café")
 
 
 async def test_closing_the_engine_aborts_responses(browser: Browser) -> None:

@@ -138,6 +138,29 @@ async def test_closing_the_engine_aborts_requests(
     assert (await site.seen(name))["aborted"]
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_closing_the_engine_cuts_a_body_short(site: Site, name: str, is_read: bool) -> None:
+    engine = BrowserEngine()
+    async with HttpClient(engine) as client:
+        async with client.prepare_get(site.http(f"/http/stream?id={name}")) as response:
+            chunks = response.chunks()
+            if is_read:
+                assert await anext(chunks) == b"first"
+            await engine.close()
+            with pytest.raises(ConnectError, match=r"whole body from .*: the response was closed"):
+                await anext(chunks)
+        with pytest.raises(ClientClosedError, match="BrowserEngine is closed; make a new one"):
+            await client.get(site.http("/http/status?code=200"))
+    await site.go(name)
+
+
+async def test_characters_beyond_ascii_in_headers(client: HttpClient, site: Site) -> None:
+    response = await client.get(site.http("/http/mirror"), headers={"X-Name": "é☃"})
+    assert (await response.body(dict))["headers"]["X-Name"] == "é☃"
+    response = await client.get(site.http("/http/status?code=200"))
+    assert response.headers["x-name"] == "é☃"
+
+
 async def test_nobody_listens(client: HttpClient) -> None:
     with pytest.raises(ConnectError, match="Browsers hide the reason"):
         await client.get("http://127.0.0.1:9/")

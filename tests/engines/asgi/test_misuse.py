@@ -350,6 +350,19 @@ async def test_an_exception_is_told_whenever_the_engine_is_closed() -> None:
         await client.close()
 
 
+async def test_closing_ends_a_handshake() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    engine = TestEngine(app, lifespan=False, shutdown_timeout=0.01)
+    async with HttpClient(engine, install(WebSockets)) as client:
+        opening = asyncio.ensure_future(client.web_socket_session("/"))
+        await asyncio.sleep(0)
+        await engine.close()
+        with pytest.raises(ClientClosedError, match="TestEngine was closed during the handshake"):
+            await opening
+
+
 async def test_closing_ends_what_is_open() -> None:
     ends: list[str] = []
 
@@ -372,7 +385,7 @@ async def test_closing_ends_what_is_open() -> None:
     await asyncio.sleep(0)
     await engine.close()
     assert sorted(ends) == ["cancelled", "websocket.disconnect"]
-    with pytest.raises(ConnectError, match="TestEngine was closed"):
+    with pytest.raises(ClientClosedError, match="TestEngine was closed during the request"):
         await request
     assert (await session.close_reason).code == 1006
     await client.close()
