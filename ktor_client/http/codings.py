@@ -31,8 +31,8 @@ MAX_DECODED_SIZE = 1 << 30
 MAX_CODINGS = 5
 """Codings of one body; nobody applies more than two, and each multiplies what a bomb can do."""
 
-max_decoded_size = AttributeKey[int]("max_decoded_size")
-"""Attribute of a request: another limit, which then holds for streams too."""
+max_decoded_size = AttributeKey["int | None"]("max_decoded_size")
+"""Attribute of a request: another limit, which then holds for streams too; None as without."""
 
 
 class Decoder(Protocol):

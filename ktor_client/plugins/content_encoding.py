@@ -43,7 +43,8 @@ class ContentEncoding(HttpClientPlugin):
             compress: the coding of request bodies. A body whose `Content-Encoding` the caller set
                 is sent unchanged.
             max_decoded_size: bytes that the decoded body of a response may have, also when
-                streamed; by default 1 GiB for bodies that are read whole.
+                streamed; by default 1 GiB for bodies that are read whole. Does not apply to event
+                streams.
 
         Raises:
             ValueError: a coding cannot be decoded here, or a size is out of range.

@@ -24,6 +24,7 @@ from ktor_client.errors import (
 )
 from ktor_client.http import Attributes, HttpRequest, HttpResponse
 from ktor_client.http.body import once_only
+from ktor_client.http.codings import max_decoded_size
 from ktor_client.http.conversion import ContentConverter
 from ktor_client.http.response import MAX_REFUSAL_BODY
 from ktor_client.link import Clock
@@ -343,6 +344,7 @@ def _prepared(scope: PluginScope, request: HttpRequest) -> HttpRequest:
     if SOCKET_TIMEOUT.capability in scope.engine.capabilities:
         request = request.with_setting(SOCKET_TIMEOUT, None)
     request.attributes[REQUEST_TIMEOUT] = None
+    request.attributes[max_decoded_size] = None
     return request
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import gzip
 import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from ktor_client.plugins import (
     Auth,
     BearerAuth,
     BearerTokens,
+    ContentEncoding,
     HttpTimeout,
     JsonConverter,
     RefreshTokensParams,
@@ -445,6 +447,20 @@ async def test_typed_events(engine: EngineFactory) -> None:
 def test_options_that_make_no_sense(options: dict[str, object], kind: type[Exception]) -> None:
     with pytest.raises(kind):
         HttpClient("mock", install(SSE, **options))  # type: ignore[arg-type]  # wrong on purpose
+
+
+async def test_no_limit_of_what_is_decoded_ends_a_stream(engine: EngineFactory) -> None:
+    packed = gzip.compress(b"".join(b"data: %d\n\n" % number for number in range(100)))
+    script, peers = server_of(HEAD[:-2] + b"Content-Encoding: gzip\r\n\r\n" + packed)
+    limit = install(ContentEncoding, max_decoded_size=100)
+    async with (
+        raw_server(script) as server,
+        HttpClient(engine, install(SSE, policy=AT_ONCE), limit) as client,
+        client.sse(url_of(server)) as events,
+    ):
+        for _ in range(2):  # it is opened again
+            assert [(await anext(events)).data for _ in range(100)] == [*map(str, range(100))]
+    assert len(peers) == 2
 
 
 async def test_time_limits_on_a_virtual_clock() -> None:
