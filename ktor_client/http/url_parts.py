@@ -54,7 +54,9 @@ def url_parts(url: str) -> _Parts:
     if fragment is not None:
         raise InvalidUrlError(f"{shown(url)} has a fragment (#), which is never sent")
     if not netloc and _has_port(url):  # and no path may begin so (RFC 3986 4.2)
-        raise InvalidUrlError(f"{shown(url)} has no scheme; write ws://host:port/path")
+        raise InvalidUrlError(
+            f"{shown(url)} has no scheme; write http://host/path or ws://host/path"
+        )
     path = quote(path, safe=PATH_SAFE) or None
     query = None if query is None else quote(query, safe=QUERY_SAFE)
     if not netloc:

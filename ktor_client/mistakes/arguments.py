@@ -16,6 +16,7 @@ from ktor_client.mistakes.phrases import (
     LIMIT_OF_ENGINE,
     PARAMS,
     PLUGIN,
+    POLICY,
     PONG,
     PROXY,
     QUEUE,
@@ -140,6 +141,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "connect_timeout": option_of_sessions("open_timeout"),
         "handshake_timeout": option_of_sessions("open_timeout"),
         "reconnect": "write `async with client.web_socket_reconnecting(url) as feed:`",
+        **dict.fromkeys(("retries", "max_retries", "max_attempts", "backoff"), POLICY),
         "process_exception": "write `async with client.web_socket_reconnecting(url) as feed:`",
         "on_message": "write `async for message in session:`",
         "decode_text": "write `await session.receive_bytes()` for bytes",
@@ -355,8 +357,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     },
     "HttpCallValidator": {
         "validate_response": "write `validate=...`",
-        "handle_response_exception": "write `handle=...`",
-        "handle_response_exception_with_request": "write `handle=...`",
+        "handle_response_exception": "write `on_error=...`",
+        "handle_response_exception_with_request": "write `on_error=...`",
         "expect_success": "write `HttpClient(..., expect_success=True)`",
     },
     "SSE": {
@@ -365,6 +367,15 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "show_comment_events": "write `show_comments=True`",
         "show_retry_events": "write `show_retry=True`",
         "timeout": "write `idle_timeout=...`, in seconds",
+    },
+    "RetryPolicy": {
+        **dict.fromkeys(("retries", "max_retries"), "write `max_attempts=...`, the first included"),
+        **dict.fromkeys(("first", "longest", "factor"), "write `backoff=Backoff(first=1)`"),
+    },
+    "Backoff": {
+        **dict.fromkeys(("base", "initial", "min", "delay", "base_delay"), "write `first=...`"),
+        **dict.fromkeys(("max", "maximum", "cap", "max_delay"), "write `longest=...`"),
+        "multiplier": "write `factor=...`",
     },
     "Url": {"": 'write `Url.parse("https://example.org/")`'},
     "CloseReason": {

@@ -58,6 +58,9 @@ COOKIES = (
 AUTH = (
     "write the block `basic_auth(user, password)` or `bearer_auth(token)`, or `install(Auth, ...)`"
 )
+POLICY = (
+    "write `client.web_socket_reconnecting(url, policy=RetryPolicy(Backoff(...), max_attempts=3))`"
+)
 RETRY = "write `install(HttpRequestRetry, max_retries=3)` for the client"
 SUCCESS = (
     "write the block `expect_success()` after the URL, or `HttpClient(..., expect_success=True)`"

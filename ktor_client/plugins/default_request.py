@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from ktor_client.http import Headers, HttpRequestBuilder, RequestBlock, UrlBuilder
+from ktor_client.http import HeadersBuilder, HttpRequestBuilder, RequestBlock, UrlBuilder
 from ktor_client.http.parameters import ParametersLike, encoded_parameters
 from ktor_client.http.request import apply_blocks
 from ktor_client.plugin import HttpClientPlugin, PluginScope, RequestPhase
@@ -46,7 +46,8 @@ class DefaultRequest(HttpClientPlugin):
 
         Raises:
             InvalidUrlError: `url` is not a URL, or `params` cannot be sent.
-            TypeError: `params` are no query parameters.
+            UnsafeHeaderError: a header cannot be sent.
+            TypeError: `params` are no query parameters, or `headers` no headers.
         """
         self._url = UrlBuilder()
         if url is not None:
@@ -57,7 +58,7 @@ class DefaultRequest(HttpClientPlugin):
         if path is not None:
             self._url.set_path(path)
         self._query = "" if params is None else encoded_parameters(params)
-        self._headers = Headers(headers or {})
+        self._headers = HeadersBuilder(headers or ())
         self._block = block
 
     def install(self, scope: PluginScope) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ktor_client.durations import Duration, seconds
+from ktor_client.mistakes import answering
 
 __all__ = ["Backoff", "Jitter"]
 
@@ -27,6 +28,7 @@ class Backoff:
     factor: float
     jitter: Jitter
 
+    @answering("Backoff")
     def __init__(
         self,
         first: Duration = 0.25,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ktor_client.durations import Duration, optional_seconds, seconds
 from ktor_client.frames import CloseReason
+from ktor_client.mistakes import answering
 from ktor_client.retry.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class RetryPolicy:
     stable_after: float
     decide: Decide | None
 
+    @answering("RetryPolicy")
     def __init__(
         self,
         backoff: Backoff | None = None,

@@ -22,6 +22,11 @@ _FAILED = CloseReason(CloseReason.Codes.INTERNAL_ERROR)
 
 async def send_stream(core: SessionCore, chunks: Chunks) -> None:
     """Send one message; see `DefaultWebSocketSession.send_stream`."""
+    if not isinstance(chunks, AsyncIterable):
+        raise TypeError(
+            f"send_stream takes an async iterable of str or bytes, not {type(chunks).__name__}; "
+            "what is there already is one message: `await session.send(...)`"
+        )
     sending = core.sending
     sending.check_open()
     turn = kind = None

@@ -124,7 +124,7 @@ def test_parts() -> None:
     [
         ("ftp://host/", "scheme 'ftp' is not supported"),
         ("host:x/path", "has no host; write ws://host/path"),
-        ("host:8080/path", "has no scheme; write ws://host:port/path"),
+        ("host:8080/path", "has no scheme; write http://host/path or ws://host/path"),
         ("127.0.0.1:8080", "has no scheme"),
         ("[::1]:8080?x", "has no scheme"),
         ("user:word@host:80", "'\\*\\*\\*@host:80' has no scheme"),

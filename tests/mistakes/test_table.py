@@ -17,6 +17,7 @@ import pytest
 
 import ktor_client
 from ktor_client import (
+    Backoff,
     ClientWebSocketSession,
     CloseReason,
     DefaultClientWebSocketSession,
@@ -30,6 +31,7 @@ from ktor_client import (
     HttpRequestBuilder,
     HttpResponse,
     ReceiveChannel,
+    RetryPolicy,
     SendChannel,
     Url,
     WebSocketSession,
@@ -76,6 +78,8 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "close": (WebSocketSession.close,),
     "Url": (Url,),
     "CloseReason": (CloseReason,),
+    "RetryPolicy": (RetryPolicy,),
+    "Backoff": (Backoff,),
     "CioEngine": (engines.CioEngine,),
     "AiohttpEngine": (engines.AiohttpEngine,),
     "HttpxEngine": (engines.HttpxEngine,),
@@ -241,6 +245,13 @@ def test_what_is_to_be_written_is_there(code: str) -> None:
             if factory is not None:
                 given = {keyword.arg for keyword in node.keywords}
                 assert given <= set(inspect.signature(factory).parameters), code
+
+
+@pytest.mark.parametrize(("owner", "name"), rows(ARGUMENTS))
+def test_an_option_that_is_to_be_written_is_one(owner: str, name: str) -> None:
+    calls = [*CALLS.get(owner, ()), OPTIONS.get(owner, HttpClient.post)]
+    known = {option for call in calls for option in inspect.signature(call).parameters}
+    assert set(re.findall(r"write `(\w+)=", ARGUMENTS[owner][name])) <= known
 
 
 def has(cls: type, name: str) -> bool:

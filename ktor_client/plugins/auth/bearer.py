@@ -118,7 +118,10 @@ class BearerAuth(AuthProvider):
         """
         super().__init__(realm=realm, send_without_request=send_without_request)
         if not callable(load_tokens):
-            raise TypeError(f"load_tokens is a function, not {type(load_tokens).__name__}")
+            raise TypeError(
+                f"load_tokens is a function, not {type(load_tokens).__name__}; a token that stays "
+                "the same is a header: install(DefaultRequest, headers={'Authorization': ...})"
+            )
         if refresh_tokens is not None and not callable(refresh_tokens):
             raise TypeError(f"refresh_tokens is a function, not {type(refresh_tokens).__name__}")
         self._load_tokens = load_tokens
