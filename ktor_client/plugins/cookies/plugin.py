@@ -234,7 +234,7 @@ class HttpCookies(HttpClientPlugin):
                 more = self._for_each_host.items()
                 seeds = [*seeds, *(_cookie_of(at_root, name, value, now) for name, value in more)]
             for cookie in seeds:
-                place = Url("https" if cookie.secure else "http", cookie.domain, path=cookie.path)
+                place = Url("https" if cookie.secure else "http", cookie.domain)
                 if _key(cookie) not in {_key(one) for one in await self._known(place)}:
                     await _done(self._storage.put([cookie]))
             self._seeds = []

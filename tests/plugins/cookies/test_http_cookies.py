@@ -516,6 +516,15 @@ async def test_seeds_stay_with_tls() -> None:
     assert sent(engine) == [None, "sid=1"]
 
 
+@pytest.mark.parametrize("path", ["/a b", "/a#b", "/a?b"])
+async def test_a_seed_whose_path_no_url_has_keeps_nobody_from_asking(path: str) -> None:
+    engine = MockEngine(lambda request: "ok")
+    seeds = [Cookie("odd", "1", "h.test", path), Cookie("sid", "2", "h.test")]
+    async with HttpClient(engine, install(HttpCookies, cookies=seeds)) as client:
+        await client.get("http://h.test/a")
+    assert sent(engine) == ["sid=2"]
+
+
 @STORAGES
 async def test_a_seed_does_not_overwrite(make: Callable[[], CookieStorage]) -> None:
     storage = make()
