@@ -88,8 +88,8 @@ class Url(metaclass=Taught):
 
         Raises:
             InvalidUrlError: unknown scheme, empty or illegal host, port outside 1..65535, a
-                fragment, a control character that would smuggle bytes into the request, or a
-                lone surrogate, which no encoding can send.
+                fragment, a query in the path, a control character that would smuggle bytes into
+                the request, or a lone surrogate, which no encoding can send.
             TypeError: the port is not an int.
         """
         if scheme not in DEFAULT_PORTS:
@@ -105,6 +105,8 @@ class Url(metaclass=Taught):
                 raise InvalidUrlError(f"the {part} has {what}")
             if "#" in text:  # in a request line it is no URL (RFC 9112 3.2.1)
                 raise InvalidUrlError(f"the {part} has a fragment (#), which is never sent")
+        if "?" in path:  # messages show paths, but no queries
+            raise InvalidUrlError("the path has a query (?); give it apart, as query")
         if has_surrogate(f"{user}{password}"):
             raise InvalidUrlError("the user or the password has a lone surrogate")
         path = quoted(path if path.startswith("/") else f"/{path}", PATH_SAFE)

@@ -440,6 +440,20 @@ def test_nothing_is_smuggled(path: str, query: str) -> None:
     assert url.host == "host"
 
 
+def test_a_query_in_a_path_is_refused() -> None:
+    """It would be shown in logs and messages, and `Url.parse(str(url))` be another URL."""
+    with pytest.raises(InvalidUrlError, match=r"has a query \(\?\); give it apart") as caught:
+        Url("http", "h", 80, "/a?token=secret")
+    assert "secret" not in str(caught.value)
+    builder = UrlBuilder()
+    builder.take_from("http://h/")
+    builder.path = "/a?token=secret"
+    with pytest.raises(InvalidUrlError, match="has a query"):
+        builder.build()
+    builder.set_path("/a?b=c")
+    assert str(builder.build()) == "http://h/a?b=c"
+
+
 @pytest.mark.parametrize(("part", "parts"), [("path", ("/a#b", "")), ("query", ("/", "a#b"))])
 def test_a_fragment_in_a_part_is_refused(part: str, parts: tuple[str, str]) -> None:
     with pytest.raises(InvalidUrlError, match=rf"the {part} has a fragment \(#\)"):
