@@ -5,8 +5,9 @@ The blocks `on_upload(f)` and `on_download(f)` ask for it, request by request.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 
 from ktor_client.engine.capabilities import StreamingUploadCapability
 from ktor_client.http import HttpRequest, HttpResponse, ResponseBody
@@ -36,17 +37,12 @@ class BodyProgress(HttpClientPlugin):
         upload = request.attributes.get(UPLOAD_LISTENER)
         download = request.attributes.get(DOWNLOAD_LISTENER)
         clock = self._engine.clock
-        rest: _Meter | None = None
+        meter: _UploadMeter | None = None
         if upload is not None and request.body is not None:
-            meter = _Meter(clock, upload, length_of(request.body))
+            meter = _UploadMeter(clock, upload, length_of(request.body))
             if StreamingUploadCapability in self._engine.capabilities:
                 request = _observed(request, meter)
-            else:  # the engine takes it in one piece
-                rest = meter
-        response = await send(request)
-        if rest is not None:
-            assert isinstance(request.body, bytes)
-            await rest.advance(len(request.body))
+        response = await (send(request) if meter is None else _sent(request, send, meter))
         if download is None or response.status == 101:
             return response
         return response.copy(
@@ -88,7 +84,55 @@ class _Meter:
         self._due = self._clock.time() + INTERVAL
         result = self._listener(self._done, self._total)
         if inspect.isawaitable(result):
-            await result
+            await self._run(result)
+
+    async def _run(self, telling: Awaitable[None]) -> None:
+        await telling
+
+
+class _UploadMeter(_Meter):
+    """The answer ends what still sends a body, so the last call goes on by itself."""
+
+    _last: asyncio.Future[None] | None = None
+
+    async def _run(self, telling: Awaitable[None]) -> None:
+        if self._done != self._total:
+            await telling
+            return
+        self._last = asyncio.ensure_future(telling)
+        self._last.add_done_callback(_notice)
+
+    async def end(self) -> None:
+        """Wait for the last call. Raises what it raises."""
+        last, self._last = self._last, None
+        if last is not None:
+            await last
+
+    async def stop(self) -> None:
+        """End the last call, if it goes on."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.cancel()
+            await asyncio.wait({last})
+
+
+def _notice(last: asyncio.Future[None]) -> None:
+    """Look at how a call has ended: asyncio complains of errors that nobody has seen."""
+    if not last.cancelled():
+        last.exception()
+
+
+async def _sent(request: HttpRequest, send: Send, meter: _UploadMeter) -> HttpResponse:
+    """Send a request, and wait until the last has been told of its body."""
+    try:
+        response = await send(request)
+        if isinstance(request.body, bytes):  # which the engine takes in one piece
+            await meter.advance(len(request.body))
+        await meter.end()
+        return response
+    except BaseException:
+        await meter.stop()
+        raise
 
 
 class _Observed(WrappedBody):
@@ -106,8 +150,9 @@ class _Observed(WrappedBody):
         await self._meter.tell()
 
 
-def _observed(request: HttpRequest, meter: _Meter) -> HttpRequest:
+def _observed(request: HttpRequest, meter: _UploadMeter) -> HttpRequest:
     async def counted(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        await meter.end()
         meter.begin()
         async with opened(chunks) as pieces:
             async for piece in pieces:

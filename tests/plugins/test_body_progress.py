@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from ktor_client import (
     Body,
+    ConnectError,
     HttpClient,
     HttpRequest,
     HttpResponse,
@@ -113,6 +115,81 @@ async def test_the_last_bytes_are_told_before_the_body_says_that_it_ends(
         response = await client.post(url, on_upload(listener), body=body)
         assert is_sound(told, len(DATA), len(DATA))
         assert await response.body_as_bytes() == DATA
+
+
+@pytest.mark.parametrize("body", [b"12345", Body(partial(pieces, 5, 1), 5)], ids=["bytes", "Body"])
+async def test_the_answer_does_not_cut_off_the_last_call(engine: EngineFactory, body: Any) -> None:
+    told: Told = []
+    connections: list[Peer] = []
+    answered = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        connections.append(peer)
+        with suppress(asyncio.IncompleteReadError):  # the client is closed
+            while True:
+                await peer.read_request()
+                await peer.reader.readexactly(5)
+                await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                answered.set()
+
+    async def listener(done: int, total: int | None) -> None:
+        if done == total:
+            await answered.wait()
+            for _ in range(20):  # until it is read
+                await asyncio.sleep(0)
+        told.append((done, total))
+
+    async with asyncio.timeout(20), raw_server(script) as server:
+        async with HttpClient(engine, install(BodyProgress)) as client:
+            for _ in range(2):
+                answered.clear()
+                told.clear()
+                url = server.url.replace("ws", "http")
+                await client.put(url, on_upload(listener), body=body)
+                assert is_sound(told, 5, 5)
+    assert len(connections) == 1  # which an upload that has not ended costs
+
+
+@pytest.mark.parametrize("end", ["raise", "cancel", "no answer"])
+async def test_how_the_last_call_may_end(engine: EngineFactory, end: str) -> None:
+    mine = LookupError("a mistake of the listener's")
+    ends: list[str] = []
+    begun = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.reader.readexactly(5)
+        if end == "no answer":
+            await begun.wait()
+            return
+        with suppress(ConnectionError):  # who is cancelled resets it
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await peer.read_eof()
+
+    async def listener(done: int, total: int | None) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(0)
+            if end == "raise":
+                raise mine
+            await asyncio.Event().wait()
+        finally:
+            ends.append("listener")
+
+    async with asyncio.timeout(20), raw_server(script) as server:
+        async with HttpClient(partial(engine, limit=1), install(BodyProgress)) as client:
+            url = server.url.replace("ws", "http")
+            sending = asyncio.ensure_future(client.post(url, on_upload(listener), body=b"12345"))
+            sending.add_done_callback(lambda _: ends.append("request"))
+            if end == "cancel":
+                await begun.wait()
+                sending.cancel()
+            await asyncio.wait({sending})
+            if end == "raise":
+                assert sending.exception() is mine
+            else:
+                assert sending.cancelled() or isinstance(sending.exception(), ConnectError)
+            assert ends == ["listener", "request"]
 
 
 @pytest.mark.parametrize("which", ["up", "down"])
