@@ -180,9 +180,15 @@ def _check_options(plugin: object, args: tuple[object, ...], options: dict[str, 
         first = next(iter(inspect.signature(plugin).parameters.values()), None)
         if first and first.kind is first.POSITIONAL_OR_KEYWORD and first.default is first.empty:
             if first.name not in options:
+                name = plugin_name(plugin)
                 raise TypeError(
-                    f"{plugin_name(plugin)} lacks its {first.name!r}; a function of a PluginScope "
-                    "becomes a plugin by `@client_plugin` above its def"
+                    f"{name} lacks its {first.name!r}; "
+                    + (
+                        f"write install({name}, {first.name}=...)"
+                        if hasattr(plugin, "__wrapped__")  # by `@client_plugin`
+                        else "a function of a PluginScope becomes a plugin by `@client_plugin` "
+                        "above its def"
+                    )
                 )
 
 

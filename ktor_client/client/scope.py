@@ -16,6 +16,7 @@ from ktor_client.functions import check_plain, is_async
 from ktor_client.http import Attributes, HttpRequest, HttpRequestBuilder, HttpResponse
 from ktor_client.http.interruptible import Interruptible
 from ktor_client.link import FrameLink
+from ktor_client.mistakes import Taught
 from ktor_client.plugin import (
     CloseHook,
     ErrorHook,
@@ -173,7 +174,7 @@ class ClientScope:
             raise failures[0]
 
 
-class PluginView:
+class PluginView(metaclass=Taught):
     """Implements `PluginScope` for one plugin."""
 
     def __init__(self, client: HttpClient, scope: ClientScope, plugin: HttpClientPlugin) -> None:

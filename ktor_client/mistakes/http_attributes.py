@@ -90,6 +90,8 @@ HTTP: dict[str, dict[str, str]] = {
         "aclose": "write `await response.close()`",
     },
     "HttpRequestBuilder": {
+        "with_header": 'write `request.headers.set("X-Id", "1")`',
+        "with_setting": "write `request.engine_settings[key] = value`",
         "header": 'write `request.headers.add("X-Id", "1")`, or the block `header("X-Id", "1")`',
         "parameter": "write the block `parameter(name, value)`, or `params={...}` in the call",
         "parameters": "write the block `parameter(name, value)`, or `params={...}` in the call",
@@ -194,6 +196,14 @@ HTTP: dict[str, dict[str, str]] = {
         "is_informational": "write `response.status < 200`",
         "is_client_error": "write `400 <= response.status < 500`",
         "is_server_error": "write `response.status >= 500`",
+    },
+    "PluginView": {
+        "on": "write `scope.on_request(hook)`, `scope.on_send(layer)` or `scope.on_response(hook)`",
+        "intercept": "write `scope.on_request(hook)`, or `scope.on_send(layer)`",
+        "transform_request_body": "write `scope.on_request(hook, phase=RequestPhase.TRANSFORM)`",
+        "transform_response_body": "write `scope.on_send(layer)`, which may `copy` the response",
+        "client": "write `scope.send(request)`, or `scope.client_without(...)`",
+        "monitor": "write `scope.events.subscribe(...)`",
     },
 }
 """By class, then by name."""

@@ -124,6 +124,25 @@ def test_a_plugin_made_of_a_function_in_a_blocks_place() -> None:
     assert text == "stamp is a plugin, not a block; write install(stamp)"
 
 
+def test_a_plugin_that_lacks_an_option() -> None:
+    @client_plugin
+    def stamp(scope: PluginScope, name: str) -> None: ...
+
+    lacking: Any = stamp
+    text = text_of(lambda: install(lacking))
+    assert text == "stamp lacks its 'name'; write install(stamp, name=...)"
+
+
+def test_ktors_words_for_hooks_are_answered() -> None:
+    @client_plugin
+    def stamp(scope: PluginScope) -> None:
+        unknown: Any = scope
+        unknown.onRequest(print)
+
+    with pytest.raises(AttributeError, match="has no attribute 'onRequest'; write `on_request`"):
+        HttpClient(MockEngine, install(stamp))
+
+
 def test_a_function_that_is_no_plugin_yet() -> None:
     def stamp(scope: PluginScope, *, name: str = "X-Stamp") -> None: ...
 

@@ -39,6 +39,7 @@ from ktor_client import (
     plugins,
     testing,
 )
+from ktor_client.client.scope import PluginView
 from ktor_client.http import HeadersBuilder, UrlBuilder
 from ktor_client.http.status import Status
 from ktor_client.mistakes import Taught, camel_case
@@ -67,6 +68,7 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "FrameType": (FrameType,),
     "_Codes": (CloseReason.Codes,),
     "Status": (Status,),
+    "PluginView": (PluginView,),
 }
 CALLS: dict[str, tuple[Any, ...]] = {
     "request": (HttpClient.get, HttpClient.prepare_get, HttpClient.head, HttpClient.options),
@@ -215,7 +217,7 @@ KNOWN: dict[str, tuple[type, ...]] = {
     "reason": (CloseReason,),
     "frame": (Frame.Text, Frame.Close),
     "frame_type": (FrameType,),
-    "scope": (plugins.PluginScope,),
+    "scope": (plugins.PluginScope, PluginView),
     "tasks": (asyncio.TaskGroup,),
 }
 
