@@ -6,7 +6,7 @@ from ktor_client.engine.upload import Upload
 from ktor_client.http import HttpRequest
 from ktor_client.http.codings import accept_encoding
 
-__all__ = ["asks_to_close", "fields_to_send"]
+__all__ = ["asks_to_close", "fields_to_send", "is_chunked"]
 
 _WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose body, where there is none, has a length of 0 (RFC 9110 8.6)."""
@@ -18,6 +18,13 @@ def asks_to_close(request: HttpRequest) -> bool:
         return False
     options = request.headers["connection"].split(",")
     return any(option.strip().lower() == "close" for option in options)
+
+
+def is_chunked(request: HttpRequest, upload: Upload | None) -> bool:
+    """Whether a body leaves in chunks: it is streamed, and nobody knows its length."""
+    if upload is None or upload.length is not None:
+        return False
+    return "content-length" not in request.headers
 
 
 def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[str, str]]:
@@ -36,7 +43,7 @@ def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[st
         fields.append(("Accept-Encoding", accept_encoding("range" in given)))
     if "content-length" not in given:
         body = request.body
-        if upload is not None and upload.length is None:
+        if is_chunked(request, upload):
             fields.append(("Transfer-Encoding", "chunked"))
         elif upload is not None:
             fields.append(("Content-Length", str(upload.length)))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 import traceback
+from collections.abc import AsyncIterator
 
 import pytest
 
+from ktor_client import Body, HttpClient
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engine.resolver import Address, Resolver
 from ktor_client.errors import ConnectTimeoutError, ProxyError, TlsError
 from ktor_client.frames import TextFrame
+from ktor_client.testing import echo_server
 from tests.support.certificates import client_context, server_context
 from tests.support.proxy_server import http_proxy, socks_proxy
 from tests.support.raw_server import TEXT, Peer, frame, raw_server
@@ -95,6 +99,22 @@ async def test_plain_http_goes_in_absolute_form(engine: EngineFactory) -> None:
     assert log.heads[0].startswith(f"GET http://127.0.0.1:{server.port}/ HTTP/1.1\r\n".encode())
     assert f"Host: 127.0.0.1:{server.port}\r\n".encode() in seen
     assert log.tunnelled == [bytearray()]
+
+
+@pytest.mark.parametrize("login", ["", "user:pass@"])
+async def test_uploads_in_absolute_form(engine: EngineFactory, login: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one "
+        yield b"two"
+
+    credentials = login.removesuffix("@") or None
+    async with echo_server() as server, http_proxy(credentials=credentials) as log:
+        async with HttpClient(functools.partial(engine, proxy=log.url)) as client:
+            for body in (b"one two", b"x" * 100_000, pieces(), Body(pieces, 7)):
+                content = body if isinstance(body, bytes) else b"one two"
+                response = await client.post(f"{server.http_url}/echo-body", body=body)
+                assert (response.status, await response.body_as_bytes()) == (200, content)
+    assert all(head.startswith(b"POST http://") for head in log.heads)
 
 
 @pytest.mark.parametrize("kind", ["http", "socks"])

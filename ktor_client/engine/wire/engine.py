@@ -16,7 +16,7 @@ from ktor_client.engine.deadlines import Deadline, limit_before
 from ktor_client.engine.dialer import Dialer
 from ktor_client.engine.error_table import ErrorTable, place
 from ktor_client.engine.open_links import LostTransport, OpenLinks
-from ktor_client.engine.outgoing import asks_to_close, fields_to_send
+from ktor_client.engine.outgoing import asks_to_close, fields_to_send, is_chunked
 from ktor_client.engine.pool import Pool
 from ktor_client.engine.proxies import Proxy
 from ktor_client.engine.received import ReceivedHeaders
@@ -194,7 +194,7 @@ class WireEngine(HttpClientEngine):
         if body is not None:
             exchange.upload(
                 body if upload is None else upload,
-                chunked=fields[-1][0] == "Transfer-Encoding",
+                chunked=is_chunked(request, upload),
                 waits_for_go_on=waits,
             )
         return exchange

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.http import HttpVersion
 
 from ktor_client.engine.error_table import place
-from ktor_client.engine.outgoing import asks_to_close, fields_to_send
+from ktor_client.engine.outgoing import asks_to_close, fields_to_send, is_chunked
 from ktor_client.engine.sending import AT_ONCE
 from ktor_client.engine.settings import DEFAULT_SOCKET_TIMEOUT, SOCKET_TIMEOUT
 from ktor_client.engine.settle import settle
@@ -197,7 +197,7 @@ async def _send(
             protocol.sending.begin(
                 transport,
                 body if upload is None else upload,
-                chunked=upload is not None and _is_chunked(request, upload),
+                chunked=is_chunked(request, upload),
                 waits_for_go_on=waits,
             )
     try:
@@ -207,7 +207,3 @@ async def _send(
         reset = isinstance(error, OSError) and error.errno is not None
         raise NoAnswerError(str(error) if reset else f"Server disconnected{within}") from error
     answer.take(content)
-
-
-def _is_chunked(request: HttpRequest, upload: Upload) -> bool:
-    return upload.length is None and "content-length" not in request.headers
