@@ -337,7 +337,7 @@ class MockEngine(HttpClientEngine):
     def _unscripted(
         self, request: HttpRequest, what: str, method: str, routes: str
     ) -> ExpectationError:
-        there = f"there are routes for {routes}" if routes else "there are no routes yet"
+        there = f"there are routes for {routes}" if routes else f"{method} has no routes yet"
         error = ExpectationError(
             f"MockEngine has no {what} for {request.method} {redacted(request.url)}; {there}. "
             f'Add one: engine.{method}("{request.url.path}", ...)'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 
 from ktor_client.engine import WebSocketUpgrade
 from ktor_client.engines._mock.conversation import Conversation, ExpectationError
@@ -121,7 +122,10 @@ class Stage:
 
     async def _play(self, peer: Peer, session: MockPeerSession) -> None:
         try:
-            await peer(session)
+            script: object = peer(session)
+            if not inspect.isawaitable(script):
+                raise TypeError("a peer is a coroutine function: async def peer(session)")
+            await script
         except ConnectionClosedError:
             if session.is_open:
                 raise

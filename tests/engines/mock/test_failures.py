@@ -238,6 +238,12 @@ class TestFailures:
         text = await failing(script, hello)
         assert "the script failed: KeyError: 'room'" in text
 
+    async def test_a_script_that_is_a_plain_function(self, engine: MockEngine) -> None:
+        script: Any = lambda peer: None  # noqa: E731
+
+        text = await failing(script, hello)
+        assert "the script failed: TypeError: a peer is a coroutine function: async def" in text
+
     async def test_a_script_that_ends_as_tests_do(self, engine: MockEngine) -> None:
         async def script(peer: MockPeerSession) -> None:
             pytest.fail("not what I wanted")
@@ -324,7 +330,7 @@ class TestFailures:
         with pytest.raises(ExpectationError) as failed:
             await client.web_socket_session("/nope")
         assert str(failed.value) == (
-            "MockEngine has no peer for GET ws://localhost/nope; there are no routes yet. "
+            "MockEngine has no peer for GET ws://localhost/nope; on_web_socket has no routes yet. "
             'Add one: engine.on_web_socket("/nope", ...)'
         )
         with pytest.raises(ExpectationError):
