@@ -10,7 +10,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar, overload
 
 from ktor_client.errors import KtorClientError, RequestTimeoutError, ResponseError
-from ktor_client.http.body import BytesBody, ResponseBody, WrappedBody, opened
+from ktor_client.http.body import BytesBody, ResponseBody, WrappedBody
+from ktor_client.http.chunks import Chunks
 from ktor_client.http.codings import decoder_for, hindrance
 from ktor_client.http.conversion import CONVERTERS, from_body
 from ktor_client.http.decoded import DecodedBody
@@ -218,29 +219,15 @@ class HttpResponse(metaclass=Taught):
             return from_json(data, type_)
         return from_body(converters, self, data, type_)
 
-    async def chunks(self) -> AsyncGenerator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the body as it arrives, decoded as by `body_as_bytes`; memory stays flat.
 
         Raises:
             ConnectError: the connection broke before the end, or the compressed data was cut off.
-            RuntimeError: the body was already streamed, or the response was closed.
+            RuntimeError: the body was already streamed, or the response was closed, as it is when
+                a wait for a chunk is cancelled.
         """
-        if self._read is not None:
-            if self._read:
-                yield self._read
-            return
-        self._begin_reading()
-        try:
-            async with opened(self._decoding().chunks()) as chunks:
-                while True:
-                    try:
-                        with self._waiting or nullcontext():
-                            chunk = await anext(chunks)
-                    except StopAsyncIteration:
-                        return
-                    yield chunk
-        finally:
-            await self.close()
+        return Chunks(self)
 
     def _decoding(self) -> ResponseBody:
         """Return the body as it is to be read: with its content coding undone."""

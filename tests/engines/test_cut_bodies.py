@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 
 import pytest
 
+from ktor_client import HttpClient
 from ktor_client.engine.registry import EngineFactory
+from ktor_client.engines import MockEngine
 from ktor_client.errors import ConnectError
 from tests.support.certificates import client_context, server_context
 from tests.support.raw_server import Peer, raw_server
@@ -198,3 +200,42 @@ async def test_a_kept_connection_that_tls_has_ended(engine: EngineFactory) -> No
             assert await response.body_as_bytes() == b"ok"
             await ended.wait()
         await client.close()
+
+
+async def test_after_a_wait_that_was_cancelled_a_body_is_not_whole(engine: EngineFactory) -> None:
+    """That ends the generators on the way, which otherwise would say that the body is over."""
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await peer.read_eof()
+
+    client = engine()
+    async with asyncio.timeout(20), raw_server(script) as server:
+        response = await client.execute(get(f"http://127.0.0.1:{server.port}/"))
+        chunks = response.chunks()
+        assert await anext(chunks) == b"half"
+        waiting = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="the body is not whole: a wait for its next"):
+                await anext(chunks)
+        await client.close()
+
+
+async def test_chunks_are_a_generator() -> None:
+    """For `aclosing`, and whatever else takes one."""
+    async with HttpClient(MockEngine(lambda _: "hello")) as client:
+        async with client.prepare_get("/") as response:
+            chunks = response.chunks()
+            assert await chunks.asend(None) == b"hello"
+            with pytest.raises(KeyError):
+                await chunks.athrow(KeyError("mine"))
+            assert [chunk async for chunk in chunks] == []
+        async with client.prepare_get("/") as response, aclosing(response.chunks()) as chunks:
+            assert await anext(chunks) == b"hello"
+            await chunks.aclose()
+            assert [chunk async for chunk in chunks] == []
