@@ -10,6 +10,7 @@ from ktor_client.http.body import (
     RequestBody,
     WrappedBody,
     checked_chunk,
+    length_of,
     opened,
     passed_through,
 )
@@ -32,33 +33,33 @@ class BodyLog:
         self._redactor = redactor
         self._enough = redactor.limit * BYTES_OF_A_CHARACTER + 1
         self._beginning = bytearray()
-        self._size = 0
+        self.size = 0
         self._is_said = False
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk."""
-        self._size += len(chunk)
+        self.size += len(chunk)
         if not self._is_said:
             self._beginning += chunk[: self._enough - len(self._beginning)]
-            if self._size >= self._enough:
-                self._tell(f"{self._size} bytes and more", is_cut=True)
+            if self.size >= self._enough:
+                self._tell(f"{self.size} bytes and more", is_cut=True)
 
     def end(self) -> None:
         """Say what there was of the body, if there was any, unless that was said."""
-        if self._size:
-            self._tell(f"{self._size} bytes", is_cut=False)
+        if self.size:
+            self._tell(f"{self.size} bytes", is_cut=False)
         self._is_said = True
 
     def break_off(self, how: str) -> None:
         """Say what there was of the body, whose end nobody has seen, unless that was said."""
-        self._tell(f"{how} after {self._size} bytes", is_cut=True)
+        self._tell(f"{how} after {self.size} bytes", is_cut=True)
 
     def whole(self, body: bytes) -> None:
         """Say what a body has that is here."""
-        self._size = len(body)
+        self.size = len(body)
         self._beginning += body[: self._enough]
         if body:
-            self._tell(f"{self._size} bytes", is_cut=len(body) > self._enough)
+            self._tell(f"{self.size} bytes", is_cut=len(body) > self._enough)
 
     def _tell(self, size: str, *, is_cut: bool) -> None:
         if self._is_said:
@@ -95,6 +96,7 @@ class LoggedBody(WrappedBody):
 
 def logged_upload(body: RequestBody, log: Callable[[], BodyLog]) -> Body:
     """Return the streamed body of a request that tells a log what passes, at each sending."""
+    length = length_of(body)
 
     async def logged(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         this = log()
@@ -104,7 +106,10 @@ def logged_upload(body: RequestBody, log: Callable[[], BodyLog]) -> Body:
                     this.take(checked_chunk(piece))
                     yield piece
         except BaseException as error:
-            this.break_off(f"broken off by {type(error).__name__}")
+            if this.size == length:  # an answer came before the body said its end
+                this.end()
+            else:
+                this.break_off(f"broken off by {type(error).__name__}")
             raise
         this.end()
 

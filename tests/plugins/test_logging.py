@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ktor_client import (
+    Body,
     ConnectError,
     Frame,
     HttpClient,
@@ -307,6 +308,30 @@ async def test_a_streamed_upload(log: Lines) -> None:
         assert len(await response.body_as_bytes()) == 66
     assert "#1 --> body, 66 bytes: " + '{"password": "***"}' * 3 in log.lines
     assert "s3cret" not in log.text
+
+
+async def test_an_upload_that_an_early_answer_ends_is_whole(
+    engine: EngineFactory, log: Lines
+) -> None:
+    answered = asyncio.Event()
+
+    async def reluctant() -> AsyncIterator[bytes]:
+        yield b"12345"
+        await answered.wait()
+        for _ in range(20):  # until the answer is read
+            await asyncio.sleep(0)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.reader.readexactly(5)
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        answered.set()
+        await peer.read_eof()
+
+    async with asyncio.timeout(20), raw_server(script) as server:
+        async with HttpClient(engine, to(log)) as client:
+            await client.post(server.url.replace("ws", "http"), body=Body(reluctant, 5))
+    assert "#1 --> body, 5 bytes: 12345" in log.lines
 
 
 @pytest.mark.parametrize(
