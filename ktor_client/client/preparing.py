@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -26,6 +25,7 @@ from ktor_client.http.headers import HeadersLike
 from ktor_client.http.parameters import ParametersLike
 from ktor_client.http.request import AnyBlock, apply_blocks, apply_late_blocks
 from ktor_client.http.url import absolute_url
+from ktor_client.http.url_parts import begins_like_a_host
 from ktor_client.protocol.handshake import check_subprotocols
 
 __all__ = [
@@ -40,7 +40,6 @@ UrlLike: TypeAlias = str | Url | RequestBlock | None
 
 _WEB_SOCKET_SCHEMES = {None: "ws", "http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
-_begins_like_a_host = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:[/?]|$)").match
 _TAKEN_AS_PATH = AttributeKey[str]("a URL without scheme and host, which begins like a host")
 
 
@@ -264,7 +263,7 @@ def tell_of_missing_scheme(error: ConnectError, request: HttpRequest) -> None:
 
 def _remember_path(builder: HttpRequestBuilder, url: UrlLike) -> None:
     if builder._whole is None and isinstance(url, str) and not builder.url.host:
-        if _begins_like_a_host(url):
+        if begins_like_a_host(url):
             builder.attributes[_TAKEN_AS_PATH] = url.partition("?")[0]
 
 

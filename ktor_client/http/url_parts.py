@@ -13,6 +13,7 @@ from ktor_client.http.redaction import shown
 __all__ = [
     "PATH_SAFE",
     "QUERY_SAFE",
+    "begins_like_a_host",
     "flaw",
     "has_surrogate",
     "is_query",
@@ -35,6 +36,8 @@ _encoded_zone = partial(re.compile(r"%25(?=[^\]])").sub, "%", count=1)  # RFC 68
 _has_port = re.compile(r"[^/?#]*:[0-9]+(?![^/?#])").match
 is_relative_path = re.compile(r"[^/:]+(?:/.*)?", re.DOTALL).fullmatch
 """Whether a reference without a query begins with the name of a segment (RFC 3986 4.2)."""
+begins_like_a_host = re.compile(r"[\w-]+(?:\.[\w-]+)+(?:[/?]|$)").match
+"""Whether a text that is taken as a path may have been meant as a URL, without its scheme."""
 is_query = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=\-._~%?]*").fullmatch
 
 _Server: TypeAlias = tuple[str, int | None, str | None, str | None]

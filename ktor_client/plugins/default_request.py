@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
+from ktor_client.errors import InvalidUrlError
 from ktor_client.http import HeadersBuilder, HttpRequestBuilder, RequestBlock, UrlBuilder
 from ktor_client.http.parameters import ParametersLike, encoded_parameters
+from ktor_client.http.redaction import shown
 from ktor_client.http.request import apply_blocks
+from ktor_client.http.url_parts import begins_like_a_host
 from ktor_client.plugin import HttpClientPlugin, PluginScope, RequestPhase
 
 __all__ = ["DefaultRequest"]
@@ -54,6 +57,10 @@ class DefaultRequest(HttpClientPlugin):
             self._url.take_from(url)
         self._url.scheme = scheme or self._url.scheme
         self._url.host = host or self._url.host
+        if url is not None and not self._url.host and begins_like_a_host(url):
+            raise InvalidUrlError(
+                f"{shown(url)} has no scheme; write https://host/path, or a path that starts with /"
+            )
         self._url.port = port or self._url.port
         if path is not None:
             self._url.set_path(path)

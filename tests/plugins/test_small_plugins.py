@@ -63,6 +63,18 @@ async def test_default_request_fills_in_what_is_open(
     assert await url_of(client, asked) == sent
 
 
+@pytest.mark.parametrize("url", ["api.example.com/v1/", "api.example.com", "a.example?token=s3"])
+async def test_a_default_url_without_a_scheme_is_no_path(url: str) -> None:
+    """Every request would go to localhost."""
+    with pytest.raises(InvalidUrlError, match="has no scheme; write https://host/path") as caught:
+        HttpClient(MockEngine, install(DefaultRequest, url=url))
+    assert "s3" not in str(caught.value)
+    default = install(DefaultRequest, url="v1.2/", host="h.example")
+    assert await url_of(HttpClient(lambda: MockEngine(echo_url), default), "x") == (
+        "http://h.example/v1.2/x"
+    )
+
+
 @pytest.mark.parametrize("default", [{"scheme": "https"}, {"url": "https://h.example:8443/v1/"}])
 async def test_a_request_that_names_its_host_alone_has_the_scheme_of_the_default(
     default: dict[str, str],
