@@ -36,6 +36,8 @@ _member = re.compile(
     rf"""(?P<q>\\{{0,15}}")(?P<double>(?:[^"\\\n]|{_escape})++)(?P=q)\s*+:\s*+"""
     rf"""|(?P<a>\\{{0,15}}')(?P<single>(?:[^'\\\n]|{_escape})++)(?P=a)\s*+:\s*+"""
     r"""|(?<![\w.%\\-])(?P<bare>[\w.%\[\]-]++)[ \t]*+(?P<sign>[=:])[ \t]*+"""
+    # No name, for nothing follows: it is read once, and not from each of its brackets again.
+    r"""|(?<![\w.%-])[\w.%-]*+[\[\]][\w.%\[\]-]*+(?![ \t]*+[=:])"""
 )
 _quote = re.compile(r"""\\{0,15}["']""").match
 _plain_value = {
@@ -139,7 +141,7 @@ def _anything(text: str, is_secret: IsSecret) -> str:
     while (found := _member.search(text, position)) is not None:
         position = found.end()
         name = found["double"] or found["single"] or found["bare"]
-        if not is_secret(_unescaped(name)):
+        if name is None or not is_secret(_unescaped(name)):
             continue
         end, value = _hidden_value(text, position, found["sign"] or "")
         shown.append(text[done:position] + value)

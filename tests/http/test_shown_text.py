@@ -27,6 +27,7 @@ FORM = "application/x-www-form-urlencoded"
         ('{"passw\\u006frd":"s3cret"}', '{"passw\\u006frd":"***"}'),
         ('{"token":"s3cret', '{"token":"***'),
         ('{"token":"s3cr\\', '{"token":"***'),
+        ("\\n[token=s3cret] [[x]] a[token]=s3cret", "\\n[token=***] [[x]] a[token]=***"),
         ('{"token":["s3', '{"token":***'),
         ('{"token":s3', '{"token":***'),
         ("{'token': 's3cret', 'n': 1}", "{'token': '***', 'n': 1}"),
@@ -161,6 +162,9 @@ def test_random_documents_keep_their_secrets() -> None:
         "https://" * 3000,
         '"token":"' + "\\\\" * 9000,
         " " * 20_000,
+        "[" * 500_000,
+        "]a" * 200_000,
+        "\\n[" * 9000,
     ],
     ids=lambda text: text[:9],
 )
