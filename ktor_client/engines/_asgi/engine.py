@@ -88,10 +88,10 @@ class TestEngine(HttpClientEngine):
 
     async def execute(self, request: HttpRequest) -> HttpResponse:
         """Hand a request to the app; see `HttpClientEngine.execute`. Raises what the app raises."""
-        scope = await self._scope("http", request)
+        limit = IdleLimit(self, request)
+        scope = await limit.wait(self._scope("http", request))
         exchange = Exchange(self.app, scope, request, self._failures)
         task = self._start(exchange.run(), request)
-        limit = IdleLimit(self, request)
         try:
             return limit.watched(await limit.wait(exchange.response()))
         except (asyncio.CancelledError, SocketTimeoutError):
@@ -105,7 +105,8 @@ class TestEngine(HttpClientEngine):
 
         Raises what the app raises before it accepts or denies.
         """
-        scope = await self._scope("websocket", request)
+        limit = IdleLimit(self, request)
+        scope = await limit.wait(self._scope("websocket", request))
 
         def connect() -> tuple[FrameLink, FrameLink]:
             address = f"{request.url.host}:{request.url.port}"
@@ -125,7 +126,7 @@ class TestEngine(HttpClientEngine):
         )
         task = self._start(connection.run(), request)
         try:
-            return await IdleLimit(self, request).wait(connection.upgrade())
+            return await limit.wait(connection.upgrade())
         except (asyncio.CancelledError, SocketTimeoutError):
             task.cancel()
             raise

@@ -12,8 +12,10 @@ from ktor_client import (
     ClientClosedError,
     ConnectError,
     HttpClient,
+    SocketTimeoutError,
     WebSocketHandshakeError,
     install,
+    timeout,
 )
 from ktor_client.engines import TestEngine
 from ktor_client.engines._asgi.scope import Event, Receive, Scope, Send
@@ -256,6 +258,17 @@ async def test_a_startup_that_does_not_end(of_the_client: bool) -> None:
             await calling
         await client.close()
     assert ended == ["lifespan"]
+
+
+async def test_a_limit_for_silence_holds_for_a_startup_too() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), client_of(app) as client:
+        with pytest.raises(SocketTimeoutError, match=r"for 0\.01 s"):
+            await client.get("/", timeout(socket=0.01))
+        with pytest.raises(SocketTimeoutError, match=r"for 0\.01 s"):
+            await client.web_socket_session("/", timeout(socket=0.01))
 
 
 async def test_a_startup_that_is_completed_twice() -> None:
