@@ -61,7 +61,7 @@ class DefaultRequest(HttpClientPlugin):
             raise InvalidUrlError(
                 f"{shown(url)} has no scheme; write https://host/path, or a path that starts with /"
             )
-        self._url.port = port or self._url.port
+        self._url.port = self._url.port if port is None else port
         if path is not None:
             self._url.set_path(path)
         self._query = "" if params is None else encoded_parameters(params)
@@ -78,7 +78,7 @@ class DefaultRequest(HttpClientPlugin):
         if not request.has_host:
             mine, theirs = self._url, request.url
             theirs.host = mine.host
-            theirs.port = theirs.port or mine.port
+            theirs.port = mine.port if theirs.port is None else theirs.port
             if theirs.user is None:
                 theirs.user, theirs.password = mine.user, mine.password
             theirs.path = _join(mine.path, theirs.path)

@@ -75,6 +75,12 @@ async def test_a_default_url_without_a_scheme_is_no_path(url: str) -> None:
     )
 
 
+async def test_a_default_port_of_0_is_no_port() -> None:
+    async with HttpClient(MockEngine, install(DefaultRequest, host="h", port=0)) as client:
+        with pytest.raises(InvalidUrlError, match=r"port 0 is outside 1\.\.65535"):
+            await client.get("/")
+
+
 @pytest.mark.parametrize("default", [{"scheme": "https"}, {"url": "https://h.example:8443/v1/"}])
 async def test_a_request_that_names_its_host_alone_has_the_scheme_of_the_default(
     default: dict[str, str],
