@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from ktor_client.engine.readable import ended_in_full, rest_of
@@ -119,8 +120,19 @@ class SocketStream(asyncio.Protocol):
             await self._fill(len(self._buffer) + 1)
         return await self.read_exactly(at + len(mark))
 
-    async def write(self, data: bytes, limit: float | None = None) -> None:
+    def take(self) -> bytes:
+        """Return what is here, and nobody has read."""
+        data = bytes(self._buffer)
+        self._consume(len(data))
+        return data
+
+    async def write(
+        self, data: bytes, limit: float | None = None, is_moot: Callable[[], bool] | None = None
+    ) -> None:
         """Write, and wait while the transport is above its mark; see `read`.
+
+        `is_moot` is asked at first and whenever bytes have come, and ends the wait. So does the
+        peer's end.
 
         Raises:
             OSError: the connection broke or is closed.
@@ -129,7 +141,7 @@ class SocketStream(asyncio.Protocol):
         if self._gone.done() or self.transport.is_closing():
             raise self._error or ConnectionResetError("the connection is closed")
         self.transport.write(data)
-        while self._congested:
+        while self._congested and not (self._ended or (is_moot is not None and is_moot())):
             self._writer = self._loop.create_future()
             await self._wait(self._writer, limit)
         if self._error is not None:
@@ -227,12 +239,14 @@ class SocketStream(asyncio.Protocol):
         if len(self._buffer) >= _HIGH_WATER:
             self.transport.pause_reading()
         _wake(self._reader)
+        _wake(self._writer)
 
     def eof_received(self) -> None:
         """Take note of the end, and let the transport close."""
         self._ended = True
         self.ended_in_full = ended_in_full(self.transport)
         _wake(self._reader)
+        _wake(self._writer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the connection is gone; tell who has it now."""

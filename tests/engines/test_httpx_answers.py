@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -38,7 +39,9 @@ class Pieces(SocketStream):
         piece, self.data = self.data[: self.size], self.data[self.size :]
         return piece
 
-    async def write(self, data: bytes, limit: float | None = None) -> None:
+    async def write(
+        self, data: bytes, limit: float | None = None, is_moot: Callable[[], bool] | None = None
+    ) -> None:
         """Answer at once."""
 
 

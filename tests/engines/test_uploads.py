@@ -11,7 +11,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -22,7 +22,7 @@ from ktor_client.config import Block
 from ktor_client.engine import HttpClientEngine
 from ktor_client.engine.registry import EngineFactory
 from ktor_client.engines import AiohttpEngine, HttpxEngine, MockEngine
-from ktor_client.errors import RedirectError, UnsafeHeaderError
+from ktor_client.errors import ConnectError, RedirectError, UnsafeHeaderError
 from ktor_client.plugins import BodyProgress, ContentEncoding, Logging, LogLevel
 from ktor_client.testing import EchoServer, echo_server
 from tests.support.raw_server import Peer, raw_server
@@ -256,6 +256,71 @@ async def test_an_answer_before_the_reset_that_stops_the_upload(
             response = await client.post(url, body=body())
             assert (response.status, await response.body_as_text()) == (413, "too big")
         await refusing
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 413 No\r\nContent-Length: 7\r\n\r\ntoo big",
+        b"HTTP/1.1 103 Hm\r\n\r\nHTTP/1.1 413 No\r\nContent-Length: 7\r\n\r\ntoo big",
+        b"HTTP/1.1 413 No\r\nConnection: close\r\n\r\ntoo big",
+    ],
+    ids=["413", "103", "until-close"],
+)
+@pytest.mark.parametrize("kind", ["bytes", "pieces"])
+async def test_an_answer_of_a_server_that_reads_no_more(
+    engine: EngineFactory, answer: bytes, kind: str
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        cast("asyncio.Transport", peer.writer.transport).pause_reading()
+        await peer.send(answer)
+        if b"Length" not in answer:
+            peer.writer.write_eof()
+        await heard.wait()
+
+    heard = asyncio.Event()
+    async with asyncio.timeout(20), raw_server(script) as at, HttpClient(engine) as client:
+        try:
+            body = bytes(1 << 25) if kind == "bytes" else endless()
+            response = await client.post(at.url.replace("ws", "http", 1), body=body)
+            assert (response.status, await response.body_as_text()) == (413, "too big")
+        finally:
+            heard.set()
+
+
+@pytest.mark.parametrize("kind", ["bytes", "pieces"])
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b""])
+async def test_the_end_of_a_server_that_reads_no_more(
+    engine: EngineFactory, answer: bytes, kind: str
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        cast("asyncio.Transport", peer.writer.transport).pause_reading()
+        await peer.send(answer)
+        peer.writer.write_eof()
+        await heard.wait()
+
+    heard = asyncio.Event()
+    async with asyncio.timeout(20), raw_server(script) as at, HttpClient(engine) as client:
+        try:
+            body = bytes(1 << 25) if kind == "bytes" else endless()
+            posting = client.post(at.url.replace("ws", "http", 1), body=body)
+            if answer:
+                assert (await posting).status == 200
+            else:
+                with pytest.raises(ConnectError, match="got no answer"):
+                    await posting
+        finally:
+            heard.set()
 
 
 async def test_what_a_call_takes() -> None:

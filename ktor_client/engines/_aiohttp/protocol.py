@@ -229,6 +229,8 @@ class PooledProtocol(ResponseHandler, ReadInPlace):
     def eof_received(self) -> None:
         super().eof_received()
         self._is_in_full = self.transport is not None and ended_in_full(self.transport)
+        if self.transport is not None and self._unsent():  # which nobody reads any more
+            self.transport.abort()
 
     def set_exception(self, exc: Any, exc_cause: Any = None) -> None:
         super().set_exception(exc, exc_cause or exc)

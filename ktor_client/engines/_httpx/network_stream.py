@@ -104,6 +104,7 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         self._is_owner_closed = is_closed
         self._terms: Terms | None = None
         self._answers: AnswerParser | None = None  # until a head is here
+        self._early: tuple[AnswerHead, bytes] | None = None  # what came while a body was sent
         self._body: AnswerBody | None = None
         self._poll: Callable[[int], Sequence[object]] | None = None
         self._idle_until: float | None = None
@@ -112,6 +113,9 @@ class NetworkStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: Any = None) -> bytes:
         terms: Terms | None = timeout
+        if self._early is not None and terms is not None:
+            early, self._early, self._answers = self._early, None, None
+            return self._take_head(terms, *early)
         answers = self._answers
         while True:
             body = self._body
@@ -175,13 +179,28 @@ class NetworkStream(httpcore.AsyncNetworkStream):
         if terms is not None and terms is not self._terms:
             self._terms = terms
             self._answers = AnswerParser(terms.method, is_handshake=terms.is_handshake)
-            self._body = None
+            self._body = self._early = None
+        if self._is_refused():  # httpcore goes on to read the answer
+            raise httpcore.WriteError("nobody reads it")
         try:
-            await self._stream.write(buffer, None if terms is None else terms.limit)
+            limit = None if terms is None else terms.limit
+            await self._stream.write(buffer, limit, self._is_refused)
         except OSError as error:
             if isinstance(error, TimeoutError) and error.errno is None:
                 raise self._silent(terms, is_sending=True) from error
             raise httpcore.WriteError(error) from error
+
+    def _is_refused(self) -> bool:
+        """Whether an answer has come whose server does not read the rest (RFC 9112 9.3)."""
+        if self._answers is None:
+            return False
+        if self._early is None and self._stream.has_unread:
+            self._early = self._answers.feed(self._stream.take())
+        if self._early is None:
+            return False
+        head = self._early[0]
+        head.keeps = head.keeps and head.status < 400
+        return not head.keeps
 
     def _silent(self, terms: Terms | None, *, is_sending: bool = False) -> KtorClientError:
         assert terms is not None
