@@ -18,7 +18,7 @@ from ktor_client.engine.registry import (
     engines,
 )
 
-__all__ = ["absence", "find_engine", "network_engines", "versions"]
+__all__ = ["FOR_TESTS", "absence", "find_engine", "network_engines", "versions"]
 
 FOR_TESTS = ("mock", "test")
 

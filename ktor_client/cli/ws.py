@@ -18,7 +18,7 @@ from ktor_client import (
     ReconnectStoppedError,
     TlsError,
 )
-from ktor_client.cli.engine_choice import find_engine
+from ktor_client.cli.engine_choice import FOR_TESTS, find_engine, network_engines
 from ktor_client.cli.failure import USAGE, CommandError
 from ktor_client.cli.lines import sending_lines
 from ktor_client.cli.screen import is_interactive, say, show
@@ -96,6 +96,12 @@ async def run(options: argparse.Namespace) -> int:
     if "://" not in options.url:
         raise CommandError(
             f"{shown(options.url)} is not a ws:// or wss:// URL; write ws://host/path", USAGE
+        )
+    if options.engine in FOR_TESTS:
+        raise CommandError(
+            f"{options.engine!r} is an engine for tests, which reaches no server; there are: "
+            f"{', '.join(network_engines())}",
+            USAGE,
         )
     factory = None if options.engine is None else find_engine(options.engine)
 

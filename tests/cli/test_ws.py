@@ -108,6 +108,8 @@ async def test_binary_messages_are_shown(server: EchoServer) -> None:
         (["nonsense"], "'nonsense' is not a ws:// or wss:// URL; write ws://host/path"),
         ([""], "is not a ws:// or wss:// URL"),
         (["127.0.0.1:8080/echo"], "is not a ws:// or wss:// URL"),
+        (["--engine", "mock", "ws://127.0.0.1/"], "'mock' is an engine for tests, which reaches"),
+        (["--engine", "test", "ws://127.0.0.1/"], "there are: cio, aiohttp, httpx"),
         (["ftp://127.0.0.1/"], "scheme 'ftp'"),
         (["ws://127.0.0.1:99999/"], "is not a URL"),
         (["ws:///path"], "host"),
@@ -191,7 +193,7 @@ async def test_an_engine_that_is_none() -> None:
 
 
 async def test_insecure_on_an_engine_without_tls() -> None:
-    done = await run("ws", "wss://h/", "--insecure", "--engine", "mock")
+    done = await run("ws", "wss://h/", "--insecure", "--engine", "ktor_client.engines:MockEngine")
     assert done.status == 2
     *_, last = done.err.splitlines()
     assert last.startswith("ktor-client: --insecure is for engines with TLS: MockEngine has no ")
