@@ -7,6 +7,7 @@ in `test_cases.py` and `test_surplus.py`.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -197,3 +198,36 @@ async def test_a_streamed_body_of_another_length_ends_the_connection(
         head, _, content = heard[0].partition(b"\r\n\r\n")
         assert f"content-length: {length}".encode() in head.lower()
         assert len(content) <= length
+
+
+async def test_a_body_that_fails_in_the_moment_of_its_answer_ends_the_connection(
+    engine: EngineFactory,
+) -> None:
+    """The server still waits for the rest, and would take the next request for it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+        async def failing() -> AsyncGenerator[bytes]:
+            yield b"half"
+            peer, _ = server.accept()  # the answer is there before the loop looks again
+            peers.append(peer)
+            peer.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            raise KeyError
+
+        peers: list[socket.socket] = []
+        async with asyncio.timeout(30), HttpClient(engine(limit=1)) as client:
+            try:  # which of the two is heard first depends on the loop
+                response = await client.post(url, body=Body(failing, length=9))
+                assert response.status == 401
+            except KeyError:
+                pass
+            server.setblocking(False)
+            following = asyncio.create_task(client.get(url))
+            peer, _ = await asyncio.get_running_loop().sock_accept(server)
+            peers.append(peer)
+            assert (await asyncio.get_running_loop().sock_recv(peer, 4)) == b"GET "
+            peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            assert (await following).status == 204
+            await client.engine.close()
+        for peer in peers:
+            peer.close()

@@ -274,7 +274,7 @@ class Exchange:
         self.is_over = True
         if self._silence is not None:
             self._silence.end()
-        if self.sending is not None and self.sending.is_running:
+        if self.sending is not None and not self.sending.is_whole:
             keeps = False
             self.sending.stop()
         if keeps and self._is_paused:

@@ -110,7 +110,7 @@ class Answer:
         if connection is None:
             return
         is_kept = head is not None and head.keeps and not self._is_last
-        if not is_kept or self.protocol.sending.is_running:
+        if not is_kept or not self.protocol.sending.is_whole:
             self.close()
             return
         self.connection = None
