@@ -231,3 +231,28 @@ async def test_a_body_that_fails_in_the_moment_of_its_answer_ends_the_connection
             await client.engine.close()
         for peer in peers:
             peer.close()
+
+
+async def test_a_body_that_fails_as_connections_do_is_sent_once(engine: EngineFactory) -> None:
+    """It is no sign that the kept connection has died."""
+    opened = 0
+
+    async def script(peer: Peer) -> None:
+        await peer.read_request()
+        await peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await peer.reader.read()
+
+    async def failing() -> AsyncGenerator[bytes]:
+        nonlocal opened
+        opened += 1
+        yield b"half"
+        raise ConnectionResetError("of where it comes from")
+
+    async with raw_server(script) as server, asyncio.timeout(30):
+        async with HttpClient(engine()) as client:
+            url = f"http://127.0.0.1:{server.port}/"
+            await client.get(url)
+            with pytest.raises(ConnectionResetError, match="of where it comes from"):
+                await client.put(url, body=Body(failing))
+            await client.engine.close()
+    assert opened == 1

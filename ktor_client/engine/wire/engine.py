@@ -149,6 +149,7 @@ class WireEngine(HttpClientEngine):
                         and not is_repetition
                         and not self._closed
                         and once_only(request.body) is None
+                        and (upload is None or upload.error is None)
                     )
                     if not may_repeat:
                         raise
