@@ -43,11 +43,12 @@ def fields_to_send(request: HttpRequest, upload: Upload | None) -> list[tuple[st
         fields.append(("Accept-Encoding", accept_encoding("range" in given)))
     if "content-length" not in given:
         body = request.body
-        if is_chunked(request, upload):
+        if upload is None:
+            if body is not None or request.method in _WITH_A_BODY:
+                assert body is None or isinstance(body, bytes)
+                fields.append(("Content-Length", str(len(body or b""))))
+        elif is_chunked(request, upload):
             fields.append(("Transfer-Encoding", "chunked"))
-        elif upload is not None:
+        else:
             fields.append(("Content-Length", str(upload.length)))
-        elif body is not None or request.method in _WITH_A_BODY:
-            assert body is None or isinstance(body, bytes)
-            fields.append(("Content-Length", str(len(body or b""))))
     return fields

@@ -28,16 +28,7 @@ class _GoneError(Exception):
 class Sending:
     """The task that sends a body. Its owner tells it of the transport, and ends it."""
 
-    __slots__ = (
-        "_heard",
-        "_is_congested",
-        "_on_error",
-        "_task",
-        "_waiter",
-        "_was_told",
-        "is_ours",
-        "is_whole",
-    )
+    __slots__ = ("_heard", "_is_congested", "_on_error", "_task", "_waiter", "_was_told", "is_ours")
 
     def __init__(self, heard: Callable[[], None], on_error: Callable[[Exception], None]) -> None:
         """Take whom to tell: of progress, and of an error that ends the exchange."""
@@ -49,14 +40,17 @@ class Sending:
         self._was_told = False
         self.is_ours = False
         """Whether it waits for the body's next piece, and not for the peer."""
-        self.is_whole = True
-        """Whether nothing of the body is missing; else what follows on the connection would be
-        taken for it."""
 
     @property
     def is_running(self) -> bool:
         """Whether something of the body is still to be sent."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the body is missing; else what follows would be taken for it."""
+        task = self._task
+        return task is None or (task.done() and not task.cancelled() and task.exception() is None)
 
     def begin(
         self,
@@ -67,7 +61,7 @@ class Sending:
         waits_for_go_on: bool,
     ) -> None:
         """Send a body behind its head."""
-        self._was_told = self.is_whole = False
+        self._was_told = False
         sending = self._send(transport, body, chunked=chunked, waits_for_go_on=waits_for_go_on)
         self._task = asyncio.get_running_loop().create_task(sending)
         self._task.add_done_callback(self._sent)
@@ -114,7 +108,6 @@ class Sending:
             view = memoryview(body)
             for at in range(0, len(view), _PIECE):
                 await self._write(transport, view[at : at + _PIECE])
-            self.is_whole = True
             return
         async with opened(body) as pieces:
             try:
@@ -128,7 +121,6 @@ class Sending:
                 self.is_ours = False
         if chunked:
             await self._write(transport, LAST_CHUNK)
-        self.is_whole = True
 
     async def _told_to_go_on(self) -> None:
         self.is_ours = True  # by our choice: the wait is no silence of the peer's

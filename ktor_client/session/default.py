@@ -196,7 +196,7 @@ class DefaultClientWebSocketSession(DefaultWebSocketSession, ClientWebSocketSess
         @property
         def incoming(self) -> ReceiveChannel[Frame.Text | Frame.Binary]:
             """Whole messages from the peer."""
-            raise NotImplementedError
+            ...
 
 
 @twin
