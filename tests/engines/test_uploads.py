@@ -258,6 +258,11 @@ async def test_an_answer_before_the_reset_that_stops_the_upload(
         await refusing
 
 
+async def endless_megabytes() -> AsyncIterator[bytes]:
+    while True:
+        yield bytes(1 << 20)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -271,10 +276,6 @@ async def test_an_answer_before_the_reset_that_stops_the_upload(
 async def test_an_answer_of_a_server_that_reads_no_more(
     engine: EngineFactory, answer: bytes, kind: str
 ) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield bytes(1 << 20)
-
     async def script(peer: Peer) -> None:
         await peer.read_request()
         cast("asyncio.Transport", peer.writer.transport).pause_reading()
@@ -286,7 +287,7 @@ async def test_an_answer_of_a_server_that_reads_no_more(
     heard = asyncio.Event()
     async with asyncio.timeout(20), raw_server(script) as at, HttpClient(engine) as client:
         try:
-            body = bytes(1 << 25) if kind == "bytes" else endless()
+            body = bytes(1 << 25) if kind == "bytes" else endless_megabytes()
             response = await client.post(at.url.replace("ws", "http", 1), body=body)
             assert (response.status, await response.body_as_text()) == (413, "too big")
         finally:
@@ -298,10 +299,6 @@ async def test_an_answer_of_a_server_that_reads_no_more(
 async def test_the_end_of_a_server_that_reads_no_more(
     engine: EngineFactory, answer: bytes, kind: str
 ) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield bytes(1 << 20)
-
     async def script(peer: Peer) -> None:
         await peer.read_request()
         cast("asyncio.Transport", peer.writer.transport).pause_reading()
@@ -312,7 +309,7 @@ async def test_the_end_of_a_server_that_reads_no_more(
     heard = asyncio.Event()
     async with asyncio.timeout(20), raw_server(script) as at, HttpClient(engine) as client:
         try:
-            body = bytes(1 << 25) if kind == "bytes" else endless()
+            body = bytes(1 << 25) if kind == "bytes" else endless_megabytes()
             posting = client.post(at.url.replace("ws", "http", 1), body=body)
             if answer:
                 assert (await posting).status == 200
